@@ -1,0 +1,53 @@
+"""The gateway plan: the neutral, frozen picture of everything a gateway node needs to decide a call.
+
+The control plane renders it (`planner.py`), a node keeps it (`node/`), HAProxy's maps are drawn from it
+(`haproxy/`). Nothing in here does I/O.
+
+A node may be one version older than the control plane. What it does not know may be a restriction, so it
+is never skipped: `GatewayPlan.refusals` names the reasons why an API must be refused.
+"""
+
+from ostiary.gateway.plan.picture import SCHEMA_VERSION, GatewayPlan, PlanAnswer
+from ostiary.gateway.plan.things import (
+    API,
+    Application,
+    Backend,
+    Client,
+    Epoch,
+    Key,
+    Kind,
+    Node,
+    Organization,
+    Plan,
+    Resource,
+    Revocation,
+    Subscription,
+    Thing,
+)
+from ostiary.gateway.plan.wire import NEVER, BadPlan, Entry, epoch_id, read, to_wire
+
+__all__ = [
+    "API",
+    "NEVER",
+    "SCHEMA_VERSION",
+    "Application",
+    "Backend",
+    "BadPlan",
+    "Client",
+    "Entry",
+    "Epoch",
+    "GatewayPlan",
+    "Key",
+    "Kind",
+    "Node",
+    "Organization",
+    "Plan",
+    "PlanAnswer",
+    "Resource",
+    "Revocation",
+    "Subscription",
+    "Thing",
+    "epoch_id",
+    "read",
+    "to_wire",
+]

@@ -1,0 +1,215 @@
+"""The whole picture at one number, and how a change makes the next one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from ostiary.gateway.plan.things import (
+    API,
+    Application,
+    Client,
+    Epoch,
+    Key,
+    Kind,
+    Node,
+    Organization,
+    Plan,
+    Revocation,
+    Subscription,
+    Thing,
+)
+from ostiary.gateway.plan.wire import (
+    IGNORABLE,
+    MUST_BE_READ,
+    SLOT,
+    BadPlan,
+    Entry,
+    Fields,
+    epoch_id,
+    read,
+    to_wire,
+)
+
+SCHEMA_VERSION: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayPlan:
+    """The whole picture at one outbox number. Immutable: `apply` returns the next one."""
+
+    number: int = 0
+    organizations: Mapping[str, Organization] = field(default_factory=dict)
+    apis: Mapping[str, API] = field(default_factory=dict)
+    applications: Mapping[str, Application] = field(default_factory=dict)
+    clients: Mapping[str, Client] = field(default_factory=dict)
+    subscriptions: Mapping[str, Subscription] = field(default_factory=dict)
+    plans: Mapping[str, Plan] = field(default_factory=dict)
+    keys: Mapping[str, Key] = field(default_factory=dict)
+    epochs: Mapping[str, Epoch] = field(default_factory=dict)
+    revocations: Mapping[str, Revocation] = field(default_factory=dict)
+    nodes: Mapping[str, Node] = field(default_factory=dict)
+    unreadable: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    """Entries this version cannot read → why. It is not in its own mapping, so it allows nothing."""
+    barred: Mapping[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
+    """Entries of unknown kinds → what they bar: ("api", id), ("organization", id) or ("everything", "")."""
+    subscription_of: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    """(application id, API id) → subscription id."""
+
+    def apply(self, number: int, entries: Iterable[Entry]) -> GatewayPlan:
+        """Return the plan after these changes; the order of entries with different ids does not matter.
+
+        An API, client or other thing that cannot be read is left out (so it is refused) and named in
+        `unreadable`; the rest applies.
+
+        Raises:
+            BadPlan: an epoch cannot be read; leaving that out would allow calls, so nothing applies.
+        """
+        change = _Change(self)
+        for entry in entries:
+            change.add(entry)
+        return change.finish(number)
+
+    def minimum(self, organization_id: str, kind: str, key: str) -> int:
+        """Return the lowest epoch a token may carry for this client, subject, …; 0 when never narrowed."""
+        epoch = self.epochs.get(epoch_id(organization_id, kind, key))
+        return 0 if epoch is None else epoch.minimum
+
+    def subscription(self, application_id: str, api_id: str) -> Subscription | None:
+        """Find the one subscription of an application to an API version."""
+        found = self.subscription_of.get((application_id, api_id))
+        return None if found is None else self.subscriptions.get(found)
+
+    def refusals(self, api: API) -> frozenset[str]:
+        """Name what this node does not understand about `api`; not empty means: refuse every call to it."""
+        organization = self.organizations.get(api.organization_id)
+        reasons = set(api.unsupported)
+        if organization is None:
+            reasons.add("organization")
+        else:
+            reasons |= {f"organization.{name}" for name in organization.unsupported}
+        if self.barred:
+            about = {("api", api.id), ("organization", api.organization_id), ("everything", "")}
+            reasons |= {kind for (kind, _), barred in self.barred.items() if barred in about}
+        return frozenset(reasons)
+
+    def entries(self) -> list[Entry]:
+        """Return the plan as entries that give the same plan when applied to an empty one."""
+        return [to_wire(thing) for slot in SLOT.values() for thing in getattr(self, slot).values()]
+
+
+class _Change:
+    """Copies a mapping of the plan at its first change, so that a small change costs little."""
+
+    def __init__(self, plan: GatewayPlan) -> None:
+        self._plan = plan
+        self._changed: dict[str, dict[Any, Any]] = {}
+
+    def add(self, entry: Entry) -> None:
+        slot = SLOT.get(entry.kind)
+        if slot is None:
+            self._bar(entry)
+            return
+        key = (entry.kind, entry.id)
+        if key in self._current("unreadable"):
+            self._open("unreadable").pop(key)
+        if entry.value is None:
+            self._remove(entry, slot)
+            return
+        try:
+            thing = read(entry)
+        except BadPlan as problem:
+            if entry.kind in MUST_BE_READ:
+                raise
+            self._remove(entry, slot)
+            self._open("unreadable")[key] = str(problem)
+        else:
+            self._put(slot, thing)
+
+    def finish(self, number: int) -> GatewayPlan:
+        return replace(self._plan, number=number, **self._changed)
+
+    def _put(self, slot: str, thing: Thing) -> None:
+        if isinstance(thing, Subscription):
+            self._forget_subscription(thing.id)
+            self._open("subscription_of")[(thing.application_id, thing.api_id)] = thing.id
+        self._open(slot)[thing.id] = thing
+
+    def _remove(self, entry: Entry, slot: str) -> None:
+        if entry.kind == Kind.SUBSCRIPTION:
+            self._forget_subscription(entry.id)
+        self._open(slot).pop(entry.id, None)
+
+    def _forget_subscription(self, id: str) -> None:
+        old = self._current("subscriptions").get(id)
+        if old is not None:
+            pair = (old.application_id, old.api_id)
+            if self._current("subscription_of").get(pair) == id:
+                self._open("subscription_of").pop(pair)
+
+    def _bar(self, entry: Entry) -> None:
+        key = (entry.kind, entry.id)
+        if entry.value is None or entry.value.get(IGNORABLE) is True:
+            self._open("barred").pop(key, None)
+            return
+        for name in ("api", "organization"):
+            about = entry.value.get(f"{name}_id")
+            if isinstance(about, str):
+                self._open("barred")[key] = (name, about)
+                return
+        self._open("barred")[key] = ("everything", "")
+
+    def _current(self, slot: str) -> Mapping[Any, Any]:
+        if slot in self._changed:
+            return self._changed[slot]
+        mapping: Mapping[Any, Any] = getattr(self._plan, slot)
+        return mapping
+
+    def _open(self, slot: str) -> dict[Any, Any]:
+        if slot not in self._changed:
+            self._changed[slot] = dict(getattr(self._plan, slot))
+        return self._changed[slot]
+
+
+@dataclass(frozen=True, slots=True)
+class PlanAnswer:
+    """What the control plane answers: all entries when `complete`, otherwise what changed."""
+
+    number: int
+    complete: bool
+    entries: tuple[Entry, ...]
+
+    def to_wire(self) -> dict[str, Any]:
+        """Write the answer as the JSON object of schema version 1."""
+        entries = [{"kind": one.kind, "id": one.id, "value": one.value} for one in self.entries]
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "number": self.number,
+            "complete": self.complete,
+            "entries": entries,
+        }
+
+    @classmethod
+    def from_wire(cls, document: object) -> PlanAnswer:
+        """Read an answer.
+
+        Raises:
+            BadPlan: another schema version, or not the agreed form.
+        """
+        f = Fields("plan", document)
+        version = f.take("schema_version", int)
+        if version != SCHEMA_VERSION:
+            raise BadPlan(f"plan: schema version {version} is not known here, {SCHEMA_VERSION} is")
+        number, complete = f.take("number", int), f.take("complete", bool)
+        entries = tuple(_entry(one) for one in f.take("entries", list))
+        return cls(number, complete, entries)
+
+    def next_plan(self, plan: GatewayPlan) -> GatewayPlan:
+        """Return the plan that follows `plan` by this answer."""
+        return (GatewayPlan() if self.complete else plan).apply(self.number, self.entries)
+
+
+def _entry(document: object) -> Entry:
+    f = Fields("entry", document)
+    return Entry(f.take("kind", str), f.take("id", str), f.take_or_none("value", dict))

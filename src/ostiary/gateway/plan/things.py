@@ -1,0 +1,165 @@
+"""The kinds of things a gateway plan holds, one frozen dataclass each, with what their values mean."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+NOTHING: Final[frozenset[str]] = frozenset()
+
+
+class Kind(StrEnum):
+    """What an entry of the plan is about."""
+
+    ORGANIZATION = "organization"
+    API = "api"
+    APPLICATION = "application"
+    CLIENT = "client"
+    SUBSCRIPTION = "subscription"
+    PLAN = "plan"
+    KEY = "key"
+    EPOCH = "epoch"
+    REVOCATION = "revocation"
+    NODE = "node"
+
+
+@dataclass(frozen=True, slots=True)
+class Organization:
+    """A tenant and what its tokens must say."""
+
+    id: str
+    name: str
+    issuer: str
+    audience: str
+    unsupported: frozenset[str] = NOTHING
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One verb and path template of an API; any one of `scopes` suffices, none means any valid token."""
+
+    method: str
+    path: str
+    scopes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """Where the calls of an API go, by key type."""
+
+    production: tuple[str, ...] = ()
+    sandbox: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class API:
+    """One version of an API."""
+
+    id: str
+    organization_id: str
+    name: str
+    context: str
+    """With its leading slash, without the organization: `/orders`."""
+    version: str
+    state: str
+    """CREATED, PROTOTYPED, PUBLISHED, BLOCKED, DEPRECATED or RETIRED."""
+    backend: Backend
+    resources: tuple[Resource, ...]
+    unsupported: frozenset[str] = NOTHING
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """What a subscriber registered; its clients call in its name."""
+
+    id: str
+    organization_id: str
+    name: str
+    owner: str
+    """As written in claims: `[STORE/]name@organization`."""
+    tier: str
+    unsupported: frozenset[str] = NOTHING
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """An OAuth client; `application_id` is `None` for one that belongs to no application."""
+
+    id: str
+    organization_id: str
+    application_id: str | None
+    key_type: str
+    """PRODUCTION or SANDBOX."""
+    unsupported: frozenset[str] = NOTHING
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """Application × API × plan."""
+
+    id: str
+    organization_id: str
+    application_id: str
+    api_id: str
+    plan_id: str
+    state: str
+    unsupported: frozenset[str] = NOTHING
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A named rate limit: `requests` in each fixed window `per`; `None` is unlimited."""
+
+    id: str
+    organization_id: str
+    name: str
+    requests: int | None
+    per: str
+    """second, minute, hour, day or month."""
+    unsupported: frozenset[str] = NOTHING
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A public key that signs an organization's access tokens; `id` is its `kid`."""
+
+    id: str
+    organization_id: str
+    jwk: Mapping[str, Any]
+    state: str
+    """announced, active or retiring: each of them verifies."""
+    unsupported: frozenset[str] = NOTHING
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """Tokens of `organization_id` whose `epoch` is below `minimum` are refused for this subject, client, …"""
+
+    id: str
+    organization_id: str
+    kind: str
+    key: str
+    minimum: int
+
+
+@dataclass(frozen=True, slots=True)
+class Revocation:
+    """`token:<jti>` or `family:<id>` is refused until every token it means has expired."""
+
+    id: str
+    expires_at: int
+    """Seconds since 1970."""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A gateway node; when its own key's rotation number is lower than this, it makes a new key."""
+
+    id: str
+    rotation: int
+    unsupported: frozenset[str] = NOTHING
+
+
+Thing = Organization | API | Application | Client | Subscription | Plan | Key | Epoch | Revocation | Node

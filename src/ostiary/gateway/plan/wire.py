@@ -1,0 +1,239 @@
+"""Entries of the plan as they are on the wire, and the reading and writing of them.
+
+A field that this version does not know may be a restriction, so it is never skipped: its name goes into
+the thing's `unsupported`. Information that a node may ignore is sent in a field named `optional`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, is_dataclass, replace
+from types import MappingProxyType
+from typing import Any, Final, TypeVar
+
+from ostiary.gateway.plan.things import (
+    API,
+    Application,
+    Backend,
+    Client,
+    Epoch,
+    Key,
+    Kind,
+    Node,
+    Organization,
+    Plan,
+    Resource,
+    Revocation,
+    Subscription,
+    Thing,
+)
+
+NEVER: Final = 2**53 - 1
+"""Larger than every epoch and every time: what an unreadable minimum or expiry counts as (fails closed)."""
+
+IGNORABLE: Final = "optional"
+_T = TypeVar("_T")
+
+
+class BadPlan(ValueError):
+    """This answer cannot be a plan; the plan the node has stays."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One thing that changed, as it is on the wire; `value` is `None` when the thing is gone."""
+
+    kind: str
+    id: str
+    value: Mapping[str, Any] | None
+
+
+class Fields:
+    """Reads the members of a value one by one; what nobody asked for is `unknown`."""
+
+    def __init__(self, what: str, value: object) -> None:
+        if not isinstance(value, Mapping):
+            raise BadPlan(f"{what}: an object was expected")
+        self._what = what
+        self._left = dict(value)
+
+    def take(self, name: str, expected: type[_T]) -> _T:
+        value = self._left.pop(name, None)
+        if not isinstance(value, expected) or (expected is int and isinstance(value, bool)):
+            raise BadPlan(f"{self._what}: {name} is not a {expected.__name__}")
+        return value
+
+    def take_or_none(self, name: str, expected: type[_T]) -> _T | None:
+        if self._left.get(name) is None:
+            self._left.pop(name, None)
+            return None
+        return self.take(name, expected)
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        values = self.take(name, list)
+        if not all(isinstance(value, str) for value in values):
+            raise BadPlan(f"{self._what}: {name} is not a list of strings")
+        return tuple(values)
+
+    def list_of(self, name: str, read: Callable[[Fields], _T]) -> tuple[tuple[_T, ...], frozenset[str]]:
+        """Read a list of objects: what was read, and the names of unknown fields inside them."""
+        inner = [Fields(f"{self._what}.{name}", value) for value in self.take(name, list)]
+        things = tuple(read(one) for one in inner)
+        return things, frozenset(f"{name}.{unknown}" for one in inner for unknown in one.unknown)
+
+    @property
+    def unknown(self) -> frozenset[str]:
+        return frozenset(self._left) - {IGNORABLE}
+
+
+def _organization(id: str, f: Fields) -> Organization:
+    name, issuer, audience = f.take("name", str), f.take("issuer", str), f.take("audience", str)
+    return Organization(id, name, issuer, audience, f.unknown)
+
+
+def _resource(f: Fields) -> Resource:
+    return Resource(f.take("method", str), f.take("path", str), f.texts("scopes"))
+
+
+def _api(id: str, f: Fields) -> API:
+    addresses = Fields(f"api {id}.backend", f.take("backend", dict))
+    backend = Backend(addresses.texts("production"), addresses.texts("sandbox"))
+    resources, inside = f.list_of("resources", _resource)
+    api = API(
+        id=id,
+        organization_id=f.take("organization_id", str),
+        name=f.take("name", str),
+        context=f.take("context", str),
+        version=f.take("version", str),
+        state=f.take("state", str),
+        backend=backend,
+        resources=resources,
+    )
+    unknown = f.unknown | inside | {f"backend.{name}" for name in addresses.unknown}
+    return replace(api, unsupported=unknown) if unknown else api
+
+
+def _application(id: str, f: Fields) -> Application:
+    organization_id, name = f.take("organization_id", str), f.take("name", str)
+    owner, tier = f.take("owner", str), f.take("tier", str)
+    return Application(id, organization_id, name, owner, tier, f.unknown)
+
+
+def _client(id: str, f: Fields) -> Client:
+    organization_id = f.take("organization_id", str)
+    application_id, key_type = f.take_or_none("application_id", str), f.take("key_type", str)
+    return Client(id, organization_id, application_id, key_type, f.unknown)
+
+
+def _subscription(id: str, f: Fields) -> Subscription:
+    organization_id, application_id = f.take("organization_id", str), f.take("application_id", str)
+    api_id, plan_id, state = f.take("api_id", str), f.take("plan_id", str), f.take("state", str)
+    return Subscription(id, organization_id, application_id, api_id, plan_id, state, f.unknown)
+
+
+def _plan(id: str, f: Fields) -> Plan:
+    organization_id, name = f.take("organization_id", str), f.take("name", str)
+    requests, per = f.take_or_none("requests", int), f.take("per", str)
+    return Plan(id, organization_id, name, requests, per, f.unknown)
+
+
+def _key(id: str, f: Fields) -> Key:
+    organization_id, jwk, state = f.take("organization_id", str), f.take("jwk", dict), f.take("state", str)
+    return Key(id, organization_id, MappingProxyType(jwk), state, f.unknown)
+
+
+def _epoch(id: str, f: Fields) -> Epoch:
+    organization_id, _, rest = id.partition(":")
+    kind, separator, key = rest.partition(":")
+    if not separator:
+        raise BadPlan(f"epoch {id}: <organization>:<kind>:<key> was expected")
+    try:
+        minimum = f.take("minimum", int)
+    except BadPlan:
+        minimum = NEVER
+    return Epoch(id, organization_id, kind, key, minimum)
+
+
+def _revocation(id: str, f: Fields) -> Revocation:
+    try:
+        expires_at = f.take("expires_at", int)
+    except BadPlan:
+        expires_at = NEVER
+    return Revocation(id, expires_at)
+
+
+def _node(id: str, f: Fields) -> Node:
+    rotation = f.take("rotation", int)
+    return Node(id, rotation, f.unknown)
+
+
+_READ: Final[Mapping[str, Callable[[str, Fields], Thing]]] = {
+    Kind.ORGANIZATION: _organization,
+    Kind.API: _api,
+    Kind.APPLICATION: _application,
+    Kind.CLIENT: _client,
+    Kind.SUBSCRIPTION: _subscription,
+    Kind.PLAN: _plan,
+    Kind.KEY: _key,
+    Kind.EPOCH: _epoch,
+    Kind.REVOCATION: _revocation,
+    Kind.NODE: _node,
+}
+MUST_BE_READ: Final = frozenset({Kind.EPOCH, Kind.REVOCATION})
+"""Kinds whose absence would allow a call: an unreadable one refuses the whole change."""
+_KIND_OF: Final[Mapping[type, Kind]] = {
+    Organization: Kind.ORGANIZATION,
+    API: Kind.API,
+    Application: Kind.APPLICATION,
+    Client: Kind.CLIENT,
+    Subscription: Kind.SUBSCRIPTION,
+    Plan: Kind.PLAN,
+    Key: Kind.KEY,
+    Epoch: Kind.EPOCH,
+    Revocation: Kind.REVOCATION,
+    Node: Kind.NODE,
+}
+SLOT: Final[Mapping[str, str]] = {
+    Kind.ORGANIZATION: "organizations",
+    Kind.API: "apis",
+    Kind.APPLICATION: "applications",
+    Kind.CLIENT: "clients",
+    Kind.SUBSCRIPTION: "subscriptions",
+    Kind.PLAN: "plans",
+    Kind.KEY: "keys",
+    Kind.EPOCH: "epochs",
+    Kind.REVOCATION: "revocations",
+    Kind.NODE: "nodes",
+}
+_NOT_ON_THE_WIRE: Final = frozenset({"id", "unsupported"})
+
+
+def read(entry: Entry) -> Thing:
+    """Read one entry of a known kind.
+
+    Raises:
+        BadPlan: the value lacks a field or has one of the wrong type.
+    """
+    return _READ[entry.kind](entry.id, Fields(f"{entry.kind} {entry.id}", entry.value))
+
+
+def to_wire(thing: Thing) -> Entry:
+    """Write one thing as its entry; `read(to_wire(thing)) == thing`."""
+    value = _plain(thing)
+    if isinstance(thing, Epoch):
+        value = {"minimum": thing.minimum}
+    return Entry(_KIND_OF[type(thing)], thing.id, value)
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value):
+        names = [one.name for one in fields(value) if one.name not in _NOT_ON_THE_WIRE]
+        return {name: _plain(getattr(value, name)) for name in names}
+    if isinstance(value, tuple):
+        return [_plain(one) for one in value]
+    return dict(value) if isinstance(value, Mapping) else value
+
+
+def epoch_id(organization_id: str, kind: str, key: str) -> str:
+    """Return the id of the epoch entry for one narrowed thing."""
+    return f"{organization_id}:{kind}:{key}"
