@@ -1,0 +1,43 @@
+# Every command a developer types. `make` alone lists them.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+.PHONY: help setup setup-dev demo test check lock clean
+
+help: ## list the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+.venv/.installed: requirements.lock pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or newer is needed: apt-get install python3 python3-venv"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed, `$(PYTHON) --version` was found; say make PYTHON=/path/to/python3"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { echo "The venv module is missing: apt-get install python3-venv"; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+.venv/.installed-dev: .venv/.installed requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
+
+setup: .venv/.installed ## create .venv with .venv/bin/ostiary from the lock file
+
+setup-dev: .venv/.installed-dev ## the same with the tools of `make test` and `make check`
+
+demo: setup ## the main job, performed: an outside user's password becomes an API call
+	@$(BIN)/ostiary demo
+
+test: setup-dev ## the whole test suite, on the real process tree too
+	$(BIN)/python -m pytest
+
+check: setup-dev ## format, lint, types, imports
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+lock: setup-dev ## resolve the lock files again from pyproject.toml
+	$(BIN)/uv pip compile --upgrade --universal --generate-hashes --no-emit-index-url --quiet pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile --upgrade --universal --generate-hashes --no-emit-index-url --quiet pyproject.toml --group dev -o requirements-dev.lock
+
+clean: ## remove .venv and caches
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

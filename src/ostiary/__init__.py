@@ -1,0 +1,1 @@
+"""Ostiary: an authorization server and API gateway for users who live somewhere else."""

@@ -1,0 +1,198 @@
+"""The database: units of work, each one transaction and one hop to a thread (ADR 0003).
+
+`read` sees one consistent snapshot; `write` has returned only when its commit is on disk.
+On SQLite all writes of a process go through one thread that commits them in groups; a file
+lock around each group keeps several processes from starving each other. On PostgreSQL each
+unit is its own transaction on a pooled connection.
+"""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TypeVar
+
+from sqlalchemy import BigInteger, Connection, Dialect, Engine, MetaData, create_engine, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import DatabaseError
+from sqlalchemy.types import TypeDecorator
+
+from ostiary.foundation.changes import ChangeSignal, PostgreSQLChanges, SQLiteChanges
+from ostiary.foundation.group_commit import GroupCommit
+
+Result = TypeVar("Result")
+Unit = Callable[[Connection], Result]
+"""A unit of work: reads or writes through the connection, does no other I/O, lasts ≤ 50 ms."""
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class Instant(TypeDecorator[datetime]):
+    """An aware UTC datetime, stored as microseconds since 1970 in a BIGINT."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
+        return None if value is None else (value - _EPOCH) // _MICROSECOND
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else _EPOCH + timedelta(microseconds=value)
+
+
+class DatabaseUnusable(Exception):
+    """The database cannot be opened; the text says why and what to do."""
+
+
+class Database:
+    """One SQLite or PostgreSQL database, used from one asyncio process.
+
+    `changes` wakes its subscribers within 200 ms of a commit by any process.
+    """
+
+    def __init__(self, url: URL, readers: int = 4) -> None:
+        self.url = url
+        self.is_sqlite = url.get_backend_name() == "sqlite"
+        self._readers = ThreadPoolExecutor(readers, thread_name_prefix="database-read")
+        self._read_engine = _engine(url, readers, read_only=True)
+        self._write_engine = _engine(url, readers, read_only=False)
+        self._group = GroupCommit(self._write_engine, _lock_path(url)) if self.is_sqlite else None
+        self._writers = (
+            None if self.is_sqlite else ThreadPoolExecutor(readers, thread_name_prefix="database-write")
+        )
+        self.changes: ChangeSignal = SQLiteChanges(url) if self.is_sqlite else PostgreSQLChanges(url)
+
+    @classmethod
+    def open(cls, url: str | URL, readers: int = 4) -> "Database":
+        """Prepare the connections; nothing is read until the first unit.
+
+        Raises:
+            DatabaseUnusable: the URL names no driver we serve.
+        """
+        parsed = make_url(url)
+        if parsed.drivername not in ("sqlite", "sqlite+pysqlite", "postgresql+psycopg"):
+            raise DatabaseUnusable(
+                f"the database {parsed.drivername}:// is not served: use sqlite:///PATH or postgresql+psycopg://…"
+            )
+        return cls(parsed, readers)
+
+    async def read(self, unit: Unit[Result]) -> Result:
+        """Run `unit` in one read-only snapshot."""
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, unit)
+
+    async def write(self, unit: Unit[Result]) -> Result:
+        """Run `unit` as one transaction; its commit is on disk when this returns.
+
+        What `unit` raises rolls back this unit alone and is raised here. When the commit itself
+        fails, every unit of its group fails.
+        """
+        if self._group is not None:
+            return await asyncio.wrap_future(self._group.submit(unit))
+        return await asyncio.get_running_loop().run_in_executor(self._writers, self._write, unit)
+
+    async def close(self) -> None:
+        """Finish what was submitted and let go of every connection."""
+        await self.changes.close()
+        if self._group is not None:
+            await asyncio.to_thread(self._group.close)
+        for pool in (self._readers, self._writers):
+            if pool is not None:
+                await asyncio.to_thread(pool.shutdown)
+        self._read_engine.dispose()
+        self._write_engine.dispose()
+
+    def _read(self, unit: Unit[Result]) -> Result:
+        with self._read_engine.begin() as connection:
+            return unit(connection)
+
+    def _write(self, unit: Unit[Result]) -> Result:
+        with self._write_engine.begin() as connection:
+            result = unit(connection)
+            connection.exec_driver_sql("SELECT pg_notify('ostiary_changes', '')")
+            return result
+
+
+def write_engine(url: str | URL) -> Engine:
+    """A plain engine for migrations and tools, with the settings the product writes with."""
+    return _engine(make_url(url), 1, read_only=False)
+
+
+def check_usable(url: str | URL) -> None:
+    """Open the database once.
+
+    Raises:
+        DatabaseUnusable: it is damaged or out of reach; says what to do.
+    """
+    parsed = make_url(url)
+    engine = _engine(parsed, 1, read_only=False)
+    try:
+        with engine.connect() as connection:
+            if parsed.get_backend_name() == "sqlite":
+                found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
+                if found != "ok":
+                    raise DatabaseUnusable(_damaged(parsed, str(found)))
+            else:
+                connection.exec_driver_sql("SELECT 1")
+    except DatabaseError as error:
+        raise DatabaseUnusable(_unusable(parsed, error)) from error
+    finally:
+        engine.dispose()
+
+
+def _unusable(url: URL, error: DatabaseError) -> str:
+    reason = str(error.orig).strip().splitlines()[0]
+    if url.get_backend_name() == "sqlite" and ("malformed" in reason or "not a database" in reason):
+        return _damaged(url, reason)
+    return f"the database {url.render_as_string(hide_password=True)} cannot be opened: {reason}"
+
+
+def _damaged(url: URL, reason: str) -> str:
+    return f"the database {url.database} is damaged ({reason}): move it away and restore your last backup"
+
+
+def _lock_path(url: URL) -> Path | None:
+    in_memory = url.database in (None, "", ":memory:")
+    return None if in_memory else Path(f"{url.database}.write-lock")
+
+
+def _engine(url: URL, size: int, *, read_only: bool) -> Engine:
+    if url.get_backend_name() == "sqlite":
+        return _sqlite_engine(url, size, read_only=read_only)
+    return create_engine(
+        url,
+        pool_size=size,
+        max_overflow=0,
+        pool_pre_ping=True,
+        isolation_level="REPEATABLE READ" if read_only else "READ COMMITTED",
+    )
+
+
+def _sqlite_engine(url: URL, size: int, *, read_only: bool) -> Engine:
+    engine = create_engine(
+        url, pool_size=size, max_overflow=0, connect_args={"timeout": 30, "check_same_thread": False}
+    )
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: object, _record: object) -> None:
+        connection.isolation_level = None  # type: ignore[attr-defined]  # we say BEGIN ourselves
+        pragmas = ["journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"]
+        for pragma in [*pragmas, *(["query_only=ON"] if read_only else [])]:
+            connection.execute(f"PRAGMA {pragma}")  # type: ignore[attr-defined]
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+    return engine

@@ -1,0 +1,105 @@
+"""One writer thread for SQLite that commits units of work in groups (ADR 0003).
+
+Units that arrive while a commit waits for the disk share the next one, so `synchronous=FULL`
+costs one fsync a group, not one a unit. Each unit has a savepoint of its own.
+"""
+
+import fcntl
+import os
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine
+
+Result = TypeVar("Result")
+_Job = tuple[Callable[[Connection], Any], "Future[Any]"]
+_LARGEST_GROUP = 128
+
+
+class GroupCommit:
+    """Runs submitted units in order, several to a transaction."""
+
+    def __init__(self, engine: Engine, lock_path: Path | None) -> None:
+        self._engine = engine
+        self._lock_path = lock_path
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="database-write", daemon=True)
+        self._closed = False
+        self._thread.start()
+
+    def submit(self, unit: Callable[[Connection], Result]) -> "Future[Result]":
+        """Queue `unit`; the future is done when its group is on disk."""
+        if self._closed:
+            raise RuntimeError("the database is closed")
+        future: Future[Result] = Future()
+        self._jobs.put((unit, future))
+        return future
+
+    def close(self) -> None:
+        """Finish what is queued, then stop the thread."""
+        self._closed = True
+        self._jobs.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            group = self._next_group()
+            jobs = [job for job in group if job is not None]
+            if jobs:
+                self._commit(jobs)
+            if len(jobs) < len(group):
+                return
+
+    def _next_group(self) -> list[_Job | None]:
+        group = [self._jobs.get()]
+        while len(group) < _LARGEST_GROUP and group[-1] is not None:
+            try:
+                group.append(self._jobs.get_nowait())
+            except queue.Empty:
+                break
+        return group
+
+    def _commit(self, jobs: list[_Job]) -> None:
+        settle: list[Callable[[], None]] = []
+        try:
+            with self._file_lock(), self._engine.begin() as connection:
+                for unit, future in jobs:
+                    settle.append(_attempt(connection, unit, future))
+        except BaseException as error:
+            settle = [_failure(future, error) for _, future in jobs]
+        for outcome in settle:
+            outcome()
+
+    @contextmanager
+    def _file_lock(self) -> Iterator[None]:
+        if self._lock_path is None:
+            yield
+            return
+        descriptor = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+
+def _attempt(
+    connection: Connection, unit: Callable[[Connection], Any], future: "Future[Any]"
+) -> Callable[[], None]:
+    try:
+        with connection.begin_nested():
+            result = unit(connection)
+    except Exception as error:
+        if connection.invalidated or not connection.in_transaction():
+            raise
+        return _failure(future, error)
+    return lambda: None if future.cancelled() else future.set_result(result)
+
+
+def _failure(future: "Future[Any]", error: BaseException) -> Callable[[], None]:
+    return lambda: None if future.cancelled() else future.set_exception(error)

@@ -1,0 +1,35 @@
+"""What internal REST APIs answer when they refuse: `{"code","message","description","traceId"}`."""
+
+from collections.abc import Mapping
+
+from starlette.responses import JSONResponse
+
+
+class Problem(Exception):
+    """A refusal a client may read. `description` names the field and what was expected."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        description: str,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(f"{status} {code}: {description}")
+        self.status = status
+        self.code = code
+        self.message = message
+        self.description = description
+        self.headers = dict(headers or {})
+
+
+def render(problem: Problem, trace_id: str) -> JSONResponse:
+    """The body every internal REST API uses for a refusal."""
+    body = {
+        "code": problem.code,
+        "message": problem.message,
+        "description": problem.description,
+        "traceId": trace_id,
+    }
+    return JSONResponse(body, status_code=problem.status, headers=problem.headers)

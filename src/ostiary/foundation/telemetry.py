@@ -1,0 +1,56 @@
+"""Structured logs on standard error: one event a line, never a secret.
+
+A value that is a `SecretStr` prints as asterisks; keys that name a secret are masked as a second
+line of defence, not as permission to log one.
+"""
+
+import logging
+import sys
+from collections.abc import MutableMapping
+from typing import Any, Literal, cast
+
+import orjson
+import structlog
+
+LogFormat = Literal["text", "json"]
+_SECRET_KEYS = ("password", "secret", "token", "assertion", "authorization", "credential")
+_MASK = "…"
+
+
+def get_logger(name: str) -> structlog.stdlib.BoundLogger:
+    """A logger whose events carry `logger=name`."""
+    return cast(structlog.stdlib.BoundLogger, structlog.get_logger(logger=name))
+
+
+def configure_logging(log_format: LogFormat = "text", level: int = logging.INFO) -> None:
+    """Send our events and the libraries' warnings to standard error."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            mask_secrets,
+            structlog.processors.format_exc_info,
+            _renderer(log_format),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
+
+
+def mask_secrets(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Replace the value of every key that names a secret; references such as `token_id` stay."""
+    for key in event:
+        if key.endswith(_SECRET_KEYS):
+            event[key] = _MASK
+    return event
+
+
+def _renderer(log_format: LogFormat) -> structlog.types.Processor:
+    if log_format == "json":
+        return structlog.processors.JSONRenderer(
+            serializer=lambda event, **_: orjson.dumps(event, default=str).decode()
+        )
+    return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=28)

@@ -1,0 +1,97 @@
+"""Reading requests: identifiers, addresses, forms without surprises.
+
+The management HAProxy in front sets `X-Request-Id` and `X-Forwarded-For` and removes the client's
+own; workers listen on unix sockets only, so what arrives in those headers is ours.
+"""
+
+import re
+from urllib.parse import parse_qsl
+
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ostiary.foundation.identifiers import new_id
+
+MAX_FORM_BYTES = 65_536
+MAX_FORM_FIELDS = 50
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
+
+
+class MalformedForm(Exception):
+    """The body is not a form we accept; the text is for the client."""
+
+
+class RequestId:
+    """Gives each request its identifier and puts it on the answer as `X-Request-Id`."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        given = next((v.decode("latin-1") for k, v in scope["headers"] if k == b"x-request-id"), "")
+        identifier = given if _REQUEST_ID.match(given) else new_id()
+        scope.setdefault("state", {})["request_id"] = identifier
+
+        async def send_with_id(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                others = [(k, v) for k, v in message["headers"] if k.lower() != b"x-request-id"]
+                message["headers"] = [*others, (b"x-request-id", identifier.encode())]
+            await send(message)
+
+        await self._app(scope, receive, send_with_id)
+
+
+def request_id(request: Request) -> str:
+    """The identifier of this request, which logs and `X-Request-Id` carry."""
+    return str(request.scope.get("state", {}).get("request_id", "unknown"))
+
+
+def client_address(request: Request) -> str:
+    """The address the request came from, as the listener saw it; "local" on the administration socket."""
+    forwarded = request.headers.get("x-forwarded-for", "")
+    return forwarded.rpartition(",")[2].strip() or (request.client.host if request.client else "local")
+
+
+async def read_form(request: Request) -> dict[str, str]:
+    """The form in the body. RFC 6749 §3.1: empty values count as omitted, none may be repeated.
+
+    Raises:
+        MalformedForm: another content type, too long, not UTF-8, or a repeated parameter.
+    """
+    if (
+        request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        != "application/x-www-form-urlencoded"
+    ):
+        raise MalformedForm("the body must be application/x-www-form-urlencoded")
+    return parse_form(await _bounded_body(request))
+
+
+def parse_form(body: bytes) -> dict[str, str]:
+    """Parse a urlencoded form strictly; see `read_form`."""
+    try:
+        pairs = parse_qsl(
+            body.decode("ascii"),
+            keep_blank_values=True,
+            encoding="utf-8",
+            errors="strict",
+            max_num_fields=MAX_FORM_FIELDS,
+        )
+    except ValueError as error:
+        raise MalformedForm("the body is not a well-formed UTF-8 form") from error
+    names = [name for name, _ in pairs]
+    repeated = next((name for name in names if names.count(name) > 1), None)
+    if repeated is not None:
+        raise MalformedForm("a parameter is repeated")
+    return {name: value for name, value in pairs if value}
+
+
+async def _bounded_body(request: Request) -> bytes:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_FORM_BYTES:
+            raise MalformedForm(f"the body is longer than {MAX_FORM_BYTES} bytes")
+    return bytes(body)

@@ -1,0 +1,42 @@
+"""Organizations: tenants, their names and their epochs.
+
+Every row of every slice belongs to one, and every query names it (ADR 0006).
+"""
+
+from ostiary.organizations.model import (
+    DEFAULT_ORGANIZATION,
+    ChainPolicy,
+    InvalidOrganizationName,
+    Organization,
+    issuer_of,
+    parse_name,
+)
+from ostiary.organizations.repository import (
+    EpochKind,
+    all_organizations,
+    by_id,
+    current_epoch,
+    find,
+    latest_minimum,
+    minimums,
+    narrow,
+    put,
+)
+
+__all__ = [
+    "DEFAULT_ORGANIZATION",
+    "ChainPolicy",
+    "EpochKind",
+    "InvalidOrganizationName",
+    "Organization",
+    "all_organizations",
+    "by_id",
+    "current_epoch",
+    "find",
+    "issuer_of",
+    "latest_minimum",
+    "minimums",
+    "narrow",
+    "parse_name",
+    "put",
+]

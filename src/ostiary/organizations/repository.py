@@ -1,0 +1,107 @@
+"""Organizations and their epochs in SQL.
+
+An organization has one counter, its epoch. A change that takes something away raises the counter
+and notes the new value as the minimum of what was narrowed: a client, a subject, a scope, an
+application or the organization. A token carries the counter at its issue and is refused when that
+is below any minimum that concerns it. Counters are compared, never times (ADR 0004).
+"""
+
+from collections.abc import Iterable
+from typing import Literal
+
+from sqlalchemy import Connection, Row, insert, select, tuple_, update
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+from ostiary.foundation.events import Event, record
+from ostiary.organizations.model import ChainPolicy, Organization
+from ostiary.organizations.tables import epoch_minimums, organizations
+
+EpochKind = Literal["client", "subject", "scope", "application", "organization"]
+
+
+def find(connection: Connection, name: str) -> Organization | None:
+    """The organization of that name."""
+    row = connection.execute(select(organizations).where(organizations.c.name == name)).first()
+    return None if row is None else _model(row)
+
+
+def by_id(connection: Connection, organization_id: str) -> Organization | None:
+    """The organization of that identifier."""
+    row = connection.execute(select(organizations).where(organizations.c.id == organization_id)).first()
+    return None if row is None else _model(row)
+
+
+def all_organizations(connection: Connection) -> list[Organization]:
+    """Every organization, by name."""
+    return [_model(row) for row in connection.execute(select(organizations).order_by(organizations.c.name))]
+
+
+def put(connection: Connection, organization: Organization) -> None:
+    """Create the organization or change what it says of itself; its name never changes."""
+    values = {
+        "display_name": organization.display_name,
+        "features": sorted(organization.features),
+        "chain": organization.chain.value,
+    }
+    here = organizations.c.id == organization.id
+    changed = connection.execute(
+        update(organizations).where(here).values(**values, version=organizations.c.version + 1)
+    )
+    if changed.rowcount == 0:
+        row = {"id": organization.id, "name": organization.name, "epoch": 1, "version": 1, **values}
+        connection.execute(insert(organizations).values(row))
+    record(connection, Event("organization", organization.id, organization.id))
+
+
+def current_epoch(connection: Connection, organization_id: str) -> int:
+    """The organization's counter; read it before the entitlements that go into a token."""
+    query = select(organizations.c.epoch).where(organizations.c.id == organization_id)
+    return int(connection.execute(query).scalar_one())
+
+
+def narrow(connection: Connection, organization_id: str, kind: EpochKind, key: str) -> int:
+    """Refuse the tokens already issued that concern `key`; returns the new minimum."""
+    here = organizations.c.id == organization_id
+    raised = (
+        update(organizations)
+        .where(here)
+        .values(epoch=organizations.c.epoch + 1)
+        .returning(organizations.c.epoch)
+    )
+    minimum = int(connection.execute(raised).scalar_one())
+    upsert = postgresql_insert if connection.dialect.name == "postgresql" else sqlite_insert
+    row = {"organization_id": organization_id, "kind": kind, "key": key, "minimum": minimum}
+    statement = upsert(epoch_minimums).values(row)
+    connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=["organization_id", "kind", "key"], set_={"minimum": minimum}
+        )
+    )
+    record(connection, Event("epoch", organization_id, f"{kind}:{key}"))
+    return minimum
+
+
+def minimums(connection: Connection, organization_id: str) -> dict[tuple[str, str], int]:
+    """Every minimum of the organization, by kind and key."""
+    columns = (epoch_minimums.c.kind, epoch_minimums.c.key, epoch_minimums.c.minimum)
+    rows = connection.execute(select(*columns).where(epoch_minimums.c.organization_id == organization_id))
+    return {(kind, key): minimum for kind, key, minimum in rows}
+
+
+def latest_minimum(
+    connection: Connection, organization_id: str, concerned: Iterable[tuple[EpochKind, str]]
+) -> int:
+    """The highest minimum of what a token concerns; 0 where nothing was ever narrowed."""
+    pairs = tuple_(epoch_minimums.c.kind, epoch_minimums.c.key)
+    query = (
+        select(epoch_minimums.c.minimum)
+        .where(epoch_minimums.c.organization_id == organization_id, pairs.in_(list(concerned)))
+        .order_by(epoch_minimums.c.minimum.desc())
+        .limit(1)
+    )
+    return int(connection.execute(query).scalar() or 0)
+
+
+def _model(row: Row[tuple[object, ...]]) -> Organization:
+    return Organization(row.id, row.name, row.display_name, frozenset(row.features), ChainPolicy(row.chain))

@@ -1,0 +1,26 @@
+"""Tables of the organizations slice."""
+
+from sqlalchemy import JSON, BigInteger, Column, Integer, String, Table
+
+from ostiary.foundation.database import metadata
+
+organizations = Table(
+    "organizations",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("name", String(63), nullable=False, unique=True),
+    Column("display_name", String(200), nullable=False),
+    Column("features", JSON, nullable=False),
+    Column("chain", String(20), nullable=False),
+    Column("epoch", BigInteger, nullable=False),
+    Column("version", Integer, nullable=False),
+)
+
+epoch_minimums = Table(
+    "epoch_minimums",
+    metadata,
+    Column("organization_id", String(36), primary_key=True),
+    Column("kind", String(20), primary_key=True),
+    Column("key", String(255), primary_key=True),
+    Column("minimum", BigInteger, nullable=False),
+)
