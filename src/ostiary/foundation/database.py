@@ -170,13 +170,10 @@ def _lock_path(url: URL) -> Path | None:
 def _engine(url: URL, size: int, *, read_only: bool) -> Engine:
     if url.get_backend_name() == "sqlite":
         return _sqlite_engine(url, size, read_only=read_only)
-    return create_engine(
-        url,
-        pool_size=size,
-        max_overflow=0,
-        pool_pre_ping=True,
-        isolation_level="REPEATABLE READ" if read_only else "READ COMMITTED",
-    )
+    engine = create_engine(url, pool_size=size, max_overflow=0, pool_pre_ping=True)
+    if read_only:
+        return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+    return engine.execution_options(isolation_level="READ COMMITTED")
 
 
 def _sqlite_engine(url: URL, size: int, *, read_only: bool) -> Engine:

@@ -18,8 +18,8 @@ _MASK = "…"
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:
-    """A logger whose events carry `logger=name`."""
-    return cast(structlog.stdlib.BoundLogger, structlog.get_logger(logger=name))
+    """A logger whose events carry `component=name`."""
+    return cast(structlog.stdlib.BoundLogger, structlog.get_logger(component=name))
 
 
 def configure_logging(log_format: LogFormat = "text", level: int = logging.INFO) -> None:

@@ -45,7 +45,7 @@ def parse_name(text: str) -> str:
     """
     if not _NAME.match(text):
         raise InvalidOrganizationName(
-            "an organization's name has 2 to 63 characters of a-z, 0-9, _ and -, and starts with a letter or digit"
+            "an organization's name has 2 to 63 characters of a-z, 0-9, _ and -, the first no _ or -"
         )
     return text
 

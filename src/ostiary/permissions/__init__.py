@@ -1,0 +1,67 @@
+"""Permissions: roles, access declared at routes, and the guard that enforces it.
+
+Sees subjects, groups and clients as values. The permission tree and internal scopes come with
+their own issue; until then the built-in role `admin` passes what takes a permission.
+"""
+
+from ostiary.permissions.access import (
+    AUTHENTICATED,
+    GATEWAY_NODE,
+    OPEN,
+    Access,
+    Audience,
+    GuardedRoute,
+    GuardedRouter,
+    needs,
+)
+from ostiary.permissions.guard import Guard, Principal, PrincipalKind, organization, principal
+from ostiary.permissions.model import (
+    ADMIN_PERMISSIONS,
+    ADMIN_ROLE,
+    Member,
+    MemberName,
+    Role,
+    a_client,
+    a_group,
+    a_user,
+)
+from ostiary.permissions.repository import (
+    add_member,
+    delete_role,
+    ensure_admin_role,
+    find_role,
+    list_roles,
+    put_role,
+    roles_of,
+)
+
+__all__ = [
+    "ADMIN_PERMISSIONS",
+    "ADMIN_ROLE",
+    "AUTHENTICATED",
+    "GATEWAY_NODE",
+    "OPEN",
+    "Access",
+    "Audience",
+    "Guard",
+    "GuardedRoute",
+    "GuardedRouter",
+    "Member",
+    "MemberName",
+    "Principal",
+    "PrincipalKind",
+    "Role",
+    "a_client",
+    "a_group",
+    "a_user",
+    "add_member",
+    "delete_role",
+    "ensure_admin_role",
+    "find_role",
+    "list_roles",
+    "needs",
+    "organization",
+    "principal",
+    "put_role",
+    "roles_of",
+]

@@ -1,0 +1,136 @@
+"""Roles in SQL. A change that takes a role away narrows whom it is taken from."""
+
+from collections.abc import Iterable
+
+from sqlalchemy import ColumnElement, Connection, and_, delete, insert, or_, select, update
+
+from ostiary.foundation.identifiers import new_id
+from ostiary.organizations import narrow
+from ostiary.permissions.model import ADMIN_PERMISSIONS, ADMIN_ROLE, Member, MemberName, Role, a_group
+from ostiary.permissions.tables import role_members, roles
+
+
+def find_role(connection: Connection, organization_id: str, name: str) -> Role | None:
+    """The role of that name."""
+    return next((role for role in list_roles(connection, organization_id) if role.name == name), None)
+
+
+def list_roles(connection: Connection, organization_id: str) -> list[Role]:
+    """Every role of the organization with its members, by name."""
+    members: dict[str, set[MemberName]] = {}
+    columns = (role_members.c.role_id, role_members.c.kind, role_members.c.store, role_members.c.name)
+    for role_id, *name in connection.execute(
+        select(*columns).where(role_members.c.organization_id == organization_id)
+    ):
+        members.setdefault(role_id, set()).add(MemberName(*name))
+    query = select(roles).where(roles.c.organization_id == organization_id).order_by(roles.c.name)
+    return [
+        Role(row.id, organization_id, row.name, tuple(row.permissions), frozenset(members.get(row.id, ())))
+        for row in connection.execute(query)
+    ]
+
+
+def put_role(connection: Connection, role: Role) -> None:
+    """Create the role or make it what is given; members who lose it are narrowed."""
+    here = and_(roles.c.organization_id == role.organization_id, roles.c.id == role.id)
+    changed = connection.execute(update(roles).where(here).values(permissions=list(role.permissions)))
+    if changed.rowcount == 0:
+        row = {"id": role.id, "organization_id": role.organization_id, "name": role.name}
+        connection.execute(insert(roles).values(**row, permissions=list(role.permissions)))
+    present = _members(connection, role)
+    _remove(connection, role, present - role.members)
+    _add(connection, role, role.members - present)
+
+
+def delete_role(connection: Connection, organization_id: str, name: str) -> bool:
+    """Remove the role; everybody who had it is narrowed. False where there is none."""
+    role = find_role(connection, organization_id, name)
+    if role is None:
+        return False
+    _remove(connection, role, role.members)
+    connection.execute(delete(roles).where(roles.c.organization_id == organization_id, roles.c.id == role.id))
+    return True
+
+
+def ensure_admin_role(connection: Connection, organization_id: str) -> Role:
+    """The built-in role `admin`, made where it is missing."""
+    found = find_role(connection, organization_id, ADMIN_ROLE)
+    if found is None:
+        found = Role(new_id(), organization_id, ADMIN_ROLE, ADMIN_PERMISSIONS)
+        put_role(connection, found)
+    return found
+
+
+def add_member(connection: Connection, role: Role, member: MemberName) -> None:
+    """Give the role to one more member."""
+    if member not in _members(connection, role):
+        _add(connection, role, {member})
+
+
+def roles_of(connection: Connection, organization_id: str, member: Member) -> frozenset[str]:
+    """The names of the member's roles.
+
+    Pins a user's name to the subject at first match, so it takes a write transaction.
+    """
+    query = (
+        select(role_members.c.id, role_members.c.kind, role_members.c.subject_id, roles.c.name)
+        .join(roles, roles.c.id == role_members.c.role_id)
+        .where(role_members.c.organization_id == organization_id, or_(*_matches(member)))
+    )
+    found: set[str] = set()
+    for row_id, kind, pinned, role_name in connection.execute(query).all():
+        if kind == "user" and pinned is None:
+            pin = update(role_members).where(role_members.c.id == row_id, role_members.c.subject_id.is_(None))
+            connection.execute(pin.values(subject_id=member.subject_id))
+        found.add(role_name)
+    return frozenset(found)
+
+
+def _matches(member: Member) -> Iterable[ColumnElement[bool]]:
+    kind, store, name, pinned = (role_members.c[c] for c in ("kind", "store", "name", "subject_id"))
+    if member.client_id is not None:
+        yield and_(kind == "client", name == member.client_id)
+        return
+    unpinned = and_(pinned.is_(None), store == member.store, name == member.username)
+    yield and_(kind == "user", or_(pinned == member.subject_id, unpinned))
+    for group in map(a_group, member.groups):
+        yield and_(kind == "group", store == group.store, name == group.name)
+
+
+def _members(connection: Connection, role: Role) -> set[MemberName]:
+    columns = (role_members.c.kind, role_members.c.store, role_members.c.name)
+    return {MemberName(*row) for row in connection.execute(select(*columns).where(_of(role)))}
+
+
+def _of(role: Role) -> ColumnElement[bool]:
+    return and_(role_members.c.organization_id == role.organization_id, role_members.c.role_id == role.id)
+
+
+def _add(connection: Connection, role: Role, added: Iterable[MemberName]) -> None:
+    for member in sorted(added):
+        names = {"kind": member.kind, "store": member.store, "name": member.name}
+        row = {"id": new_id(), "organization_id": role.organization_id, "role_id": role.id, **names}
+        connection.execute(insert(role_members).values(row))
+
+
+def _remove(connection: Connection, role: Role, removed: Iterable[MemberName]) -> None:
+    for member in sorted(removed):
+        same = and_(
+            _of(role),
+            role_members.c.kind == member.kind,
+            role_members.c.store == member.store,
+            role_members.c.name == member.name,
+        )
+        pinned = connection.execute(select(role_members.c.subject_id).where(same)).scalar()
+        connection.execute(delete(role_members).where(same))
+        _narrow(connection, role.organization_id, member, pinned)
+
+
+def _narrow(connection: Connection, organization_id: str, member: MemberName, pinned: str | None) -> None:
+    """A user never matched has no token that the role widened; who is in a group, only its store knows."""
+    if member.kind == "client":
+        narrow(connection, organization_id, "client", member.name)
+    elif member.kind == "group":
+        narrow(connection, organization_id, "organization", organization_id)
+    elif pinned is not None:
+        narrow(connection, organization_id, "subject", pinned)
