@@ -1,0 +1,107 @@
+"""What the agent decided about one credential at one API, as a map entry that `decide.lua` reads.
+
+A value is fields joined by `|`, lists inside them by `,`, each part percent-encoded, so it holds no space,
+semicolon or backslash and the runtime API takes it as one word.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import quote
+
+PERIODS: Final = ("second", "minute", "hour", "day", "month")
+_FORMAT: Final = "1"
+
+AGENT_REFUSALS: Final = (
+    "invalid_token",  # 401 900901: bad, expired, revoked, of another organization
+    "subscription_blocked",  # 401 900907
+    "subscription_inactive",  # 401 900909: waiting for approval, or rejected
+    "not_subscribed",  # 403 900908
+    "unavailable",  # 503 900900: only the control plane can tell, and it does not answer
+)
+"""What the agent may answer a miss with, besides a grant."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """The plan of a subscription: `requests` in each fixed clock window `per`."""
+
+    key: str
+    """What is counted: the subscription id (at most 48 characters)."""
+    requests: int
+    per: str
+    """One of `PERIODS`; windows begin at the start of the UTC second, minute, hour, day or month."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A grant: this credential may call this API until `expires_at`."""
+
+    api_id: str
+    credential_sha256: str
+    """Lower-case hex."""
+    expires_at: int
+    """Seconds since 1970: the earlier of the token's expiry and the decision's."""
+    epoch: int
+    """The organization's epoch the token carries; refused below any minimum of the ids and scopes here."""
+    organization_id: str
+    subject: str
+    client_id: str
+    application_id: str
+    key_type: str
+    """PRODUCTION or SANDBOX: which backend."""
+    scopes: frozenset[str]
+    quota: Quota | None
+    """`None` is unlimited: not counted."""
+    assertion: str
+    """The signed JWT for `X-JWT-Assertion`."""
+    # What the agent's index needs and HAProxy does not; not part of the value.
+    token_id: str = ""
+    family: str = ""
+    kid: str = ""
+    plan: str = ""
+
+
+def shard(credential_sha256: str) -> str:
+    """Name the map that holds the decisions about this credential."""
+    return f"decisions-{credential_sha256[:2]}.map"
+
+
+def decision_key(api_id: str, credential_sha256: str) -> str:
+    """Return the key of the decision about this credential at this API."""
+    return f"{api_id}:{credential_sha256}"
+
+
+def encode_decision(decision: Decision) -> str:
+    """Write the value `decide.lua` reads; raises `ValueError` for a period it does not know."""
+    quota = decision.quota
+    if quota is not None and quota.per not in PERIODS:
+        raise ValueError(f"a quota per {quota.per} is not known")
+    fields = (
+        _FORMAT,
+        str(decision.expires_at),
+        str(decision.epoch),
+        encode(decision.organization_id),
+        encode(decision.subject),
+        encode(decision.client_id),
+        encode(decision.application_id),
+        decision.key_type,
+        "," + "".join(encode(scope) + "," for scope in sorted(decision.scopes)),
+        "" if quota is None else encode(quota.key),
+        "" if quota is None else str(quota.requests),
+        "" if quota is None else quota.per,
+        decision.assertion,
+    )
+    return "|".join(fields)
+
+
+def decision_entry(decision: Decision) -> tuple[str, str, str]:
+    """Return (map, key, value) of a decision."""
+    key = decision_key(decision.api_id, decision.credential_sha256)
+    return shard(decision.credential_sha256), key, encode_decision(decision)
+
+
+def encode(text: str) -> str:
+    """Percent-encode everything but unreserved characters (RFC 3986 §2.3)."""
+    return quote(text, safe="")
