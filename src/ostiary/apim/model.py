@@ -1,0 +1,285 @@
+"""API management's things and the rules a value of them obeys by itself.
+
+An `API` is one version of a published interface. Names of plans and scopes are names within
+the organization. Whether an address may be called at all is the outbound policy's, asked by the use cases.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from urllib.parse import urlsplit
+
+from ostiary.apim.errors import Invalid
+from ostiary.apim.lifecycle import LifecycleState
+from ostiary.apim.paths import parse_context, parse_method, parse_path, parse_version, shape
+
+MAX_RESOURCES = 2_000
+_MAX_BACKENDS = 50
+_NAME = re.compile(
+    r"[^\s\x00-\x1f\x7f<>\"'`\\/](?:[^\x00-\x1f\x7f<>\"'`\\/]{0,58}[^\s\x00-\x1f\x7f<>\"'`\\/])?"
+)
+_PLAN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,49}")
+_SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,255}")  # RFC 6749 §3.3
+_HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]")
+_URL_PATH = re.compile(r"(?:/[A-Za-z0-9._~!$&'()+,=:@-]*)*")
+
+
+class KeyType(StrEnum):
+    """Which of the API's two backends an application's client calls."""
+
+    PRODUCTION = "PRODUCTION"
+    SANDBOX = "SANDBOX"
+
+
+class SubscriptionState(StrEnum):
+    """Whether calls under a subscription pass."""
+
+    UNBLOCKED = "UNBLOCKED"
+    BLOCKED = "BLOCKED"
+    PROD_ONLY_BLOCKED = "PROD_ONLY_BLOCKED"
+    ON_HOLD = "ON_HOLD"
+    REJECTED = "REJECTED"
+
+
+class Period(StrEnum):
+    """The fixed clock window a plan counts in."""
+
+    SECOND = "second"
+    MINUTE = "minute"
+    HOUR = "hour"
+    DAY = "day"
+    MONTH = "month"
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One method and path template; any one of `scopes` lets a call pass, none asks for no scope."""
+
+    method: str
+    path: str
+    scopes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """Where the calls go: addresses for production keys and for sandbox keys."""
+
+    production: tuple[str, ...] = ()
+    sandbox: tuple[str, ...] = ()
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Every address, production first."""
+        return self.production + self.sandbox
+
+
+@dataclass(frozen=True, slots=True)
+class API:
+    """One version of an API."""
+
+    id: str
+    organization_id: str
+    name: str
+    context: str
+    version: str
+    state: LifecycleState
+    backend: Backend
+    plans: tuple[str, ...]
+    resources: tuple[Resource, ...]
+
+    @property
+    def base_path(self) -> str:
+        """The path all resources lie under, without the organization's prefix."""
+        return f"{self.context}/{self.version}"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A rate limit a subscription can have; `requests` None is unlimited."""
+
+    id: str
+    organization_id: str
+    name: str
+    requests: int | None
+    per: Period
+    built_in: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """What a subscriber registers; its keys are clients of the authorization server.
+
+    `owner` is written `[STORE/]name`; `owner_subject` is known once that person has been seen.
+    """
+
+    id: str
+    organization_id: str
+    name: str
+    owner: str
+    owner_subject: str | None = None
+    tier: str = "Unlimited"
+    keys: Mapping[KeyType, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ApplicationKeys:
+    """One client of an application and which backend it calls."""
+
+    organization_id: str
+    application_id: str
+    key_type: KeyType
+    client_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """An application may call an API version under a plan."""
+
+    id: str
+    organization_id: str
+    application_id: str
+    api_id: str
+    plan_id: str
+    plan: str
+    state: SubscriptionState
+
+
+def check_api(api: API) -> API:
+    """Check everything about an API that needs nothing else to be known.
+
+    Raises:
+        Invalid: the first value that breaks a rule.
+    """
+    parse_name(api.name)
+    parse_context(api.context)
+    parse_version(api.version)
+    check_backend(api.backend)
+    check_resources(api.resources)
+    if api.state not in (LifecycleState.CREATED, LifecycleState.RETIRED):
+        check_publishable(api)
+    return api
+
+
+def check_publishable(api: API) -> None:
+    """Check what an API needs before anyone can call it.
+
+    Raises:
+        Invalid: it has no backend, no resource or, unless it is a prototype, no plan.
+    """
+    if not api.backend.addresses:
+        raise Invalid("backend", "none", "at least one backend URL before the API is published")
+    if not api.resources:
+        raise Invalid("resources", "none", "at least one resource before the API is published")
+    if not api.plans and api.state is not LifecycleState.PROTOTYPED:
+        raise Invalid("plans", "none", "at least one plan before the API is published")
+
+
+def check_resources(resources: tuple[Resource, ...]) -> None:
+    """Check resources one by one and against each other.
+
+    Raises:
+        Invalid: one is malformed, or two are the same.
+    """
+    if len(resources) > MAX_RESOURCES:
+        raise Invalid("resources", str(len(resources)), f"at most {MAX_RESOURCES}")
+    seen: dict[tuple[str, str], str] = {}
+    for resource in resources:
+        key = (parse_method(resource.method), shape(parse_path(resource.path)))
+        for scope in resource.scopes:
+            parse_scope(scope)
+        if key in seen:
+            raise Invalid("resources", f"{resource.method} {resource.path}", f"no second {seen[key]}")
+        seen[key] = f"{resource.method} {resource.path}"
+
+
+def check_backend(backend: Backend) -> None:
+    """Check the addresses of a backend.
+
+    Raises:
+        Invalid: one is not an address we can call, there are too many, or one is there twice.
+    """
+    for addresses in (backend.production, backend.sandbox):
+        for address in addresses:
+            parse_backend_url(address)
+        if len(addresses) > _MAX_BACKENDS or len(set(addresses)) < len(addresses):
+            raise Invalid("backend", f"{len(addresses)} addresses", f"at most {_MAX_BACKENDS}, each once")
+
+
+def parse_backend_url(text: str) -> str:
+    """Check an address: http or https, a host, no user name, query or fragment.
+
+    Raises:
+        Invalid: it is not such an address.
+    """
+    expected = "an address such as https://orders.example:8443/base without user name, query or fragment"
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        raise Invalid("backend", repr(text), expected) from None
+    host = parts.netloc.rpartition(":")[0] if port is not None else parts.netloc
+    wrong = (
+        parts.scheme not in ("http", "https")
+        or "@" in parts.netloc
+        or not _HOST.fullmatch(host)
+        or port == 0
+        or not _URL_PATH.fullmatch(parts.path)
+        or any(segment in (".", "..") for segment in parts.path.split("/"))
+        or any(mark in text for mark in "?#;\\")
+        or not all("!" <= character <= "~" for character in text)
+    )
+    if wrong or len(text) > 500:
+        raise Invalid("backend", repr(text), expected)
+    return text
+
+
+def parse_name(text: str) -> str:
+    """Check the name of an API or application.
+
+    Raises:
+        Invalid: it is not 1 to 60 printable characters.
+    """
+    if not _NAME.fullmatch(text) or not text.isprintable():
+        raise Invalid(
+            "name", repr(text), "1 to 60 printable characters without < > \" ' ` \\ / or blanks around"
+        )
+    return text
+
+
+def parse_plan_name(text: str) -> str:
+    """Check the name of a plan.
+
+    Raises:
+        Invalid: it is not one word of at most 50 characters.
+    """
+    if not _PLAN_NAME.fullmatch(text):
+        raise Invalid("name", repr(text), "1 to 50 letters, digits, '_', '.' and '-'")
+    return text
+
+
+def parse_scope(text: str) -> str:
+    """Check a scope that a resource asks for (RFC 6749 §3.3).
+
+    Raises:
+        Invalid: it is not a scope token.
+    """
+    if not _SCOPE_TOKEN.fullmatch(text):
+        raise Invalid("scopes", repr(text), "a scope: printable ASCII without blanks, quotes and backslashes")
+    return text
+
+
+def parse_limit(requests: int | None) -> int | None:
+    """Check a plan's number of requests; None is unlimited.
+
+    Raises:
+        Invalid: it is out of range.
+    """
+    if requests is not None and not 1 <= requests <= 1_000_000_000:
+        raise Invalid("requests", str(requests), "a number from 1 to 1,000,000,000")
+    return requests
+
+
+def known_scopes(resources: Iterable[Resource]) -> tuple[str, ...]:
+    """Return every scope the resources ask for, each once, in order."""
+    return tuple(dict.fromkeys(scope for resource in resources for scope in resource.scopes))

@@ -1,0 +1,167 @@
+"""Publishing: which API versions exist, where they lead and in which state they are.
+
+Every function works in the transaction it is given and tells the gateway in it.
+"""
+
+from dataclasses import dataclass, replace
+
+from sqlalchemy import Connection
+
+from ostiary.apim import repository
+from ostiary.apim.errors import Conflict, Invalid, NotFound
+from ostiary.apim.lifecycle import LifecycleState, step, walk
+from ostiary.apim.model import API, Backend, Resource, check_api, known_scopes
+from ostiary.apim.plans import plans_named
+from ostiary.foundation.events import Event, record
+from ostiary.foundation.http_client import OutboundPolicy, OutboundRefused
+from ostiary.foundation.identifiers import new_id
+from ostiary.oauth import list_scopes
+
+
+@dataclass(frozen=True, slots=True)
+class APISpec:
+    """What a publisher says about an API version; `state` None keeps it, or is CREATED for a new one."""
+
+    name: str
+    context: str
+    version: str
+    backend: Backend
+    plans: tuple[str, ...]
+    resources: tuple[Resource, ...]
+    state: LifecycleState | None = None
+
+
+def create_api(connection: Connection, organization_id: str, spec: APISpec, policy: OutboundPolicy) -> API:
+    """Add an API version and bring it to the state asked for.
+
+    Raises:
+        Invalid: a value that cannot be, an unknown plan or scope, an address we do not call.
+        Conflict: the name and version, or the path, are taken.
+        TransitionRefused: no new API version can have that state.
+    """
+    _refuse_taken_name(connection, organization_id, spec)
+    return _write(
+        connection, _made(new_id(), organization_id, spec, LifecycleState.CREATED), policy, new=True
+    )
+
+
+def change_api(
+    connection: Connection, organization_id: str, api_id: str, spec: APISpec, policy: OutboundPolicy
+) -> API:
+    """Replace everything the publisher says about an API version; name and version stay.
+
+    Raises:
+        NotFound: the organization has no such API version.
+        Invalid: as in `create_api`, or another name or version.
+        Conflict: the path is taken.
+        TransitionRefused: the state cannot be reached.
+    """
+    found = get_api(connection, organization_id, api_id)
+    if (spec.name, spec.version) != (found.name, found.version):
+        raise Invalid("name", f"{spec.name} {spec.version}", f"{found.name} {found.version}, which stay")
+    changed = _made(api_id, organization_id, spec, found.state)
+    return found if changed == found else _write(connection, changed, policy, new=False)
+
+
+def change_state(connection: Connection, organization_id: str, api_id: str, wanted: LifecycleState) -> API:
+    """Take one step of the life cycle.
+
+    Raises:
+        NotFound: the organization has no such API version.
+        TransitionRefused: there is no such step.
+        Invalid: the API lacks what the state needs.
+    """
+    found = get_api(connection, organization_id, api_id)
+    changed = check_api(replace(found, state=step(found.state, wanted)))
+    if changed != found:
+        repository.update_api(connection, changed, _plan_ids(connection, changed))
+        record(connection, Event("api", organization_id, api_id))
+    return changed
+
+
+def delete_api(connection: Connection, organization_id: str, api_id: str) -> None:
+    """Remove an API version nobody is subscribed to.
+
+    Raises:
+        NotFound: the organization has no such API version.
+        Conflict: it has subscriptions.
+    """
+    found = get_api(connection, organization_id, api_id)
+    count = len(repository.subscriptions_to_api(connection, organization_id, api_id))
+    if count:
+        raise Conflict(f"{found.name} {found.version} has {count} subscriptions; retire it instead")
+    repository.remove_api(connection, organization_id, api_id)
+    record(connection, Event("api", organization_id, api_id))
+
+
+def get_api(connection: Connection, organization_id: str, api_id: str) -> API:
+    """The API version of that identifier.
+
+    Raises:
+        NotFound: the organization has no such API version.
+    """
+    found = repository.find_api(connection, organization_id, api_id)
+    if found is None:
+        raise NotFound("API", api_id)
+    return found
+
+
+def _made(api_id: str, organization_id: str, spec: APISpec, current: LifecycleState) -> API:
+    wanted = spec.state or current
+    walk(current, wanted)
+    return API(
+        id=api_id,
+        organization_id=organization_id,
+        name=spec.name,
+        context=spec.context,
+        version=spec.version,
+        state=wanted,
+        backend=spec.backend,
+        plans=spec.plans,
+        resources=spec.resources,
+    )
+
+
+def _write(connection: Connection, api: API, policy: OutboundPolicy, *, new: bool) -> API:
+    check_api(api)
+    _check_addresses(api, policy)
+    _check_scopes(connection, api)
+    _refuse_taken_path(connection, api)
+    plan_ids = _plan_ids(connection, api)
+    (repository.insert_api if new else repository.update_api)(connection, api, plan_ids)
+    record(connection, Event("api", api.organization_id, api.id))
+    return api
+
+
+def _plan_ids(connection: Connection, api: API) -> list[str]:
+    if len(set(api.plans)) < len(api.plans):
+        raise Invalid("plans", ", ".join(api.plans), "each plan once")
+    return [plan.id for plan in plans_named(connection, api.organization_id, api.plans)]
+
+
+def _check_addresses(api: API, policy: OutboundPolicy) -> None:
+    for address in api.backend.addresses:
+        try:
+            policy.check_url(address)
+        except OutboundRefused as error:
+            raise Invalid("backend", repr(address), f"an address we may call: {error}") from None
+
+
+def _check_scopes(connection: Connection, api: API) -> None:
+    wanted = known_scopes(api.resources)
+    known = {scope.name for scope in list_scopes(connection, api.organization_id)} if wanted else set()
+    for scope in wanted:
+        if scope not in known:
+            raise Invalid("scopes", repr(scope), "a scope of this organization; no such scope is registered")
+
+
+def _refuse_taken_name(connection: Connection, organization_id: str, spec: APISpec) -> None:
+    if repository.find_api_named(connection, organization_id, spec.name, spec.version):
+        raise Conflict(f"there is an API {spec.name} {spec.version} already")
+
+
+def _refuse_taken_path(connection: Connection, api: API) -> None:
+    for other in repository.overlapping_apis(connection, api.organization_id, api.base_path):
+        if other.id != api.id:
+            where = f"{other.name} {other.version} at {other.base_path}"
+            raise Conflict(f"the path {api.base_path} is taken by or overlaps {where}")

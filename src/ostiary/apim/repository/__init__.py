@@ -1,0 +1,71 @@
+"""Rows ⇄ model of API management; every SQL statement of the slice."""
+
+from ostiary.apim.repository.apis import (
+    find_api,
+    find_api_named,
+    insert_api,
+    list_apis,
+    overlapping_apis,
+    remove_api,
+    update_api,
+)
+from ostiary.apim.repository.applications import (
+    find_application,
+    find_keys,
+    insert_application,
+    insert_keys,
+    list_applications,
+    list_keys,
+    remove_application,
+    remove_keys,
+    update_application,
+)
+from ostiary.apim.repository.plans import (
+    find_plan,
+    insert_plan,
+    plan_is_used,
+    remove_plan,
+    stored_plans,
+    update_plan,
+)
+from ostiary.apim.repository.subscriptions import (
+    find_subscription,
+    insert_subscription,
+    list_subscriptions,
+    remove_subscription,
+    subscriptions_of_application,
+    subscriptions_to_api,
+    update_subscription,
+)
+
+__all__ = [
+    "find_api",
+    "find_api_named",
+    "find_application",
+    "find_keys",
+    "find_plan",
+    "find_subscription",
+    "insert_api",
+    "insert_application",
+    "insert_keys",
+    "insert_plan",
+    "insert_subscription",
+    "list_apis",
+    "list_applications",
+    "list_keys",
+    "list_subscriptions",
+    "overlapping_apis",
+    "plan_is_used",
+    "remove_api",
+    "remove_application",
+    "remove_keys",
+    "remove_plan",
+    "remove_subscription",
+    "stored_plans",
+    "subscriptions_of_application",
+    "subscriptions_to_api",
+    "update_api",
+    "update_application",
+    "update_plan",
+    "update_subscription",
+]

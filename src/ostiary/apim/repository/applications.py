@@ -1,0 +1,108 @@
+"""Applications and their keys in SQL."""
+
+from collections import defaultdict
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, delete, insert, select, update
+
+from ostiary.apim.model import Application, ApplicationKeys, KeyType
+from ostiary.apim.repository.rows import rows_of, unique
+from ostiary.apim.tables import application_keys, applications
+
+
+def find_application(connection: Connection, organization_id: str, application_id: str) -> Application | None:
+    """The application of that identifier."""
+    found = _read_applications(connection, organization_id, applications.c.id == application_id)
+    return found[0] if found else None
+
+
+def list_applications(connection: Connection, organization_id: str) -> list[Application]:
+    """Every application of the organization, by name and owner."""
+    return _read_applications(connection, organization_id)
+
+
+def insert_application(connection: Connection, application: Application) -> None:
+    """Write a new application, without keys."""
+    row = {"id": application.id, "organization_id": application.organization_id}
+    with unique(f"{application.owner} has an application {application.name} already"):
+        connection.execute(insert(applications).values(**row, **_application_values(application)))
+
+
+def update_application(connection: Connection, application: Application) -> None:
+    """Write everything about an existing application but its keys."""
+    here = rows_of(applications, application.organization_id, applications.c.id == application.id)
+    with unique(f"{application.owner} has an application {application.name} already"):
+        connection.execute(update(applications).where(here).values(_application_values(application)))
+
+
+def remove_application(connection: Connection, organization_id: str, application_id: str) -> None:
+    """Delete an application that has neither keys nor subscriptions."""
+    here = rows_of(applications, organization_id, applications.c.id == application_id)
+    connection.execute(delete(applications).where(here))
+
+
+def find_keys(connection: Connection, organization_id: str, client_id: str) -> ApplicationKeys | None:
+    """Which application a client belongs to; None for one that belongs to none."""
+    here = rows_of(application_keys, organization_id, application_keys.c.client_id == client_id)
+    row = connection.execute(select(application_keys).where(here)).first()
+    return None if row is None else _keys(row)
+
+
+def list_keys(connection: Connection, organization_id: str) -> list[ApplicationKeys]:
+    """Every key of every application of the organization."""
+    query = select(application_keys).where(rows_of(application_keys, organization_id))
+    return [_keys(row) for row in connection.execute(query.order_by(application_keys.c.client_id))]
+
+
+def insert_keys(connection: Connection, keys: ApplicationKeys) -> None:
+    """Write that a client is an application's."""
+    with unique(f"the application has {keys.key_type} keys already, or {keys.client_id} is another's"):
+        connection.execute(
+            insert(application_keys).values(
+                organization_id=keys.organization_id,
+                application_id=keys.application_id,
+                key_type=keys.key_type.value,
+                client_id=keys.client_id,
+            )
+        )
+
+
+def remove_keys(connection: Connection, organization_id: str, application_id: str, key_type: KeyType) -> None:
+    """Delete an application's keys of one type."""
+    this = (application_keys.c.application_id == application_id) & (
+        application_keys.c.key_type == key_type.value
+    )
+    connection.execute(delete(application_keys).where(rows_of(application_keys, organization_id, this)))
+
+
+def _read_applications(
+    connection: Connection, organization_id: str, *conditions: ColumnElement[bool]
+) -> list[Application]:
+    here = rows_of(applications, organization_id, *conditions)
+    query = select(applications).where(here).order_by(applications.c.name, applications.c.owner)
+    rows = connection.execute(query).all()
+    held: defaultdict[str, dict[KeyType, str]] = defaultdict(dict)
+    keys = select(application_keys).where(rows_of(application_keys, organization_id))
+    if len(rows) <= 500:
+        keys = keys.where(application_keys.c.application_id.in_([row.id for row in rows]))
+    for key in connection.execute(keys):
+        held[key.application_id][KeyType(key.key_type)] = key.client_id
+    return [
+        Application(
+            row.id, row.organization_id, row.name, row.owner, row.owner_subject, row.tier, dict(held[row.id])
+        )
+        for row in rows
+    ]
+
+
+def _application_values(application: Application) -> dict[str, Any]:
+    return {
+        "name": application.name,
+        "owner": application.owner,
+        "owner_subject": application.owner_subject,
+        "tier": application.tier,
+    }
+
+
+def _keys(row: Row[Any]) -> ApplicationKeys:
+    return ApplicationKeys(row.organization_id, row.application_id, KeyType(row.key_type), row.client_id)

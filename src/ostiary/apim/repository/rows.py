@@ -1,0 +1,26 @@
+"""What every statement of the slice has in common: it names the organization."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import ColumnElement, Table
+from sqlalchemy.exc import IntegrityError
+
+from ostiary.apim.errors import Conflict
+
+
+@contextmanager
+def unique(description: str) -> Iterator[None]:
+    """Turn a broken uniqueness constraint (somebody else was faster) into a `Conflict`."""
+    try:
+        yield
+    except IntegrityError as error:
+        raise Conflict(description) from error
+
+
+def rows_of(table: Table, organization_id: str, *conditions: ColumnElement[bool]) -> ColumnElement[bool]:
+    """The organization's rows for which the conditions hold."""
+    here: ColumnElement[bool] = table.c.organization_id == organization_id
+    for condition in conditions:
+        here &= condition
+    return here

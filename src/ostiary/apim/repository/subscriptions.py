@@ -1,0 +1,84 @@
+"""Subscriptions in SQL."""
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, delete, insert, select, update
+
+from ostiary.apim.model import Subscription, SubscriptionState
+from ostiary.apim.repository.rows import rows_of, unique
+from ostiary.apim.tables import plans, subscriptions
+
+_SUBSCRIPTION = (*subscriptions.c, plans.c.name.label("plan"))
+
+
+def find_subscription(
+    connection: Connection, organization_id: str, subscription_id: str
+) -> Subscription | None:
+    """The subscription of that identifier."""
+    found = list_subscriptions(connection, organization_id, subscriptions.c.id == subscription_id)
+    return found[0] if found else None
+
+
+def list_subscriptions(
+    connection: Connection, organization_id: str, *conditions: ColumnElement[bool]
+) -> list[Subscription]:
+    """Every subscription of the organization for which the conditions hold."""
+    query = (
+        select(*_SUBSCRIPTION)
+        .join(plans, plans.c.id == subscriptions.c.plan_id)
+        .where(rows_of(subscriptions, organization_id, *conditions))
+        .order_by(subscriptions.c.id)
+    )
+    return [_subscription(row) for row in connection.execute(query)]
+
+
+def subscriptions_of_application(
+    connection: Connection, organization_id: str, application_id: str
+) -> list[Subscription]:
+    """The subscriptions an application has."""
+    return list_subscriptions(connection, organization_id, subscriptions.c.application_id == application_id)
+
+
+def subscriptions_to_api(connection: Connection, organization_id: str, api_id: str) -> list[Subscription]:
+    """The subscriptions to an API version."""
+    return list_subscriptions(connection, organization_id, subscriptions.c.api_id == api_id)
+
+
+def insert_subscription(connection: Connection, subscription: Subscription) -> None:
+    """Write a new subscription."""
+    with unique("the application is subscribed to this API version already"):
+        connection.execute(
+            insert(subscriptions).values(
+                id=subscription.id,
+                organization_id=subscription.organization_id,
+                application_id=subscription.application_id,
+                api_id=subscription.api_id,
+                plan_id=subscription.plan_id,
+                state=subscription.state.value,
+            )
+        )
+
+
+def update_subscription(connection: Connection, subscription: Subscription) -> None:
+    """Write plan and state of an existing subscription."""
+    here = rows_of(subscriptions, subscription.organization_id, subscriptions.c.id == subscription.id)
+    values = {"plan_id": subscription.plan_id, "state": subscription.state.value}
+    connection.execute(update(subscriptions).where(here).values(values))
+
+
+def remove_subscription(connection: Connection, organization_id: str, subscription_id: str) -> None:
+    """Delete a subscription."""
+    here = rows_of(subscriptions, organization_id, subscriptions.c.id == subscription_id)
+    connection.execute(delete(subscriptions).where(here))
+
+
+def _subscription(row: Row[Any]) -> Subscription:
+    return Subscription(
+        id=row.id,
+        organization_id=row.organization_id,
+        application_id=row.application_id,
+        api_id=row.api_id,
+        plan_id=row.plan_id,
+        plan=row.plan,
+        state=SubscriptionState(row.state),
+    )

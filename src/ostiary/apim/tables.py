@@ -1,0 +1,78 @@
+"""Tables of the apim slice."""
+
+from sqlalchemy import JSON, BigInteger, Boolean, Column, ForeignKey, Index, String, Table, UniqueConstraint
+
+from ostiary.foundation.database import metadata
+
+apis = Table(
+    "apis",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("organization_id", String(36), nullable=False),
+    Column("name", String(60), nullable=False),
+    Column("context", String(200), nullable=False),
+    Column("version", String(30), nullable=False),
+    Column("base_path", String(231), nullable=False),
+    Column("state", String(20), nullable=False),
+    Column("backend", JSON, nullable=False),  # {"production": [url], "sandbox": [url]}
+    Column("resources", JSON, nullable=False),  # [[method, path, [scope]]]
+    UniqueConstraint("organization_id", "base_path"),
+    UniqueConstraint("organization_id", "name", "version"),
+)
+
+plans = Table(
+    "plans",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("organization_id", String(36), nullable=False),
+    Column("name", String(50), nullable=False),
+    Column("requests", BigInteger),  # NULL is unlimited
+    Column("per", String(10), nullable=False),
+    Column("built_in", Boolean, nullable=False),
+    UniqueConstraint("organization_id", "name"),
+)
+
+api_plans = Table(
+    "api_plans",
+    metadata,
+    Column("organization_id", String(36), nullable=False),
+    Column("api_id", String(36), ForeignKey("apis.id"), primary_key=True),
+    Column("plan_id", String(36), ForeignKey("plans.id"), primary_key=True),
+    Column("position", BigInteger, nullable=False),
+    Index("ix_api_plans_plan", "organization_id", "plan_id"),
+)
+
+applications = Table(
+    "applications",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("organization_id", String(36), nullable=False),
+    Column("name", String(60), nullable=False),
+    Column("owner", String(255), nullable=False),
+    Column("owner_subject", String(36)),
+    Column("tier", String(50), nullable=False),
+    UniqueConstraint("organization_id", "owner", "name"),
+)
+
+application_keys = Table(
+    "application_keys",
+    metadata,
+    Column("organization_id", String(36), nullable=False),
+    Column("application_id", String(36), ForeignKey("applications.id"), primary_key=True),
+    Column("key_type", String(10), primary_key=True),
+    Column("client_id", String(255), nullable=False, unique=True),
+)
+
+subscriptions = Table(
+    "subscriptions",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("organization_id", String(36), nullable=False),
+    Column("application_id", String(36), ForeignKey("applications.id"), nullable=False),
+    Column("api_id", String(36), ForeignKey("apis.id"), nullable=False),
+    Column("plan_id", String(36), ForeignKey("plans.id"), nullable=False),
+    Column("state", String(20), nullable=False),
+    UniqueConstraint("application_id", "api_id"),
+    Index("ix_subscriptions_api", "organization_id", "api_id"),
+    Index("ix_subscriptions_plan", "organization_id", "plan_id"),
+)
