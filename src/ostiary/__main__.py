@@ -1,0 +1,5 @@
+"""`python -m ostiary` is the command `ostiary`."""
+
+from ostiary.cli import main
+
+main()

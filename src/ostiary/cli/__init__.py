@@ -1,0 +1,39 @@
+"""The command `ostiary`: one file per command noun, listed here.
+
+Modules of commands import the server itself only when they run: `ostiary version` does not pay for it.
+"""
+
+import sys
+from typing import NoReturn
+
+import typer
+
+from ostiary.cli import version
+from ostiary.cli.errors import OperatorError
+
+app = typer.Typer(
+    name="ostiary",
+    help="A doorkeeper: an OAuth 2 authorization server and API gateway for users who live somewhere else.",
+    invoke_without_command=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("version")(version.version)
+
+
+@app.callback()
+def _help(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+def main() -> NoReturn:
+    """Run the command line; a problem a person can solve is one line on standard error and status 1."""
+    try:
+        app(prog_name="ostiary")
+    except OperatorError as error:
+        for line in str(error).splitlines():
+            print(f"ostiary: {line}", file=sys.stderr)
+        sys.exit(1)
+    sys.exit(0)

@@ -1,0 +1,183 @@
+"""The management API as the client commands use it.
+
+On the server's machine and as its user the commands go through the administration socket and need no
+password. Elsewhere they go to `OSTIARY_URL` and prove themselves with a client's id and secret, or, for
+development, with the administrator's password.
+"""
+
+import os
+import ssl
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx2
+
+from ostiary.cli.data_directory import DataDirectory
+from ostiary.cli.errors import OperatorError
+
+TIMEOUT_SECONDS = 30.0
+_LOCAL = "http://local-administrator"
+
+
+class Refused(OperatorError):
+    """The server answered and refused; carries its problem document."""
+
+    def __init__(self, status: int, code: str, description: str, trace_id: str = "") -> None:
+        super().__init__(f"the server refused: {description} ({status} {code})".strip())
+        self.status = status
+        self.code = code
+        self.description = description
+        self.trace_id = trace_id
+
+
+class ManagementClient:
+    """Speaks JSON with one server, as one administrator."""
+
+    def __init__(self, http: httpx2.Client, where: str) -> None:
+        self._http = http
+        self._where = where
+
+    @classmethod
+    def from_environment(
+        cls, data_dir: Path | None = None, environment: Mapping[str, str] = os.environ
+    ) -> Self:
+        """Find the server: `data_dir` or `OSTIARY_DATA_DIR`, else `OSTIARY_URL`.
+
+        Raises:
+            OperatorError: nothing says where the server is, or what is said cannot work.
+        """
+        named = data_dir or (
+            Path(environment["OSTIARY_DATA_DIR"]) if environment.get("OSTIARY_DATA_DIR") else None
+        )
+        if named is not None and (data_dir is not None or not environment.get("OSTIARY_URL")):
+            return cls._local(DataDirectory(named))
+        if url := environment.get("OSTIARY_URL"):
+            return cls._remote(url.rstrip("/"), environment)
+        raise OperatorError(
+            "which server? On its machine say --data-dir DIR (or OSTIARY_DATA_DIR), "
+            "elsewhere set OSTIARY_URL with OSTIARY_CLIENT_ID and OSTIARY_CLIENT_SECRET"
+        )
+
+    @classmethod
+    def _local(cls, directory: DataDirectory) -> Self:
+        sockets = sorted(directory.run.glob("admin-*.sock")) if os.access(directory.run, os.X_OK) else []
+        if not sockets:
+            why = (
+                "no server runs on it"
+                if os.access(directory.path, os.X_OK)
+                else "it cannot be read by this user"
+            )
+            raise OperatorError(
+                f"{directory.path}: {why}: start one with `ostiary serve --data-dir {directory.path}`"
+            )
+        transport = httpx2.HTTPTransport(uds=str(sockets[0]))
+        return cls(
+            httpx2.Client(transport=transport, base_url=_LOCAL, timeout=TIMEOUT_SECONDS), str(directory.path)
+        )
+
+    @classmethod
+    def _remote(cls, url: str, environment: Mapping[str, str]) -> Self:
+        verify = _trust(environment.get("OSTIARY_CA"))
+        http = httpx2.Client(base_url=url, timeout=TIMEOUT_SECONDS, verify=verify, follow_redirects=False)
+        client_id, secret = environment.get("OSTIARY_CLIENT_ID"), environment.get("OSTIARY_CLIENT_SECRET")
+        password = environment.get("OSTIARY_ADMIN_PASSWORD")
+        client = cls(http, url)
+        if client_id and secret:
+            http.headers["Authorization"] = f"Bearer {client._token(client_id, secret)}"
+        elif password:
+            http.auth = httpx2.BasicAuth("admin", password)
+        else:
+            raise OperatorError(
+                f"{url}: who are you? Set OSTIARY_CLIENT_ID and OSTIARY_CLIENT_SECRET "
+                "(or, for development, OSTIARY_ADMIN_PASSWORD)"
+            )
+        return client
+
+    def _token(self, client_id: str, secret: str) -> str:
+        form = {"grant_type": "client_credentials", "scope": "SYSTEM"}
+        response = self._send("POST", "/oauth2/token", data=form, auth=httpx2.BasicAuth(client_id, secret))
+        return str(_content(response)["access_token"])
+
+    def get(self, path: str, **query: str) -> Any:
+        """The JSON at `path`; `None` for an empty answer."""
+        return self.request("GET", path, params=query)
+
+    def post(self, path: str, body: Any = None) -> Any:
+        """Send JSON and return the JSON answer."""
+        return self.request("POST", path, json=body)
+
+    def put(self, path: str, body: Any) -> Any:
+        """Send JSON and return the JSON answer."""
+        return self.request("PUT", path, json=body)
+
+    def delete(self, path: str) -> None:
+        """Remove what is at `path`."""
+        self.request("DELETE", path)
+
+    def request(self, method: str, path: str, **options: Any) -> Any:
+        """One call.
+
+        Raises:
+            Refused: the server answered with a refusal.
+            OperatorError: the server could not be reached, or is not an Ostiary.
+        """
+        return _content(self._send(method, path, **options))
+
+    def _send(self, method: str, path: str, **options: Any) -> httpx2.Response:
+        try:
+            return self._http.request(method, path, **options)
+        except (httpx2.ConnectError, FileNotFoundError) as error:
+            if "CERTIFICATE_VERIFY_FAILED" in str(error):
+                advice = "its certificate is not trusted: set OSTIARY_CA to the server's ca.pem"
+            else:
+                advice = "no server answers: is `ostiary serve` running?"
+            raise OperatorError(f"{self._where}: {advice}") from error
+        except httpx2.TimeoutException as error:
+            raise OperatorError(f"{self._where}: no answer within {TIMEOUT_SECONDS:.0f} seconds") from error
+        except httpx2.HTTPError as error:
+            raise OperatorError(f"{self._where}: {error}") from error
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _trust(ca: str | None) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=ca or None)
+    except OSError as error:
+        raise OperatorError(f"OSTIARY_CA: {ca} cannot be used: {error.strerror or error}") from error
+
+
+def _content(response: httpx2.Response) -> Any:
+    if response.is_success:
+        return response.json() if response.content else None
+    try:
+        problem = response.json()
+    except ValueError:
+        problem = {}
+    if not isinstance(problem, dict):
+        problem = {}
+    code = str(problem.get("code") or problem.get("error") or response.reason_phrase)
+    description = (
+        problem.get("description") or problem.get("error_description") or _plain(response.status_code)
+    )
+    raise Refused(response.status_code, code, str(description), str(problem.get("traceId", "")))
+
+
+def _plain(status: int) -> str:
+    if status == 401:
+        return "the credentials are not accepted"
+    if status == 403:
+        return "these credentials do not allow it"
+    return "it did not say why"
