@@ -49,19 +49,41 @@ concern of the agent: a decision holds for (API, credential), for every resource
 from ostiary.gateway.haproxy.decisions import (
     AGENT_REFUSALS,
     Decision,
+    MapEntry,
     Quota,
     decision_entry,
     decision_key,
     encode_decision,
     shard,
 )
+from ostiary.gateway.haproxy.maps import (
+    PLAN_KEY,
+    PLAN_MAP,
+    files,
+    map_files,
+    resolution_changes,
+    structure_changes,
+    structure_maps,
+    unsupported,
+)
+from ostiary.gateway.haproxy.resources import Resolve
 
 __all__ = [
     "AGENT_REFUSALS",
+    "PLAN_KEY",
+    "PLAN_MAP",
     "Decision",
+    "MapEntry",
     "Quota",
+    "Resolve",
     "decision_entry",
     "decision_key",
     "encode_decision",
+    "files",
+    "map_files",
+    "resolution_changes",
     "shard",
+    "structure_changes",
+    "structure_maps",
+    "unsupported",
 ]

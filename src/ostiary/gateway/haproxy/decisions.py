@@ -7,7 +7,7 @@ semicolon or backslash and the runtime API takes it as one word.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import quote
 
 PERIODS: Final = ("second", "minute", "hour", "day", "month")
@@ -21,6 +21,14 @@ AGENT_REFUSALS: Final = (
     "unavailable",  # 503 900900: only the control plane can tell, and it does not answer
 )
 """What the agent may answer a miss with, besides a grant."""
+
+
+class MapEntry(NamedTuple):
+    """One entry of a map; as a change, `value` is `None` where the key is to be deleted."""
+
+    map: str
+    key: str
+    value: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +104,10 @@ def encode_decision(decision: Decision) -> str:
     return "|".join(fields)
 
 
-def decision_entry(decision: Decision) -> tuple[str, str, str]:
-    """Return (map, key, value) of a decision."""
+def decision_entry(decision: Decision) -> MapEntry:
+    """Return the map entry of a decision."""
     key = decision_key(decision.api_id, decision.credential_sha256)
-    return shard(decision.credential_sha256), key, encode_decision(decision)
+    return MapEntry(shard(decision.credential_sha256), key, encode_decision(decision))
 
 
 def encode(text: str) -> str:

@@ -1,0 +1,214 @@
+"""The structure of the gateway as HAProxy maps: which path is which API, its resources, the minimum epochs.
+
+A pure function of the gateway plan. Maps that change at run time are sharded by hash, because `set map` is
+linear in HAProxy 2.8. APIs are sharded by organization and first segment of their context, so that one
+longest-prefix look-up finds the route. Resources are addressed by their content: a change adds the new
+chunks, then moves the route to them, then removes the old ones, and no call sees half of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+from typing import Final
+from zlib import crc32
+
+from ostiary.gateway.haproxy.decisions import MapEntry, encode
+from ostiary.gateway.haproxy.resources import Resolve, Unsupported, chunks, resources_value, targets
+from ostiary.gateway.plan import API, Epoch, GatewayPlan, Kind
+
+PLAN_MAP: Final = "plan.map"
+PLAN_KEY: Final = "number"
+ROUTE_SHARDS: Final = 64
+RESOURCE_SHARDS: Final = 64
+FLOOR_SHARDS: Final = 64
+EPOCH_SHARDS: Final = 256
+DECISION_SHARDS: Final = 256
+_FORMAT: Final = "1"
+_PLAIN: Final = re.compile(r"[A-Za-z0-9._~-]+")
+_STATES: Final = frozenset({"CREATED", "PROTOTYPED", "PUBLISHED", "BLOCKED", "DEPRECATED", "RETIRED"})
+UNSUPPORTED: Final = "UNSUPPORTED"
+"""The state of an API that says something this node cannot enforce: every call is refused."""
+
+
+def map_files() -> tuple[str, ...]:
+    """Name every map file the gateway's HAProxy loads; each must exist before it starts."""
+    sharded = {
+        "routes": ROUTE_SHARDS,
+        "resources": RESOURCE_SHARDS,
+        "epochs": EPOCH_SHARDS,
+        "floors": FLOOR_SHARDS,
+        "decisions": DECISION_SHARDS,
+    }
+    return (PLAN_MAP, *(_name(family, number) for family in sharded for number in range(sharded[family])))
+
+
+def structure_maps(plan: GatewayPlan, resolve: Resolve) -> dict[str, dict[str, str]]:
+    """Draw every structure map that has entries, as file name → key → value.
+
+    The files of `map_files()` that are not in the answer are empty.
+    """
+    maps: dict[str, dict[str, str]] = {}
+    for api in sorted(plan.apis.values(), key=lambda one: (one.state != "RETIRED", one.id)):
+        _put(maps, api_entries(plan, api, resolve))
+    _put(maps, _epoch_entries(plan.epochs.values()))
+    return maps
+
+
+def structure_changes(
+    before: GatewayPlan, after: GatewayPlan, touched: Iterable[tuple[str, str]], resolve: Resolve
+) -> list[MapEntry]:
+    """Say which map entries to set and delete, in order, to get from one plan to the next.
+
+    `touched` is the (kind, id) of every entry of the change. Entries may be set to the value they have.
+    """
+    kinds = list(touched)
+    apis = _touched_apis(before, after, kinds)
+    epochs = {id for kind, id in kinds if kind == Kind.EPOCH}
+    old = [*_entries_of(before, apis, _nothing), *_epochs_of(before, epochs)]
+    new = [*_epochs_of(after, epochs), *_entries_of(after, apis, resolve)]
+    kept = {(entry.map, entry.key) for entry in new}
+    gone = [MapEntry(entry.map, entry.key, None) for entry in old if (entry.map, entry.key) not in kept]
+    return [*new, *gone]
+
+
+def resolution_changes(plan: GatewayPlan, host_changed: Iterable[str], resolve: Resolve) -> list[MapEntry]:
+    """Say which entries to set after the addresses of these host names changed."""
+    names = tuple(host_changed)
+    return [
+        entry
+        for api in plan.apis.values()
+        if any(name in url for url in (*api.backend.production, *api.backend.sandbox) for name in names)
+        for entry in api_entries(plan, api, resolve)
+    ]
+
+
+def unsupported(plan: GatewayPlan, api: API) -> str | None:
+    """Say why this node refuses every call to `api`; `None` when it understands it."""
+    refusals = plan.refusals(api)
+    if refusals:
+        return "unknown: " + ", ".join(sorted(refusals))
+    try:
+        _body(api, _nothing)
+    except Unsupported as reason:
+        return str(reason)
+    return None
+
+
+def api_entries(plan: GatewayPlan, api: API, resolve: Resolve) -> list[MapEntry]:
+    """Draw one API: its chunks of resources, then the route that points to them."""
+    organization = plan.organizations.get(api.organization_id)
+    prefix = _prefix(api)
+    if organization is None or prefix is None:
+        return []  # no path leads to it: 404
+    understood = not plan.refusals(api)
+    try:
+        state, (resources, production, sandbox) = api.state, _body(api, resolve)
+    except Unsupported:
+        understood = False
+    if not understood:
+        state, resources, production, sandbox = UNSUPPORTED, [], "-", "-"
+    digest = hashlib.sha256("|".join(resources).encode()).hexdigest()[:16]
+    shard = _name("resources", crc32(api.id.encode()) % RESOURCE_SHARDS)
+    pieces = [MapEntry(shard, f"{api.id}.{digest}.{n}", piece) for n, piece in enumerate(resources, 1)]
+    floor = floor_map(api.organization_id)[len("floors-") : -len(".map")]
+    head = (_FORMAT, encode(api.id), state, encode(api.organization_id), str(len(prefix)), floor)
+    where = (shard[len("resources-") : -len(".map")], digest, str(len(resources)))
+    value = "|".join((*head, *where, production, sandbox))
+    return [*pieces, MapEntry(route_map(organization.name, prefix), f"{organization.name}{prefix}/", value)]
+
+
+def route_map(organization: str, path: str) -> str:
+    """Name the map that routes `path` (without `/t/{organization}`)."""
+    first = path.split("/", 2)[1]
+    return _name("routes", crc32(f"{organization}/{first}".encode()) % ROUTE_SHARDS)
+
+
+def floor_map(organization_id: str) -> str:
+    """Name the map that holds the organization's highest minimum epoch."""
+    return _name("floors", crc32(organization_id.encode()) % FLOOR_SHARDS)
+
+
+def epoch_key(organization_id: str, kind: str, key: str) -> str:
+    """Return the key of a minimum epoch; an organization has one, whatever it is filed under."""
+    if kind == "organization":
+        key = organization_id
+    return f"{encode(organization_id)}:{kind}:{encode(key)}"
+
+
+def _body(api: API, resolve: Resolve) -> tuple[list[str], str, str]:
+    if api.state not in _STATES:
+        raise Unsupported(f"state {api.state}")
+    resources = chunks(resources_value(api.resources)) if api.resources else []
+    return resources, targets(api.backend.production, resolve), targets(api.backend.sandbox, resolve)
+
+
+def _prefix(api: API) -> str | None:
+    """`/context/version`, or `None` when no path that hygiene lets through could reach it."""
+    segments = [*api.context.strip("/").split("/"), api.version]
+    if any(one in {".", ".."} or not _PLAIN.fullmatch(one) for one in segments):
+        return None
+    return "/" + "/".join(segments)
+
+
+def _epoch_entries(epochs: Iterable[Epoch]) -> list[MapEntry]:
+    floors: dict[str, int] = {}
+    entries: dict[str, int] = {}
+    for epoch in epochs:
+        floors[epoch.organization_id] = max(epoch.minimum, floors.get(epoch.organization_id, 0))
+        key = epoch_key(epoch.organization_id, epoch.kind, epoch.key)
+        entries[key] = max(epoch.minimum, entries.get(key, 0))
+    minimums = [
+        MapEntry(_name("epochs", crc32(key.encode()) % EPOCH_SHARDS), key, str(minimum))
+        for key, minimum in entries.items()
+    ]
+    return [*minimums, *(MapEntry(floor_map(one), encode(one), str(floor)) for one, floor in floors.items())]
+
+
+def _epochs_of(plan: GatewayPlan, touched: set[str]) -> list[MapEntry]:
+    """The touched minimums and the floors of their organizations."""
+    if not touched:
+        return []
+    organizations = {one.partition(":")[0] for one in touched}
+    mine = [epoch for epoch in plan.epochs.values() if epoch.organization_id in organizations]
+    keys = {epoch_key(epoch.organization_id, epoch.kind, epoch.key) for epoch in mine if epoch.id in touched}
+    return [entry for entry in _epoch_entries(mine) if entry.map.startswith("floors") or entry.key in keys]
+
+
+def _touched_apis(before: GatewayPlan, after: GatewayPlan, touched: list[tuple[str, str]]) -> set[str]:
+    known = frozenset(Kind)
+    if any(kind not in known for kind, _ in touched):
+        return {*before.apis, *after.apis}  # what is barred may be anything
+    ids = {id for kind, id in touched if kind == Kind.API}
+    organizations = {id for kind, id in touched if kind == Kind.ORGANIZATION}
+    if organizations:
+        both = (*before.apis.values(), *after.apis.values())
+        ids |= {api.id for api in both if api.organization_id in organizations}
+    return ids
+
+
+def _entries_of(plan: GatewayPlan, ids: set[str], resolve: Resolve) -> list[MapEntry]:
+    apis = [plan.apis[id] for id in sorted(ids) if id in plan.apis]
+    return [entry for api in apis for entry in api_entries(plan, api, resolve)]
+
+
+def _nothing(_host: str, _port: int) -> tuple[str, ...]:
+    return ()
+
+
+def _put(maps: dict[str, dict[str, str]], entries: Iterable[MapEntry]) -> None:
+    for entry in entries:
+        if entry.value is not None:
+            maps.setdefault(entry.map, {})[entry.key] = entry.value
+
+
+def _name(family: str, number: int) -> str:
+    return f"{family}-{number:02x}.map"
+
+
+def files(maps: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    """Write maps as the text of every file of `map_files()`, empty ones included."""
+    return {
+        name: "".join(f"{key} {value}\n" for key, value in maps.get(name, {}).items()) for name in map_files()
+    }

@@ -1,0 +1,140 @@
+"""The resources and backend addresses of an API, written as the map values `router.lua` and `decide.lua` read.
+
+A call's path segment is percent-decoded before it is compared, so literals are kept in one canonical encoding
+and `/caf%C3%A9`, `/café` and `/caf%c3%a9` are one resource. A trailing slash is no difference.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+from urllib.parse import unquote_to_bytes, urlsplit
+
+from ostiary.gateway.haproxy.decisions import encode
+from ostiary.gateway.plan import Resource
+
+Resolve = Callable[[str, int], Sequence[str]]
+"""(host name, port) → IP addresses, none when the name is unknown now."""
+
+CHUNK: Final = 8192
+"""A run-time command is capped at HAProxy's buffer size."""
+NO_SUCH_BACKEND: Final = "-"
+_ADDRESSES_AT_MOST: Final = 8
+_METHOD: Final = re.compile(r"[A-Z]{1,20}")
+_SCOPE: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")  # RFC 6749 §3.3
+_PLACEHOLDER: Final = re.compile(r"\{[A-Za-z0-9_.-]+\}")
+_BASE_PATH: Final = re.compile(r"(/[A-Za-z0-9._~!$&'()*+,=:@-]+)*")
+_DEFAULT_PORT: Final = {"http": 80, "https": 443}
+
+
+class Unsupported(ValueError):
+    """This API says something the gateway cannot enforce; it is refused as a whole, never in part."""
+
+
+def resources_value(resources: Iterable[Resource]) -> str:
+    """Write all resources of an API, in a canonical order.
+
+    Raises:
+        Unsupported: a template, method or scope the gateway cannot enforce, or two resources that say
+            different things about the same calls.
+    """
+    scopes_of: dict[str, frozenset[str]] = {}
+    for resource in resources:
+        if not _METHOD.fullmatch(resource.method):
+            raise Unsupported(f"method {resource.method!r}")
+        key = f"{resource.method}:{template(resource.path)}"
+        scopes = frozenset(resource.scopes)
+        if scopes_of.setdefault(key, scopes) != scopes:
+            raise Unsupported(f"two resources for {resource.method} {resource.path}")
+    return "|".join(f"{key}:{_scopes(scopes_of[key])}" for key in sorted(scopes_of))
+
+
+def template(path: str) -> str:
+    """Write a path template: `{}` for each placeholder, a last `*` for the rest, literals percent-encoded."""
+    if not path.startswith("/"):
+        raise Unsupported(f"path {path!r} does not begin with a slash")
+    segments = path.rstrip("/").split("/")[1:]
+    written = [_segment(one, is_last=position == len(segments)) for position, one in enumerate(segments, 1)]
+    return "/" + "/".join(written)
+
+
+def _segment(segment: str, *, is_last: bool) -> str:
+    if segment == "*" and is_last:
+        return "*"
+    literals = _PLACEHOLDER.split(segment)
+    if any(character in literal for literal in literals for character in "{}*") or not segment:
+        raise Unsupported(f"path segment {segment!r}")
+    if "" in literals[1:-1]:
+        raise Unsupported(f"adjacent placeholders in {segment!r}")
+    return "{}".join(_literal(one) for one in literals)
+
+
+def _literal(text: str) -> str:
+    decoded = unquote_to_bytes(text)
+    try:
+        plain = decoded.decode()
+    except UnicodeDecodeError as error:
+        raise Unsupported(f"path segment {text!r} is not UTF-8") from error
+    if plain in {".", ".."} or any(one in "/\\;\x7f" or one < " " for one in plain):
+        raise Unsupported(f"path segment {text!r} can never be called")
+    return encode(plain)
+
+
+def _scopes(scopes: frozenset[str]) -> str:
+    for scope in scopes:
+        if not _SCOPE.fullmatch(scope):
+            raise Unsupported(f"scope {scope!r}")
+    return ",".join(encode(scope) for scope in sorted(scopes))
+
+
+def chunks(value: str) -> list[str]:
+    """Cut a resources value at resource boundaries into pieces a run-time command can carry."""
+    pieces: list[str] = []
+    for resource in value.split("|"):
+        if len(resource) > CHUNK:
+            raise Unsupported("a resource with too many scopes")
+        if pieces and len(pieces[-1]) + 1 + len(resource) <= CHUNK:
+            pieces[-1] += "|" + resource
+        else:
+            pieces.append(resource)
+    return pieces
+
+
+def targets(urls: Iterable[str], resolve: Resolve) -> str:
+    """Write backend addresses; `-` when there is no URL, empty when no name resolves now.
+
+    Raises:
+        Unsupported: not an absolute http(s) URL of host, port and plain path.
+    """
+    written = [target for url in urls for target in _targets(url, resolve)]
+    return ",".join(written) if written or tuple(urls) else NO_SUCH_BACKEND
+
+
+def _targets(url: str, resolve: Resolve) -> list[str]:
+    scheme, host, port, base = _take_apart(url)
+    try:
+        addresses: Sequence[str] = [str(ipaddress.ip_address(host))]
+    except ValueError:
+        addresses = list(resolve(host, port))[:_ADDRESSES_AT_MOST]
+    name = f"[{host}]" if ":" in host else host
+    authority = name if port == _DEFAULT_PORT[scheme] else f"{name}:{port}"
+    rest = "+".join(encode(part) for part in (authority, host, base))
+    return [f"{scheme}+{encode(address)}+{port}+{rest}" for address in addresses]
+
+
+def _take_apart(url: str) -> tuple[str, str, int, str]:
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise Unsupported(f"backend address: {error}") from error
+    if parts.scheme not in _DEFAULT_PORT or not parts.hostname:
+        raise Unsupported("a backend address is an absolute http or https URL")
+    if parts.username is not None or parts.query or parts.fragment or not parts.hostname.isascii():
+        raise Unsupported("a backend address has no user, query or fragment, and an ASCII host")
+    base = parts.path.rstrip("/")
+    if not _BASE_PATH.fullmatch(base) or {".", ".."} & set(base.split("/")):
+        raise Unsupported("the path of a backend address has only plain segments")
+    return parts.scheme, parts.hostname, port or _DEFAULT_PORT[parts.scheme], base
