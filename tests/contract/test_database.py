@@ -51,7 +51,7 @@ async def test_a_unit_that_raises_changes_nothing_and_harms_no_other(database: D
 
 
 async def test_a_read_cannot_write(database: Database) -> None:
-    with pytest.raises(DBAPIError, match="read-?only"):
+    with pytest.raises(DBAPIError, match=r"read-?only"):
         await database.read(lambda connection: put(connection, an_organization()))
 
 

@@ -49,10 +49,10 @@ class GroupCommit:
     def _run(self) -> None:
         while True:
             group = self._next_group()
-            jobs = [job for job in group if job is not None]
+            jobs = [job for job in group if job is not None and job[1].set_running_or_notify_cancel()]
             if jobs:
                 self._commit(jobs)
-            if len(jobs) < len(group):
+            if group[-1] is None:
                 return
 
     def _next_group(self) -> list[_Job | None]:
@@ -98,8 +98,8 @@ def _attempt(
         if connection.invalidated or not connection.in_transaction():
             raise
         return _failure(future, error)
-    return lambda: None if future.cancelled() else future.set_result(result)
+    return lambda: future.set_result(result)
 
 
 def _failure(future: "Future[Any]", error: BaseException) -> Callable[[], None]:
-    return lambda: None if future.cancelled() else future.set_exception(error)
+    return lambda: future.set_exception(error)

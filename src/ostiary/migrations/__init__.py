@@ -1,0 +1,1 @@
+"""Schema migrations (Alembic), applied by `ostiary serve` and `ostiary db upgrade`."""
