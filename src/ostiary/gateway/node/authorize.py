@@ -1,0 +1,166 @@
+"""May this token call this API? Pure: a plan, claims and a time in, a grant or a refusal out.
+
+Only misses come here; scopes of a resource, throttling and the API's life cycle are checked by HAProxy on
+every call. What is refused is refused by a name; HAProxy writes the answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from ostiary.gateway.haproxy.decisions import PERIODS
+from ostiary.gateway.node.tokens import Claims
+from ostiary.gateway.plan import API, Application, Client, GatewayPlan, Organization, Plan, Subscription
+
+INVALID_TOKEN: Final = "invalid_token"  # noqa: S105 (a name of haproxy.AGENT_REFUSALS)
+SUBSCRIPTION_BLOCKED: Final = "subscription_blocked"
+SUBSCRIPTION_INACTIVE: Final = "subscription_inactive"
+NOT_SUBSCRIBED: Final = "not_subscribed"
+UNAVAILABLE: Final = "unavailable"
+
+
+class Refused(Exception):
+    """The call is refused with one of `haproxy.AGENT_REFUSALS`; `reason` is for the log alone."""
+
+    def __init__(self, refusal: str, reason: str, stale: bool = False) -> None:
+        super().__init__(reason)
+        self.refusal = refusal
+        self.reason = reason
+        self.stale = stale
+        """Whether something is missing that a newer plan may have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Everything a decision and its backend JWT are made from."""
+
+    claims: Claims
+    organization: Organization
+    api: API
+    client: Client
+    application: Application
+    subscription: Subscription
+    plan: Plan
+
+
+def authorize(plan: GatewayPlan, api_id: str, claims: Claims, now: float) -> Grant:
+    """Decide by the current plan whether `claims` may call the API.
+
+    Raises:
+        Refused: by name; the caller sees the documented status and code.
+    """
+    api = plan.apis.get(api_id)
+    if api is None:
+        raise Refused(UNAVAILABLE, "the API is not in the plan", stale=True)
+    not_understood = plan.refusals(api)
+    if not_understood:
+        raise Refused(UNAVAILABLE, f"not understood here: {', '.join(sorted(not_understood))}")
+    organization = plan.organizations[api.organization_id]
+    for reason, holds in TOKEN_CHECKS:
+        if not holds(organization, claims, now):
+            raise Refused(INVALID_TOKEN, reason)
+    check_key(plan, organization, claims)
+    check_revocation(plan, claims)
+    client, application = _application(plan, organization, claims)
+    check_epochs(plan, organization.id, claims, application.id)
+    subscription, limit = _subscription(plan, api, client, application)
+    return Grant(claims, organization, api, client, application, subscription, limit)
+
+
+TOKEN_CHECKS: Final[tuple[tuple[str, Callable[[Organization, Claims, float], bool]], ...]] = (
+    ("issuer", lambda organization, claims, _: claims.issuer == organization.issuer),  # RFC 9068 §4
+    ("organization", lambda organization, claims, _: claims.organization == organization.name),
+    ("audience", lambda organization, claims, _: organization.audience in claims.audience),  # RFC 9068 §4
+    ("expired", lambda _, claims, now: now < claims.expires_at),  # RFC 7519 §4.1.4
+    ("not yet valid", lambda _, claims, now: claims.not_before is None or claims.not_before <= now),
+)
+
+
+def check_key(plan: GatewayPlan, organization: Organization, claims: Claims) -> None:
+    """Refuse a token signed by another organization's key, or by one that is gone by now.
+
+    Raises:
+        Refused: the key is not the organization's.
+    """
+    if claims.kid is None:
+        return
+    key = plan.keys.get(claims.kid)
+    if key is None or key.organization_id != organization.id:
+        raise Refused(INVALID_TOKEN, "signed by a key of somebody else")
+
+
+def check_revocation(plan: GatewayPlan, claims: Claims) -> None:
+    """Refuse a revoked token or one of a revoked family (RFC 7009 §2.1).
+
+    Raises:
+        Refused: it is revoked.
+    """
+    if any(id in plan.revocations for id in revocation_ids(claims.token_id, claims.family)):
+        raise Refused(INVALID_TOKEN, "revoked")
+
+
+def revocation_ids(token_id: str, family: str | None) -> tuple[str, ...]:
+    """Name the revocations that would end a token."""
+    return (f"token:{token_id}",) if family is None else (f"token:{token_id}", f"family:{family}")
+
+
+def check_epochs(plan: GatewayPlan, organization_id: str, claims: Claims, application_id: str) -> None:
+    """Refuse a token issued before something it rests on was narrowed.
+
+    Raises:
+        Refused: its epoch is below a minimum.
+    """
+    concerned = [
+        ("organization", organization_id),
+        ("client", claims.client_id),
+        ("subject", claims.subject),
+        ("application", application_id),
+        *(("scope", scope) for scope in claims.scopes),
+    ]
+    for kind, key in concerned:
+        if claims.epoch < plan.minimum(organization_id, kind, key):
+            raise Refused(INVALID_TOKEN, f"issued before its {kind} was narrowed")
+
+
+def _application(plan: GatewayPlan, organization: Organization, claims: Claims) -> tuple[Client, Application]:
+    client = plan.clients.get(claims.client_id)
+    if client is None or client.application_id is None:
+        raise Refused(NOT_SUBSCRIBED, "the client belongs to no application", stale=True)
+    if client.organization_id != organization.id:
+        raise Refused(INVALID_TOKEN, "a client of another organization")
+    application = plan.applications.get(client.application_id)
+    if application is None or application.organization_id != organization.id:
+        raise Refused(NOT_SUBSCRIBED, "the application is not known", stale=True)
+    _understood(client.unsupported | application.unsupported)
+    return client, application
+
+
+def _subscription(
+    plan: GatewayPlan, api: API, client: Client, application: Application
+) -> tuple[Subscription, Plan]:
+    subscription = plan.subscription(application.id, api.id)
+    if subscription is None or subscription.organization_id != api.organization_id:
+        raise Refused(NOT_SUBSCRIBED, "no subscription", stale=True)
+    _understood(subscription.unsupported)
+    blocked = {"BLOCKED"} if client.key_type == "SANDBOX" else {"BLOCKED", "PROD_ONLY_BLOCKED"}
+    if subscription.state in blocked:
+        raise Refused(SUBSCRIPTION_BLOCKED, "the publisher blocked the subscription")
+    if subscription.state not in ("UNBLOCKED", "PROD_ONLY_BLOCKED"):  # ON_HOLD, REJECTED, or new to us
+        raise Refused(SUBSCRIPTION_INACTIVE, "the subscription is not approved")
+    limit = plan.plans.get(subscription.plan_id)
+    if limit is None:
+        raise Refused(UNAVAILABLE, "the plan of the subscription is not known", stale=True)
+    _understood(limit.unsupported)
+    if limit.requests is not None and limit.per not in PERIODS:
+        raise Refused(UNAVAILABLE, f"a limit per {limit.per} is not understood here")
+    backend = api.backend.sandbox if client.key_type == "SANDBOX" else api.backend.production
+    if not backend:
+        raise Refused(INVALID_TOKEN, f"the API has no {client.key_type} backend")
+    return subscription, limit
+
+
+def _understood(unsupported: frozenset[str]) -> None:
+    if unsupported:
+        raise Refused(UNAVAILABLE, f"not understood here: {', '.join(sorted(unsupported))}")

@@ -1,0 +1,193 @@
+"""What the agent knows of the decisions it stored in HAProxy: what each rests on, how many, until when.
+
+A change of the plan ends exactly the decisions that rest on what changed. The index knows no HAProxy: it
+answers which entries to delete. About 3 KB a decision, the stored value included (a new HAProxy worker
+gets it from here).
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import count
+from typing import Final
+
+from ostiary.gateway.haproxy import Decision, MapEntry, decision_entry
+from ostiary.gateway.haproxy.maps import DECISION_SHARDS
+from ostiary.gateway.plan import API, GatewayPlan, Kind
+
+LARGEST_SHARD: Final = 1_000
+Dependency = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """One decision in HAProxy's maps."""
+
+    entry: MapEntry
+    organization_id: str
+    epoch: int
+    expires_at: int
+    rests_on: tuple[Dependency, ...]
+    serial: int
+
+
+class DecisionIndex:
+    """The stored decisions by key and by everything they rest on."""
+
+    def __init__(self, largest: int) -> None:
+        """Hold about `largest` decisions; each shard its part, the oldest of a full one makes room."""
+        self._shard_size = max(1, min(LARGEST_SHARD, largest // DECISION_SHARDS))
+        self._shards: dict[str, dict[str, Stored]] = defaultdict(dict)
+        self._dependents: dict[Dependency, dict[int, Stored]] = {}
+        self._by_expiry: list[tuple[int, int, str, str]] = []
+        self._serial = count(1)
+
+    def __len__(self) -> int:
+        return sum(len(shard) for shard in self._shards.values())
+
+    def add(self, decision: Decision, subscription_id: str, plan_id: str) -> tuple[Stored, list[MapEntry]]:
+        """Note a decision that is about to be stored; returns it and the deletions that make room."""
+        name, key, value = decision_entry(decision)
+        stored = Stored(
+            entry=MapEntry(name, key, value),
+            organization_id=decision.organization_id,
+            epoch=decision.epoch,
+            expires_at=decision.expires_at,
+            rests_on=_rests_on(decision, subscription_id, plan_id),
+            serial=next(self._serial),
+        )
+        shard = self._shards[name]
+        if key in shard:
+            self._forget(shard[key])
+        evicted = [next(iter(shard.values()))] if len(shard) >= self._shard_size else []
+        gone = [self._forget(old) for old in evicted]
+        shard[key] = stored
+        for dependency in stored.rests_on:
+            self._dependents.setdefault(dependency, {})[stored.serial] = stored
+        heapq.heappush(self._by_expiry, (stored.expires_at, stored.serial, name, key))
+        return stored, gone
+
+    def holds(self, stored: Stored) -> bool:
+        """Whether this very decision still stands."""
+        return self._shards[stored.entry.map].get(stored.entry.key) is stored
+
+    def find(self, name: str, key: str) -> Stored | None:
+        """Find the decision stored under a key."""
+        return self._shards[name].get(key)
+
+    def entries(self) -> Iterator[MapEntry]:
+        """Return every stored entry, for a worker that has none."""
+        return (stored.entry for shard in self._shards.values() for stored in shard.values())
+
+    def expire(self, now: float) -> list[MapEntry]:
+        """Forget what is over; returns the deletions."""
+        gone = []
+        while self._by_expiry and self._by_expiry[0][0] <= now:
+            _, serial, name, key = heapq.heappop(self._by_expiry)
+            stored = self._shards[name].get(key)
+            if stored is not None and stored.serial == serial:
+                gone.append(self._forget(stored))
+        return gone
+
+    def invalidate(
+        self, before: GatewayPlan, after: GatewayPlan, touched: Iterable[tuple[str, str]]
+    ) -> list[MapEntry]:
+        """Forget the decisions that rest on what changed; returns the deletions."""
+        gone: dict[int, Stored] = {}
+        for kind, id in touched:
+            for stored in self._ended_by(kind, id, before, after):
+                gone[stored.serial] = stored
+        return [self._forget(stored) for stored in gone.values()]
+
+    def _ended_by(self, kind: str, id: str, before: GatewayPlan, after: GatewayPlan) -> list[Stored]:
+        if kind == Kind.REVOCATION:
+            return self._resting_on((kind, id)) if id in after.revocations else []
+        if kind == Kind.EPOCH:
+            return self._below(id, after)
+        if kind in _CHANGED and _CHANGED[kind](id, before, after):
+            return self._resting_on((kind, id))
+        return []
+
+    def _below(self, id: str, plan: GatewayPlan) -> list[Stored]:
+        epoch = plan.epochs.get(id)
+        if epoch is None:
+            return []
+        what = Kind.ORGANIZATION if epoch.kind == "organization" else epoch.kind
+        key = epoch.organization_id if epoch.kind == "organization" else epoch.key
+        return [
+            stored
+            for stored in self._resting_on((what, key))
+            if stored.organization_id == epoch.organization_id and stored.epoch < epoch.minimum
+        ]
+
+    def _resting_on(self, dependency: Dependency) -> list[Stored]:
+        return list(self._dependents.get(dependency, {}).values())
+
+    def _forget(self, stored: Stored) -> MapEntry:
+        self._shards[stored.entry.map].pop(stored.entry.key, None)
+        for dependency in stored.rests_on:
+            dependents = self._dependents.get(dependency)
+            if dependents is not None:
+                dependents.pop(stored.serial, None)
+                if not dependents:
+                    del self._dependents[dependency]
+        return MapEntry(stored.entry.map, stored.entry.key, None)
+
+
+def _rests_on(decision: Decision, subscription_id: str, plan_id: str) -> tuple[Dependency, ...]:
+    revocable = [(Kind.REVOCATION.value, f"token:{decision.token_id}")]
+    if decision.family:
+        revocable.append((Kind.REVOCATION.value, f"family:{decision.family}"))
+    if decision.kid:
+        revocable.append((Kind.KEY.value, decision.kid))
+    return (
+        *revocable,
+        (Kind.API.value, decision.api_id),
+        (Kind.APPLICATION.value, decision.application_id),
+        (Kind.CLIENT.value, decision.client_id),
+        (Kind.ORGANIZATION.value, decision.organization_id),
+        (Kind.SUBSCRIPTION.value, subscription_id),
+        (Kind.PLAN.value, plan_id),
+        ("subject", decision.subject),
+        *(("scope", scope) for scope in sorted(decision.scopes)),
+    )
+
+
+def _differs(slot: str) -> Callable[[str, GatewayPlan, GatewayPlan], bool]:
+    def differs(id: str, before: GatewayPlan, after: GatewayPlan) -> bool:
+        there = getattr(after, slot).get(id)
+        return there is None or getattr(before, slot).get(id) != there
+
+    return differs
+
+
+def _api_differs(id: str, before: GatewayPlan, after: GatewayPlan) -> bool:
+    """Whether what a decision says of its API changed; HAProxy itself reads state, resources, addresses."""
+    old, new = before.apis.get(id), after.apis.get(id)
+    return old is None or new is None or _told(old) != _told(new)
+
+
+def _told(api: API) -> API:
+    has = tuple(bool(addresses) for addresses in (api.backend.production, api.backend.sandbox))
+    backend = replace(api.backend, production=("",) * has[0], sandbox=("",) * has[1])
+    return replace(api, state="", resources=(), backend=backend)
+
+
+def _key_differs(id: str, before: GatewayPlan, after: GatewayPlan) -> bool:
+    """Whether the key itself changed; a retiring key verifies as well as an active one."""
+    old, new = before.keys.get(id), after.keys.get(id)
+    return old is None or new is None or replace(old, state="") != replace(new, state="")
+
+
+_CHANGED: Final[Mapping[str, Callable[[str, GatewayPlan, GatewayPlan], bool]]] = {
+    Kind.API: _api_differs,
+    Kind.APPLICATION: _differs("applications"),
+    Kind.CLIENT: _differs("clients"),
+    Kind.KEY: _key_differs,
+    Kind.ORGANIZATION: _differs("organizations"),
+    Kind.PLAN: _differs("plans"),
+    Kind.SUBSCRIPTION: _differs("subscriptions"),
+}
