@@ -1,0 +1,120 @@
+"""What the pages promise exists: files, anchors, make targets, commands and their options."""
+
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+import typer
+from tests.house.repository_files import DOCS, ROOT, documents, here
+
+README = ROOT / "README.md"
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+BLOCK = re.compile(r"^```(?P<language>\w*)\n(?P<text>.*?)^```", re.MULTILINE | re.DOTALL)
+PLACE = re.compile(r"`((?:src|tests|docs|examples|deploy|\.ci)/[\w./*<>-]+)`")
+SLICE_PLACE = re.compile(
+    r"`((?:cli|app|declarative|gateway|apim|oauth|identity|permissions|organizations|foundation)/[\w./-]*)`"
+)
+
+
+def _anchors(path: Path) -> set[str]:
+    """The anchors of a page's headings, as code forges make them."""
+    text = BLOCK.sub("", path.read_text())
+    headings = re.findall(r"^#+ +(.+?)\s*$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def _shell_lines(path: Path) -> list[str]:
+    """The commands in the shell blocks of a page, continued lines joined, comments left out."""
+    lines: list[str] = []
+    for match in BLOCK.finditer(path.read_text()):
+        if match["language"] in {"sh", "bash", "shell", "console"}:
+            joined = re.sub(r"\\\n\s*", " ", match["text"])
+            lines += [line.strip().removeprefix("$ ") for line in joined.splitlines()]
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def _command_lines(path: Path) -> list[list[str]]:
+    """Every `ostiary …` of a page, in shell blocks and in the running text."""
+    text = BLOCK.sub("", path.read_text())
+    quoted = re.findall(r"`((?:\.venv/bin/)?ostiary(?: [^`]+)?)`", text)
+    found = [part for line in [*_shell_lines(path), *quoted] for part in re.split(r"[|;&]+\s*|\$\(", line)]
+    words = [shlex.split(line.replace("…", " "), comments=True) for line in found if "ostiary" in line]
+    starts = [
+        w[next(i for i, x in enumerate(w) if "=" not in x) :] for w in words if any("=" not in x for x in w)
+    ]
+    return [w for w in starts if Path(w[0]).name == "ostiary"]
+
+
+@pytest.mark.parametrize("page", documents(), ids=here)
+def test_links_between_pages_lead_somewhere(page: Path):
+    broken = []
+    for target in LINK.findall(BLOCK.sub("", page.read_text())):
+        if re.match(r"[a-z]+:", target):
+            continue
+        file, _, anchor = target.partition("#")
+        place = (page.parent / file).resolve() if file else page
+        if not place.exists() or (anchor and anchor not in _anchors(place)):
+            broken.append(target)
+    assert broken == []
+
+
+@pytest.mark.parametrize("page", documents(), ids=here)
+def test_places_a_page_names_exist(page: Path):
+    """Full paths, and paths inside `src/ostiary`; `<name>` stands for a name you choose."""
+    text = BLOCK.sub("", page.read_text())
+    full = [
+        place for place in PLACE.findall(text) if "<" not in place and not any(ROOT.glob(place.rstrip("/")))
+    ]
+    short = [place for place in SLICE_PLACE.findall(text) if not (ROOT / "src/ostiary" / place).exists()]
+    assert [*full, *short] == []
+
+
+@pytest.mark.parametrize("page", documents(), ids=here)
+def test_make_targets_a_page_names_exist(page: Path):
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = set(re.findall(r"`make ([a-z-]+)", page.read_text()))
+    named |= {match[1] for line in _shell_lines(page) if (match := re.match(r"make ([a-z-]+)", line))}
+    assert named - targets == set()
+
+
+@pytest.mark.parametrize("page", [p for p in documents() if p.name != "CHANGELOG.md"], ids=here)
+def test_commands_a_page_names_exist(page: Path):
+    """Commands, subcommands and options, checked against the command line itself."""
+    from ostiary.cli import app
+
+    root = typer.main.get_command(app)
+    assert [" ".join(words) for words in _command_lines(page) if not _is_understood(root, words[1:])] == []
+
+
+def _is_understood(command: click.Command, words: list[str]) -> bool:
+    while isinstance(command, click.Group) and words and not words[0].startswith("-"):
+        found = command.commands.get(words[0])
+        if found is None:
+            return False
+        command, words = found, words[1:]
+    options = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
+    named = {word.partition("=")[0] for word in words if word.startswith("-") and word != "-"}
+    return named <= options | {"-h", "--help"}
+
+
+def test_the_command_that_tests_is_the_one_the_readme_shows():
+    """`.ci/run` runs what a person is told to run, then the checks."""
+    shown = [line for line in _shell_lines(README) if line.startswith("make")]
+    assert "make demo" in shown
+    assert "make test" in shown
+    run = [line.strip() for line in (ROOT / ".ci/run").read_text().splitlines()]
+    assert [line for line in run if line.startswith("make ")] == ["make test", "make check"]
+
+
+def test_the_settings_page_is_current():
+    """Made from the settings themselves: `.venv/bin/python docs/reference/generate.py` writes it again."""
+    from importlib.util import module_from_spec, spec_from_file_location
+
+    spec = spec_from_file_location("generate_reference", DOCS / "reference" / "generate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    generate = module_from_spec(spec)
+    spec.loader.exec_module(generate)
+    assert (DOCS / "reference" / "settings.md").read_text() == generate.settings_page()
