@@ -87,6 +87,10 @@ class DataDirectory:
         finally:
             os.close(descriptor)
 
+    def was_killed(self) -> bool:
+        """Whether the last server here left without cleaning up."""
+        return self.ready_file.exists() or any(self.run.glob("*.sock"))
+
     def sweep(self) -> None:
         """Remove what only a running server means: sockets and `ready.json` of a run that was killed."""
         self.ready_file.unlink(missing_ok=True)

@@ -10,12 +10,11 @@ from contextlib import ExitStack
 
 from ostiary.cli.errors import OperatorError
 
-_ANY_ADDRESS = ((socket.AF_INET6, "::"), (socket.AF_INET, "0.0.0.0"))  # noqa: S104 # probed, not served
-_LOOPBACK = ((socket.AF_INET, "127.0.0.1"),)
+_ANY_ADDRESS = "0.0.0.0"  # noqa: S104 # probed, not served
 
 
-def require_free(port: int, option: str, *, loopback: bool = False, patience_seconds: float = 0.0) -> None:
-    """Make sure that nobody listens on `port`.
+def require_free(port: int, option: str, address: str = _ANY_ADDRESS, patience_seconds: float = 0.0) -> None:
+    """Make sure that nobody listens on `port` of `address`.
 
     `patience_seconds` is for a port whose last holder was killed a moment ago.
 
@@ -23,11 +22,13 @@ def require_free(port: int, option: str, *, loopback: bool = False, patience_sec
         OperatorError: the port is taken, or not allowed for this user; names `option`.
     """
     deadline = time.monotonic() + patience_seconds
-    while (reason := _why_not(port, _LOOPBACK if loopback else _ANY_ADDRESS)) is not None:
+    while (reason := _why_not(port, address)) is not None:
         if reason == errno.EACCES:
             raise OperatorError(
                 f"port {port} needs more rights than this user has: choose one above 1023 with {option}"
             )
+        if reason == errno.EADDRNOTAVAIL:
+            raise OperatorError(f"this machine has no address {address}: correct the setting address")
         if time.monotonic() >= deadline:
             raise OperatorError(
                 f"port {port} is taken by another program: stop it, or choose another with {option}"
@@ -48,17 +49,12 @@ def free_ports(count: int, preferred: tuple[int, ...] = ()) -> list[int]:
     return chosen
 
 
-def _why_not(port: int, addresses: tuple[tuple[socket.AddressFamily, str], ...]) -> int | None:
-    for family, address in addresses:
-        try:
-            with socket.socket(family) as probe:
-                if family == socket.AF_INET6:
-                    probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # TIME_WAIT is not "taken"
-                probe.bind((address, port))
-                probe.listen(1)
-        except OSError as error:
-            if error.errno in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
-                continue  # no IPv6 on this machine
-            return error.errno
+def _why_not(port: int, address: str) -> int | None:
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # TIME_WAIT is not "taken"
+            probe.bind((address, port))
+            probe.listen(1)
+    except OSError as error:
+        return error.errno
     return None

@@ -120,7 +120,7 @@ class Supervisor:
                 stdout=asyncio.subprocess.PIPE if program.relay_output else sys.stderr,
                 stderr=asyncio.subprocess.STDOUT if program.relay_output else None,
                 process_group=0,
-                preexec_fn=_die_with(os.getpid()),  # one system call, no locks
+                preexec_fn=die_with_parent(),  # one system call, no locks
             )
         except OSError as error:
             raise OperatorError(
@@ -235,8 +235,13 @@ def _say(name: str, text: str) -> None:
         log.debug("program_says", program=name, text=text)
 
 
-def _die_with(parent: int) -> Callable[[], None]:
-    """What a child does between fork and exec so that it cannot outlive `parent`, not even in a race."""
+def die_with_parent() -> Callable[[], None]:
+    """What a child of this process does between fork and exec so that it cannot outlive it.
+
+    The parent may end before the child has asked the kernel: then the child's parent is another process
+    already, and it ends itself.
+    """
+    parent = os.getpid()
 
     def arrange() -> None:
         _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -1,0 +1,90 @@
+"""A request that is both performed and printed: what a person reads is what was sent."""
+
+import base64
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One HTTP request. A `bearer` is a file that holds the token, so that a pasted line stays short."""
+
+    url: str
+    method: str = "GET"
+    form: str | None = None
+    json: str | None = None
+    basic: str | None = None
+    """`client id:secret`."""
+    bearer: Path | None = None
+    accept: str | None = None
+
+    def curl(self) -> str:
+        """The same request for a shell."""
+        words = ["curl", "-k"]
+        if self.method != ("GET" if self.form is None and self.json is None else "POST"):
+            words += ["-X", self.method]
+        if self.form is not None:
+            words += ["-d", f'"{self.form}"']
+        if self.json is not None:
+            words += ["-H", "'Content-Type: application/json'", "-d", shlex.quote(self.json)]
+        if self.accept is not None:
+            words += ["-H", f"'Accept: {self.accept}'"]
+        if self.basic is not None:
+            words += ["-H", f'"Authorization: Basic {_base64(self.basic)}"']
+        if self.bearer is not None:
+            words += ["-H", f'"Authorization: Bearer $(cat {shlex.quote(str(self.bearer))})"']
+        return " ".join([*words, self.url])
+
+    def perform(self, http: httpx2.Client) -> "Answer":
+        """Send it."""
+        headers = {}
+        if self.accept is not None:
+            headers["Accept"] = self.accept
+        if self.basic is not None:
+            headers["Authorization"] = f"Basic {_base64(self.basic)}"
+        if self.bearer is not None:
+            headers["Authorization"] = f"Bearer {self.bearer.read_text()}"
+        content = self.form if self.form is not None else self.json
+        if content is not None:
+            kind = "application/json" if self.form is None else "application/x-www-form-urlencoded"
+            headers["Content-Type"] = kind
+        try:
+            response = http.request(self.method, self.url, headers=headers, content=content)
+        except httpx2.HTTPError as error:
+            return Answer(0, error=f"no answer: {error}")
+        return Answer.of(response)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back, as far as the story looks at it. Status 0: nothing came back."""
+
+    status: int
+    body: Mapping[str, Any] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    error: str = ""
+    """The OAuth error or the gateway's code."""
+
+    @classmethod
+    def of(cls, response: httpx2.Response) -> "Answer":
+        """Read a response; a body that is no JSON object counts as empty."""
+        try:
+            body = response.json()
+        except ValueError:
+            body = {}
+        if not isinstance(body, dict):
+            body = {}
+        error = str(body.get("error") or body.get("code") or "")
+        return cls(response.status_code, body, dict(response.headers), error)
+
+    def __str__(self) -> str:
+        return f"{self.status or ''} {self.error}".strip()
+
+
+def _base64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()

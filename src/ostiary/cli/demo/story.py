@@ -1,0 +1,224 @@
+"""The main job, step by step: what is done, what has to come of it.
+
+A step performs its calls and tells what it expected and what it saw; it knows nothing of how that looks.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+
+from ostiary.cli.demo.calls import Answer, Call
+from ostiary.cli.demo.scratch import Scratch
+
+PROPAGATION_SECONDS = 1.0
+"""A change takes effect at the gateway within this time."""
+TINY_REQUESTS = 5
+PERSON = "EXTERNAL/testuser@my_company"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a step expected, what it saw, and whether that is the same."""
+
+    holds: bool
+    expected: str
+    seen: str
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing that must be true, how to see it, and a check that looks."""
+
+    number: str
+    title: str
+    shown: tuple[str, ...]
+    """Lines for a shell."""
+    check: Callable[[], Outcome]
+
+
+class Story:
+    """Design of the steps; each token a step gets is kept in a file that later lines read."""
+
+    def __init__(self, scratch: Scratch, http: httpx2.Client) -> None:
+        self._scratch = scratch
+        self._http = http
+        self._gateway = scratch.ready["gateway"]
+        self._orders = f"{self._gateway}/t/my_company/orders/1.0.0"
+
+    def steps(self) -> Iterator[Step]:
+        """All of it, in order."""
+        yield self._organization()
+        yield self._token()
+        yield self._call()
+        yield self._order_with_scope()
+        yield self._wrong_password()
+        yield self._no_subscription()
+        yield self._no_scope()
+        yield self._plan_exceeded()
+        yield self._revoked()
+
+    def _organization(self) -> Step:
+        place = self._scratch.place
+        command = f"ostiary apply --data-dir {place.data.path} -f {place.organization_file}"
+
+        def check() -> Outcome:
+            done = self._scratch.apply()
+            said = (done.stderr or done.stdout).strip().splitlines() or [""]
+            seen = "applied" if done.returncode == 0 else said[-1].removeprefix("ostiary: ")
+            return Outcome(done.returncode == 0, "applied", seen)
+
+        title = "my_company connects its login service, publishes Orders 1.0.0 and subscribes an application"
+        return Step("1-2", title, (f". {place.secrets_file}", command), check)
+
+    def _token(self) -> Step:
+        call = self._password_grant(self._scratch.testuser_password)
+        title = "The application gets a token for a user whom only the login service knows"
+        return Step("3", title, (call.curl(),), lambda: self._keep_token(call, "testuser"))
+
+    def _call(self) -> Step:
+        call = Call(f"{self._orders}/", bearer=self._file("testuser"), accept="application/json")
+
+        def check() -> Outcome:
+            answer = self._once_published(call)
+            expected = f"200, the backend verified a signed {PERSON} and saw no Authorization"
+            if answer.status != 200:
+                return Outcome(False, expected, str(answer))
+            person = answer.body.get("enduser")
+            leaked = "authorization" in answer.body.get("headers", {})
+            saw = "saw the Authorization" if leaked else "saw no Authorization"
+            seen = f"200, the backend verified a signed {person} and {saw}"
+            return Outcome(person == PERSON and not leaked, expected, seen)
+
+        return Step("4", "It calls the API; the backend learns who is calling, signed", (call.curl(),), check)
+
+    def _order_with_scope(self) -> Step:
+        token = self._password_grant(self._scratch.testuser_password, scope="orders:write")
+        call = Call(
+            f"{self._orders}/", "POST", json='{"item": "lamp"}', bearer=self._file("testuser-orders-write")
+        )
+
+        def check() -> Outcome:
+            kept = self._keep_token(token, "testuser-orders-write")
+            answer = call.perform(self._http) if kept.holds else Answer(0, error=kept.seen)
+            return Outcome(answer.status == 201, "201", str(answer))
+
+        title = "A role names the outside user, so the same person may ask for the scope orders:write"
+        return Step("4", title, (token.curl(), call.curl()), check)
+
+    def _wrong_password(self) -> Step:
+        call = self._password_grant("not-the-password")
+        title = "A wrong password is refused"
+        return Step(
+            "5", title, (call.curl(),), lambda: _refused(call.perform(self._http), 400, "invalid_grant")
+        )
+
+    def _no_subscription(self) -> Step:
+        token = self._client_credentials("newcomer", "NEWCOMER_SECRET")
+        call = Call(f"{self._orders}/", bearer=self._file("newcomer"))
+        title = "An application that has not subscribed is refused"
+        return Step(
+            "5", title, (token.curl(), call.curl()), lambda: self._refusal(token, call, 403, "900908")
+        )
+
+    def _no_scope(self) -> Step:
+        call = Call(f"{self._orders}/", "POST", json='{"item": "lamp"}', bearer=self._file("testuser"))
+        title = "A token without the scope of the resource is refused"
+        return Step("5", title, (call.curl(),), lambda: _refused(call.perform(self._http), 403, "900910"))
+
+    def _plan_exceeded(self) -> Step:
+        token = self._client_credentials("sampler", "SAMPLER_SECRET")
+        call = Call(f"{self._orders}/", bearer=self._file("sampler"))
+
+        def check() -> Outcome:
+            kept = self._keep_token(token, "sampler")
+            if not kept.holds:
+                return kept
+            answers = [call.perform(self._http)]
+            while answers[-1].status == 200 and len(answers) < 2 * TINY_REQUESTS + 2:
+                answers.append(call.perform(self._http))
+            last = answers[-1]
+            refused = _refused(last, 429, "900804")
+            wait = next((v for k, v in last.headers.items() if k.lower() == "retry-after"), None)
+            seen = f"{refused.seen} after {len(answers) - 1} calls, Retry-After: {wait}"
+            holds = refused.holds and wait is not None and len(answers) > TINY_REQUESTS
+            return Outcome(holds, f"{refused.expected} after {TINY_REQUESTS} calls, with Retry-After", seen)
+
+        loop = f"for call in 1 2 3 4 5 6; do {call.curl()}; echo; done"
+        title = f"The plan Tiny allows {TINY_REQUESTS} calls a minute; the next one is refused"
+        return Step("5", title, (token.curl(), loop), check)
+
+    def _revoked(self) -> Step:
+        revoke = Call(
+            f"{self._gateway}/revoke",
+            form=f"token=$(cat {self._file('testuser')})",
+            basic=self._basic("mobile", "MOBILE_SECRET"),
+        )
+        call = Call(f"{self._orders}/", bearer=self._file("testuser"))
+
+        def check() -> Outcome:
+            answered = self._revoke(revoke)
+            started = time.monotonic()
+            answer = call.perform(self._http)
+            while answer.status == 200 and time.monotonic() - started < PROPAGATION_SECONDS:
+                time.sleep(0.01)
+                answer = call.perform(self._http)
+            took = time.monotonic() - started
+            refused = _refused(answer, 401, "900901")
+            expected = f"{refused.expected} within a second of the revocation"
+            holds = refused.holds and answered.status == 200 and took <= PROPAGATION_SECONDS
+            return Outcome(holds, expected, f"{refused.seen} after {took * 1000:.0f} ms")
+
+        title = "A revoked token is refused"
+        return Step("5", title, (revoke.curl(), call.curl()), check)
+
+    def _password_grant(self, password: str, scope: str | None = None) -> Call:
+        form = f"grant_type=password&username=testuser@my_company&password={password}"
+        form += "" if scope is None else f"&scope={scope}"
+        return Call(f"{self._gateway}/token", "POST", form, basic=self._basic("mobile", "MOBILE_SECRET"))
+
+    def _client_credentials(self, client: str, secret: str) -> Call:
+        form = "grant_type=client_credentials"
+        return Call(f"{self._gateway}/token", "POST", form, basic=self._basic(client, secret))
+
+    def _basic(self, client: str, secret: str) -> str:
+        return f"{client}:{self._scratch.secrets[secret]}"
+
+    def _file(self, name: str) -> Path:
+        return self._scratch.place.directory / f"{name}.token"
+
+    def _keep_token(self, call: Call, name: str) -> Outcome:
+        answer = call.perform(self._http)
+        token = answer.body.get("access_token")
+        if answer.status == 200 and isinstance(token, str):
+            self._file(name).write_text(token)
+        lifetime, scope = answer.body.get("expires_in"), answer.body.get("scope")
+        seen = f"200, a token for {lifetime} s with scope {scope}" if token else str(answer)
+        return Outcome(bool(token), "200 and a token", seen)
+
+    def _refusal(self, token: Call, call: Call, status: int, code: str) -> Outcome:
+        kept = self._keep_token(token, self._name_of(call))
+        return _refused(call.perform(self._http), status, code) if kept.holds else kept
+
+    def _name_of(self, call: Call) -> str:
+        assert call.bearer is not None  # noqa: S101 # every gateway call of the story has one
+        return call.bearer.stem
+
+    def _revoke(self, call: Call) -> Answer:
+        token = self._file("testuser").read_text()
+        return Call(call.url, call.method, f"token={token}", basic=call.basic).perform(self._http)
+
+    def _once_published(self, call: Call) -> Answer:
+        """A publication reaches the gateway within a second, like every change."""
+        deadline = time.monotonic() + PROPAGATION_SECONDS
+        answer = call.perform(self._http)
+        while answer.status in (0, 404, 503) and time.monotonic() < deadline:
+            time.sleep(0.02)
+            answer = call.perform(self._http)
+        return answer
+
+
+def _refused(answer: Answer, status: int, code: str) -> Outcome:
+    return Outcome((answer.status, answer.error) == (status, code), f"{status} {code}", str(answer))
