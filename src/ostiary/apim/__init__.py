@@ -34,6 +34,7 @@ from ostiary.apim.model import (
     parse_plan_name,
     parse_scope,
 )
+from ostiary.apim.openapi import read_resources
 from ostiary.apim.paths import (
     METHODS,
     RESERVED,
@@ -122,6 +123,7 @@ __all__ = [
     "parse_scope",
     "parse_version",
     "put_plan",
+    "read_resources",
     "shape",
     "step",
     "subscribe",

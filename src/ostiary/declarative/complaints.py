@@ -1,0 +1,64 @@
+"""What is wrong with an organization file, and where: one complaint a mistake, all of them at once."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+
+Path = tuple[str | int, ...]
+"""Where in the file: keys and list indexes from the top."""
+
+
+class Unacceptable(ValueError):
+    """A value a rule refuses; `found` shows it as far as it may be shown."""
+
+    def __init__(self, found: str, expected: str) -> None:
+        super().__init__(f"found {found}, expected {expected}")
+        self.found = found
+        self.expected = expected
+
+
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """One mistake. `line` and `column` count from 1 and are 0 where only the server knows the path."""
+
+    path: Path
+    found: str
+    expected: str
+    hint: str = ""
+    source: str = ""
+    line: int = 0
+    column: int = 0
+
+    @property
+    def where(self) -> str:
+        """The path as people write it: `apis[0].resources[2].method`."""
+        return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in self.path).lstrip(".")
+
+    @property
+    def place(self) -> str:
+        """`FILE:LINE:COLUMN`, as editors understand it."""
+        return f"{self.source}:{self.line}:{self.column}" if self.line else self.source
+
+    def __str__(self) -> str:
+        text = f"found {self.found}, expected {self.expected}"
+        hint = f" ({self.hint})" if self.hint else ""
+        return ": ".join(part for part in (self.place, self.where, text + hint) if part)
+
+    def at(self, source: str, line: int, column: int) -> "Complaint":
+        """The same complaint with its place."""
+        return replace(self, source=source, line=line, column=column)
+
+
+class Refused(Exception):
+    """The files cannot be applied; nothing was changed."""
+
+    def __init__(self, complaints: Iterable[Complaint]) -> None:
+        self.complaints = tuple(complaints)
+        super().__init__("\n".join(map(str, self.complaints)))
+
+
+def did_you_mean(text: str, known: Iterable[str]) -> str:
+    """A hint naming the closest known word; empty where none is close."""
+    by_folded = {word.casefold(): word for word in known}
+    close = get_close_matches(text.casefold(), by_folded, n=1, cutoff=0.6)
+    return f"did you mean {by_folded[close[0]]!r}?" if close else ""
