@@ -1,0 +1,100 @@
+"""Identity: who the user is, and where that is known.
+
+`Authentication` is the one place where a password is checked. Users of PRIMARY and the settings of
+outside user stores are put, listed and deleted by functions of a connection.
+"""
+
+from ostiary.identity.authentication import Authentication
+from ostiary.identity.bootstrap import (
+    ADMINISTRATOR,
+    NoDefaultOrganization,
+    bootstrap_admin,
+    reset_admin_password,
+)
+from ostiary.identity.errors import (
+    HashingBusy,
+    InvalidUser,
+    InvalidUserName,
+    InvalidUserStore,
+    LoginRefused,
+    LoginUnavailable,
+    UnknownUser,
+    UnknownUserStore,
+)
+from ostiary.identity.model import (
+    AuthenticatedUser,
+    BasicCredentials,
+    Standing,
+    StandingProblem,
+    Subject,
+    User,
+    UserSpec,
+    UserStoreSettings,
+    UserStoreSpec,
+)
+from ostiary.identity.passwords import PasswordHasher, hash_password
+from ostiary.identity.settings import IdentitySettings
+from ostiary.identity.standing import check_standing
+from ostiary.identity.user_names import PRIMARY, UserName, display_name
+from ostiary.identity.user_stores.configuration import (
+    check_spec,
+    delete_user_store,
+    find_user_store,
+    list_user_stores,
+    put_user_store,
+)
+from ostiary.identity.users import (
+    canonical_username,
+    delete_user,
+    disable_subject,
+    disable_user,
+    enable_user,
+    find_user,
+    list_users,
+    put_user,
+)
+
+__all__ = [
+    "ADMINISTRATOR",
+    "PRIMARY",
+    "AuthenticatedUser",
+    "Authentication",
+    "BasicCredentials",
+    "HashingBusy",
+    "IdentitySettings",
+    "InvalidUser",
+    "InvalidUserName",
+    "InvalidUserStore",
+    "LoginRefused",
+    "LoginUnavailable",
+    "NoDefaultOrganization",
+    "PasswordHasher",
+    "Standing",
+    "StandingProblem",
+    "Subject",
+    "UnknownUser",
+    "UnknownUserStore",
+    "User",
+    "UserName",
+    "UserSpec",
+    "UserStoreSettings",
+    "UserStoreSpec",
+    "bootstrap_admin",
+    "canonical_username",
+    "check_spec",
+    "check_standing",
+    "delete_user",
+    "delete_user_store",
+    "disable_subject",
+    "disable_user",
+    "display_name",
+    "enable_user",
+    "find_user",
+    "find_user_store",
+    "hash_password",
+    "list_user_stores",
+    "list_users",
+    "put_user",
+    "put_user_store",
+    "reset_admin_password",
+]

@@ -1,0 +1,187 @@
+"""Authentication: the one place where a password is checked.
+
+A login walks the organization's chain of user stores. For each store an attempt is reserved, the
+store is asked, and at the end attempts are charged or given back. Refusals look and take the
+same; the reason goes to the log alone. Called by the password grant and the login pages.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from pydantic import SecretStr
+from sqlalchemy import Connection
+
+from ostiary.foundation.clock import Clock
+from ostiary.foundation.database import Database
+from ostiary.foundation.http_client import OutboundPolicy
+from ostiary.foundation.secrets import SecretBox
+from ostiary.foundation.telemetry import get_logger
+from ostiary.identity.chain import Candidate, ChainRefused, Walk, candidates
+from ostiary.identity.errors import InvalidUserName, LoginRefused, LoginUnavailable
+from ostiary.identity.lockout import Attempt, Lockout
+from ostiary.identity.model import AuthenticatedUser, UserStoreSettings
+from ostiary.identity.passwords import PasswordHasher, is_acceptable
+from ostiary.identity.refusal_time import RefusalTime
+from ostiary.identity.repository import subjects, user_stores, users
+from ostiary.identity.settings import IdentitySettings
+from ostiary.identity.standing import check_standing
+from ostiary.identity.user_names import UserName, named_organization
+from ostiary.identity.user_stores.contract import UserRecord, UserStore
+from ostiary.identity.user_stores.directory import UserStores
+from ostiary.identity.user_stores.primary import PrimaryUserStore
+from ostiary.organizations import Organization, find
+
+_log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Login:
+    """What is known of a login before anybody is asked. `username` is None where it cannot be one."""
+
+    username: UserName | None
+    chain: Sequence[UserStoreSettings]
+    candidates: Sequence[Candidate]
+
+
+class Authentication:
+    """Checks user names and passwords for every organization."""
+
+    def __init__(
+        self,
+        database: Database,
+        box: SecretBox,
+        policy: OutboundPolicy,
+        settings: IdentitySettings,
+        clock: Clock,
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._stores = UserStores(box, policy)
+        self._lockout = Lockout(database, settings.lockout, clock)
+        self._refusal_time = RefusalTime(settings.refusals)
+        self.hasher = PasswordHasher(settings.hashing)
+        """The pool that hashes passwords, for whoever sets one too."""
+
+    async def authenticate(
+        self,
+        organization: Organization,
+        username: str,
+        password: SecretStr,
+        client_id: str,
+        may_name_organizations: bool = False,
+    ) -> AuthenticatedUser:
+        """Find who this is, if the password is right.
+
+        `may_name_organizations`: the text after the last `@` may be another organization's name.
+
+        Raises:
+            LoginRefused: for every reason alike, after the same time.
+            LoginUnavailable: somebody who might have accepted could not be asked. No outage is ever
+                counted against the user.
+        """
+        started = asyncio.get_running_loop().time()
+        if may_name_organizations:
+            organization = await self._meant(organization, username)
+        try:
+            return await self._log_in(organization, username, password, client_id, started)
+        except LoginRefused:
+            await self._refusal_time.hold(organization.id, started)
+            raise
+
+    async def close(self) -> None:
+        """Close the stores' connections and the hashing pool."""
+        await self._stores.close()
+        await self.hasher.close()
+
+    async def _meant(self, organization: Organization, username: str) -> Organization:
+        name = named_organization(username)
+        if name is None or name == organization.name:
+            return organization
+        return await self._database.read(lambda connection: find(connection, name)) or organization
+
+    async def _log_in(
+        self,
+        organization: Organization,
+        username: str,
+        password: SecretStr,
+        client_id: str,
+        started: float,
+    ) -> AuthenticatedUser:
+        if not is_acceptable(password):
+            raise _refusal(organization, "unacceptable_password")
+        login = await self._database.read(lambda connection: _prepare(connection, organization, username))
+        self._stores.keep_only(organization.id, login.chain)
+        if login.username is None:
+            raise _refusal(organization, "unacceptable_name")
+        walk = Walk(
+            login.candidates, organization.chain, password, lambda who: self._store(organization, who)
+        )
+        try:
+            async with self._lockout.attempt(organization.id, client_id) as attempt:
+                candidate, record = await walk.run(attempt)
+                return await self._admit(organization, attempt, candidate, record)
+        except ChainRefused as refused:
+            raise _refusal(organization, refused.reason, login.username) from None
+        except LoginUnavailable:
+            _log.warning("login_unavailable", user=login.username.display(), asked=walk.asked)
+            raise
+        finally:
+            self._observe(organization, walk, started)
+
+    async def _admit(
+        self, organization: Organization, attempt: Attempt, candidate: Candidate, record: UserRecord
+    ) -> AuthenticatedUser:
+        """Give the subject its `sub`, see whether it may log in and settle the attempt: one transaction."""
+        attempt.accepted(candidate.identity)
+
+        def unit(connection: Connection) -> AuthenticatedUser:
+            subject = subjects.see(
+                connection, organization.id, candidate.store_id, candidate.store, record, self._clock()
+            )
+            standing = check_standing(connection, organization.id, subject.id, self._clock)
+            if standing.problem is not None:
+                raise ChainRefused(standing.problem.value)
+            subjects.note_password_check(connection, organization.id, subject.id, self._clock())
+            attempt.write(connection, self._clock)
+            groups = frozenset(f"{candidate.store}/{group}" for group in record.groups)
+            return AuthenticatedUser(subject, groups, record.claims)
+
+        try:
+            user = await self._database.write(unit)
+        except ChainRefused:
+            attempt.rejected(candidate.identity)
+            raise
+        attempt.settled()
+        _log.info("login_accepted", user=user.subject.display(organization.name))
+        return user
+
+    def _store(self, organization: Organization, candidate: Candidate) -> UserStore:
+        if candidate.settings is None:
+            return PrimaryUserStore(self._database, self.hasher, organization.id)
+        return self._stores.live(candidate.settings)
+
+    def _observe(self, organization: Organization, walk: Walk, started: float) -> None:
+        if walk.asked and not walk.disturbed:
+            took = timedelta(seconds=asyncio.get_running_loop().time() - started)
+            self._refusal_time.observe(organization.id, tuple(walk.asked), took)
+
+
+def _prepare(connection: Connection, organization: Organization, text: str) -> _Login:
+    chain = user_stores.chain(connection, organization.id)
+    try:
+        username = UserName.parse(
+            text, organization.name, {settings.name: settings.case_sensitive for settings in chain}
+        )
+    except InvalidUserName:
+        return _Login(None, chain, ())
+    known = users.knows(connection, organization.id, username.canonical())
+    return _Login(username, chain, candidates(username, chain, organization.chain, primary_knows=known))
+
+
+def _refusal(organization: Organization, reason: str, username: UserName | None = None) -> LoginRefused:
+    """The refusal everybody sees. The log learns why, but no text that is no name: it may be a password."""
+    who = username.display() if username else f"?@{organization.name}"
+    _log.info("login_refused", user=who, reason=reason)
+    return LoginRefused()

@@ -1,0 +1,128 @@
+"""The chain of user stores: who is asked about a login, in which order, and who decides.
+
+`candidates` is the rule; `Walk` asks them. PRIMARY is looked at first without a password: where it
+knows the name and the policy is `first_known`, nobody else ever sees the password.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from pydantic import SecretStr
+
+from ostiary.identity.errors import LoginUnavailable
+from ostiary.identity.lockout import Attempt, LockedOut, identity_key
+from ostiary.identity.model import UserStoreSettings
+from ostiary.identity.user_names import PRIMARY, UserName
+from ostiary.identity.user_stores.contract import Refused, StoreUnavailable, UserRecord, UserStore
+from ostiary.organizations import ChainPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A store that may be asked, and the canonical name it is asked about. PRIMARY has no settings."""
+
+    username: str
+    settings: UserStoreSettings | None = None
+
+    @property
+    def store(self) -> str:
+        """The store's name."""
+        return self.settings.name if self.settings else PRIMARY
+
+    @property
+    def store_id(self) -> str:
+        """What identifies the store even when its name is given to another."""
+        return self.settings.id if self.settings else PRIMARY
+
+    @property
+    def identity(self) -> str:
+        """What attempts are counted under."""
+        return identity_key(self.store, self.username)
+
+
+class ChainRefused(Exception):
+    """No candidate accepted. `reason` is for the log."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def candidates(
+    username: UserName, chain: Sequence[UserStoreSettings], policy: ChainPolicy, *, primary_knows: bool
+) -> Sequence[Candidate]:
+    """The stores that may be asked about a name, in order.
+
+    Empty where the named store does not accept the name. A name nobody could know is asked of
+    PRIMARY, so that it costs a hash like any other.
+    """
+    outside = [
+        Candidate(name, settings)
+        for settings in chain
+        if settings.takes(name := username.canonical(case_sensitive=settings.case_sensitive))
+    ]
+    primary = Candidate(username.canonical())
+    if username.store is not None:
+        return [known for known in [primary, *outside] if known.store == username.store]
+    if not primary_knows:
+        return outside or [primary]
+    return [primary] if policy is ChainPolicy.FIRST_KNOWN else [primary, *outside]
+
+
+@dataclass(slots=True)
+class Walk:
+    """One login's way through its candidates."""
+
+    candidates: Sequence[Candidate]
+    policy: ChainPolicy
+    password: SecretStr
+    store_of: Callable[[Candidate], UserStore]
+    asked: list[str] = field(default_factory=list)
+    disturbed: bool = False
+    """Whether its time says nothing about an ordinary login."""
+    _unavailable: StoreUnavailable | None = None
+    _reason: str = "no_store_accepts_the_name"
+
+    async def run(self, attempt: Attempt) -> tuple[Candidate, UserRecord]:
+        """Ask until somebody accepts or decides.
+
+        Raises:
+            ChainRefused: everybody who could be asked was, and nobody accepted.
+            LoginUnavailable: somebody who might have accepted could not be asked.
+        """
+        for candidate in self.candidates:
+            try:
+                record = await self._ask(candidate, attempt)
+            except Refused as refusal:
+                self._reason = f"refused_by_{candidate.store}"
+                if refusal.certain and self.policy is ChainPolicy.FIRST_KNOWN:
+                    break
+            else:
+                if record is not None:
+                    return candidate, record
+        self.disturbed |= attempt.waited
+        if self._unavailable is not None:
+            raise LoginUnavailable(self._unavailable.retry_after)
+        raise ChainRefused(self._reason)
+
+    async def _ask(self, candidate: Candidate, attempt: Attempt) -> UserRecord | None:
+        try:
+            await attempt.reserve(candidate.identity)
+        except LockedOut:
+            self._reason, self.disturbed = f"locked_in_{candidate.store}", True
+            return None
+        self.asked.append(candidate.store)
+        try:
+            record = await self.store_of(candidate).authenticate(candidate.username, self.password)
+        except Refused:
+            attempt.refused(candidate.identity)
+            raise
+        except StoreUnavailable as outage:
+            self._unavailable, self.disturbed = outage, True
+            if outage.knows_user:
+                raise LoginUnavailable(outage.retry_after) from outage
+            return None
+        if record is None:
+            self._reason = "unknown"
+            attempt.refused(candidate.identity)
+        return record

@@ -1,0 +1,55 @@
+"""What can go wrong when somebody says who they are.
+
+A refusal, an outage and bad input are three families and never stand for each other.
+"""
+
+from datetime import timedelta
+
+
+class LoginRefused(Exception):
+    """The user name and password are not accepted. One text for every reason; the reason goes to the log."""
+
+    def __init__(self) -> None:
+        super().__init__("the user name or password is not right")
+
+
+class LoginUnavailable(Exception):
+    """Nobody can say whether the password is right: a store is down or too busy. Never counted."""
+
+    def __init__(self, retry_after: timedelta = timedelta(seconds=2)) -> None:
+        super().__init__("the user cannot be checked at the moment, try again later")
+        self.retry_after = retry_after
+
+
+class InvalidUserName(ValueError):
+    """The text cannot be a user's name; says what was expected."""
+
+
+class InvalidUser(ValueError):
+    """A user was described wrongly: `field` and what was expected of it."""
+
+    def __init__(self, field: str, expected: str) -> None:
+        super().__init__(f"{field}: {expected}")
+        self.field = field
+        self.expected = expected
+
+
+class InvalidUserStore(ValueError):
+    """A user store was described wrongly: `field` and what was expected of it."""
+
+    def __init__(self, field: str, expected: str) -> None:
+        super().__init__(f"{field}: {expected}")
+        self.field = field
+        self.expected = expected
+
+
+class UnknownUser(LookupError):
+    """PRIMARY has no such user."""
+
+
+class UnknownUserStore(LookupError):
+    """The organization has no such user store."""
+
+
+class HashingBusy(Exception):
+    """Too many passwords wait to be checked; nothing was checked."""

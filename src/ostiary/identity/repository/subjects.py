@@ -1,0 +1,106 @@
+"""Subjects in SQL: who has been seen, under which `sub`."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Connection, Row, and_, func, select, update
+
+from ostiary.foundation.identifiers import new_id
+from ostiary.identity.model import Subject
+from ostiary.identity.repository import upsert
+from ostiary.identity.tables import subjects, user_stores, users
+from ostiary.identity.user_names import PRIMARY
+from ostiary.identity.user_stores.contract import UserRecord
+
+_KEY = ["organization_id", "store_id", "immutable_id"]
+
+
+def see(
+    connection: Connection, organization_id: str, store_id: str, store: str, record: UserRecord, now: datetime
+) -> Subject:
+    """The subject of (organization, store, immutable id), given its random `sub` at first sight.
+
+    Safe under concurrency: the first insert wins and every other sees its result. A changed name
+    or store name is noted.
+    """
+    row = {
+        "id": new_id(),
+        "organization_id": organization_id,
+        "store_id": store_id,
+        "store": store,
+        "immutable_id": record.immutable_id,
+        "username": record.username,
+        "first_seen_at": now,
+    }
+    statement = upsert(connection, subjects).values(row)
+    known = statement.on_conflict_do_update(
+        index_elements=_KEY, set_={"store": store, "username": record.username}
+    ).returning(subjects.c.id)
+    subject_id = str(connection.execute(known).scalar_one())
+    return Subject(subject_id, organization_id, store, record.immutable_id, record.username)
+
+
+def note_password_check(connection: Connection, organization_id: str, subject_id: str, now: datetime) -> None:
+    """Remember when a store last confirmed the password."""
+    connection.execute(
+        update(subjects).where(_is(organization_id, subject_id)).values(password_checked_at=now)
+    )
+
+
+def set_disabled(
+    connection: Connection, organization_id: str, subject_id: str, disabled_at: datetime | None
+) -> bool:
+    """Disable or enable; False where nothing changed."""
+    differs = subjects.c.disabled_at.is_(None) if disabled_at else subjects.c.disabled_at.is_not(None)
+    changed = connection.execute(
+        update(subjects).where(_is(organization_id, subject_id), differs).values(disabled_at=disabled_at)
+    )
+    return changed.rowcount == 1
+
+
+def find(connection: Connection, organization_id: str, subject_id: str) -> Subject | None:
+    """The subject of that `sub`."""
+    row = connection.execute(select(subjects).where(_is(organization_id, subject_id))).first()
+    return None if row is None else subject_of(row)
+
+
+def standing_row(
+    connection: Connection, organization_id: str, subject_id: str
+) -> Row[tuple[object, ...]] | None:
+    """The subject with `user_exists` and `store_exists`: whether what it stands for is still there."""
+    user = and_(users.c.organization_id == subjects.c.organization_id, users.c.id == subjects.c.immutable_id)
+    store = and_(
+        user_stores.c.organization_id == subjects.c.organization_id, user_stores.c.id == subjects.c.store_id
+    )
+    query = (
+        select(
+            subjects,
+            and_(subjects.c.store_id == PRIMARY, users.c.id.is_not(None)).label("user_exists"),
+            user_stores.c.id.is_not(None).label("store_exists"),
+        )
+        .join_from(subjects, users, user, isouter=True)
+        .join(user_stores, store, isouter=True)
+        .where(_is(organization_id, subject_id))
+    )
+    return connection.execute(query).first()
+
+
+def count_of_store(connection: Connection, organization_id: str, store_id: str) -> int:
+    """How many people of a store have been seen."""
+    here = and_(subjects.c.organization_id == organization_id, subjects.c.store_id == store_id)
+    return int(connection.execute(select(func.count()).select_from(subjects).where(here)).scalar_one())
+
+
+def ids_of_store(connection: Connection, organization_id: str, store_id: str) -> Sequence[str]:
+    """The `sub` of everybody seen in a store."""
+    here = and_(subjects.c.organization_id == organization_id, subjects.c.store_id == store_id)
+    return connection.execute(select(subjects.c.id).where(here)).scalars().all()
+
+
+def subject_of(row: Row[tuple[object, ...]]) -> Subject:
+    """The subject in a row of its table."""
+    return Subject(row.id, row.organization_id, row.store, row.immutable_id, row.username)
+
+
+def _is(organization_id: str, subject_id: str) -> ColumnElement[bool]:
+    return and_(subjects.c.organization_id == organization_id, subjects.c.id == subject_id)

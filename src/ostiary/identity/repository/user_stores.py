@@ -1,0 +1,84 @@
+"""User stores in SQL."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, insert, select, update
+
+from ostiary.identity.model import UserStoreSettings
+from ostiary.identity.tables import user_stores
+
+
+def chain(connection: Connection, organization_id: str) -> Sequence[UserStoreSettings]:
+    """The organization's outside stores in the order they are asked."""
+    query = select(user_stores).where(user_stores.c.organization_id == organization_id)
+    rows = connection.execute(query.order_by(user_stores.c.position, user_stores.c.name))
+    return [_model(row) for row in rows]
+
+
+def find(connection: Connection, organization_id: str, name: str) -> UserStoreSettings | None:
+    """The store of that name."""
+    row = connection.execute(select(user_stores).where(_is(organization_id, name))).first()
+    return None if row is None else _model(row)
+
+
+def next_position(connection: Connection, organization_id: str) -> int:
+    """The place after the last store."""
+    query = select(func.max(user_stores.c.position)).where(user_stores.c.organization_id == organization_id)
+    last: int | None = connection.execute(query).scalar()
+    return 0 if last is None else last + 1
+
+
+def add(connection: Connection, store: UserStoreSettings) -> None:
+    """Insert a store."""
+    row = {"id": store.id, "organization_id": store.organization_id, "name": store.name, **_values(store)}
+    connection.execute(insert(user_stores).values(row))
+
+
+def change(connection: Connection, store: UserStoreSettings) -> None:
+    """Write a store as it should be now."""
+    connection.execute(
+        update(user_stores).where(_is(store.organization_id, store.name)).values(**_values(store))
+    )
+
+
+def remove(connection: Connection, organization_id: str, name: str) -> None:
+    """Delete a store's row."""
+    connection.execute(delete(user_stores).where(_is(organization_id, name)))
+
+
+def _values(store: UserStoreSettings) -> dict[str, Any]:
+    return {
+        "type": store.type,
+        "position": store.position,
+        "revision": store.revision,
+        "sealed_password": store.sealed_password,
+        "settings": {
+            "url": store.url,
+            "basic_username": store.basic_username,
+            "timeout_ms": round(store.timeout / timedelta(milliseconds=1)),
+            "concurrency": store.concurrency,
+            "accepts": store.accepts,
+            "case_sensitive": store.case_sensitive,
+        },
+    }
+
+
+def _model(row: Row[tuple[object, ...]]) -> UserStoreSettings:
+    settings = dict(row.settings)
+    return UserStoreSettings(
+        id=row.id,
+        organization_id=row.organization_id,
+        name=row.name,
+        type=row.type,
+        position=row.position,
+        revision=row.revision,
+        sealed_password=row.sealed_password,
+        timeout=timedelta(milliseconds=settings.pop("timeout_ms")),
+        **settings,
+    )
+
+
+def _is(organization_id: str, name: str) -> ColumnElement[bool]:
+    return and_(user_stores.c.organization_id == organization_id, user_stores.c.name == name)

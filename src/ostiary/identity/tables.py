@@ -1,0 +1,62 @@
+"""Tables of the identity slice."""
+
+from sqlalchemy import JSON, Column, Index, Integer, String, Table, UniqueConstraint
+
+from ostiary.foundation.database import Instant, metadata
+
+users = Table(
+    "users",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("organization_id", String(36), nullable=False),
+    Column("username", String(255), nullable=False),
+    Column("password_hash", String(255), nullable=False),
+    Column("claims", JSON, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+    UniqueConstraint("organization_id", "username"),
+)
+
+subjects = Table(
+    "subjects",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("organization_id", String(36), nullable=False),
+    Column("store_id", String(36), nullable=False),  # "PRIMARY" or user_stores.id: a name can be reused
+    Column("store", String(63), nullable=False),
+    Column("immutable_id", String(255), nullable=False),
+    Column("username", String(255), nullable=False),
+    Column("first_seen_at", Instant, nullable=False),
+    Column("password_checked_at", Instant),
+    Column("disabled_at", Instant),
+    UniqueConstraint("organization_id", "store_id", "immutable_id"),
+)
+Index("ix_subjects_username", subjects.c.organization_id, subjects.c.store, subjects.c.username)
+
+user_stores = Table(
+    "user_stores",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("organization_id", String(36), nullable=False),
+    Column("name", String(63), nullable=False),
+    Column("type", String(20), nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("settings", JSON, nullable=False),
+    Column("sealed_password", String(4096)),
+    UniqueConstraint("organization_id", "name"),
+)
+
+login_attempts = Table(
+    "login_attempts",
+    metadata,
+    Column("organization_id", String(36), primary_key=True),
+    Column("identity", String(64), primary_key=True),  # a digest: people type passwords into name fields
+    Column("client_id", String(255), primary_key=True),  # "" counts all clients together
+    Column("failures", Integer, nullable=False),
+    Column("pending", Integer, nullable=False),
+    Column("pending_since", Instant, nullable=False),
+    Column("locked_until", Instant),
+    Column("expires_at", Instant, nullable=False),
+)
+Index("ix_login_attempts_expires_at", login_attempts.c.expires_at)

@@ -1,0 +1,67 @@
+"""What a user store promises, whatever directory is behind it.
+
+Every adapter passes `tests/contract/user_stores`. To add one: an adapter here, a row in
+`directory.py`, a fixture in that suite.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Protocol
+
+from pydantic import SecretStr
+
+
+@dataclass(frozen=True, slots=True)
+class UserRecord:
+    """What a store says of a user whose password is right.
+
+    `immutable_id` never belongs to anybody else; where the store has none, the canonical name.
+    `groups` are the store's own names, without its prefix.
+    """
+
+    immutable_id: str
+    username: str
+    groups: frozenset[str] = frozenset()
+    claims: Mapping[str, str] = field(default_factory=dict)
+
+
+class Refused(Exception):
+    """The store says no. Not `certain` where it cannot tell an unknown user from a wrong password."""
+
+    def __init__(self, *, certain: bool) -> None:
+        super().__init__("refused" if certain else "refused, or no such user")
+        self.certain = certain
+
+
+class StoreUnavailable(Exception):
+    """The store cannot say. `reason` is for the log.
+
+    `knows_user`: it has this user all the same, so nobody else may be asked.
+    """
+
+    def __init__(
+        self, reason: str, retry_after: timedelta = timedelta(seconds=2), *, knows_user: bool = False
+    ) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.retry_after = retry_after
+        self.knows_user = knows_user
+
+
+class UserStore(Protocol):
+    """A directory that can verify a user name and password.
+
+    * returns a `UserRecord`: it knows this user and the password is right;
+    * returns `None`: it has no such user, so the next store is asked;
+    * raises `Refused`: it has, and refuses, or cannot tell (`certain=False`);
+    * raises `StoreUnavailable`: it cannot say. Fails closed, never counted against the user.
+    """
+
+    async def authenticate(self, username: str, password: SecretStr) -> UserRecord | None:
+        """Ask about a canonical name. The password is neither empty, blank nor NUL-bearing."""
+        ...
+
+    async def close(self) -> None:
+        """Let what is under way end, then let go of every connection."""
+        ...

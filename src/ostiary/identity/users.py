@@ -1,0 +1,147 @@
+"""PRIMARY users: putting, finding, listing, disabling, deleting.
+
+The functions run inside the caller's transaction, so that an organization file can apply them all
+in one; passwords are hashed before it begins (`hash_password`). Whatever takes something away
+(a new password, disabling, deleting) also refuses the tokens that are out.
+"""
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection
+
+from ostiary.foundation.clock import Clock
+from ostiary.foundation.identifiers import new_id
+from ostiary.identity.errors import InvalidUser, InvalidUserName, UnknownUser
+from ostiary.identity.lockout import identity_key
+from ostiary.identity.model import User, UserSpec
+from ostiary.identity.repository import login_attempts, subjects, users
+from ostiary.identity.user_names import PRIMARY, UserName
+from ostiary.identity.user_stores.contract import UserRecord
+from ostiary.organizations import by_id, narrow
+
+_MOST_CLAIMS, _LONGEST_CLAIM = 50, 1000
+
+
+def put_user(connection: Connection, spec: UserSpec, clock: Clock) -> bool:
+    """Create the user or make it what is given; False where it was so already.
+
+    Without `password_hash` a known user keeps its password. A new password ends the old one's
+    tokens and locks.
+
+    Raises:
+        InvalidUser: names the field and what was expected of it.
+    """
+    username = canonical_username(connection, spec.organization_id, spec.username)
+    _check_claims(spec)
+    known = users.find(connection, spec.organization_id, username)
+    if known is None:
+        return _create(connection, spec, username, clock)
+    if spec.password_hash is None and dict(known.claims) == dict(spec.claims):
+        return False
+    users.change(connection, known, spec.password_hash, spec.claims, clock())
+    if spec.password_hash is not None:
+        _end_locks_and_tokens(connection, known)
+    return True
+
+
+def find_user(connection: Connection, organization_id: str, username: str) -> User | None:
+    """The user of that name, however it is spelled."""
+    try:
+        return users.find(
+            connection, organization_id, canonical_username(connection, organization_id, username)
+        )
+    except InvalidUser:
+        return None
+
+
+def list_users(
+    connection: Connection, organization_id: str, after: str = "", limit: int = 100
+) -> Sequence[User]:
+    """At most `limit` users in the order of their canonical names, beginning after `after`."""
+    return users.page(connection, organization_id, after, limit)
+
+
+def disable_user(connection: Connection, organization_id: str, username: str, clock: Clock) -> bool:
+    """Refuse the user's logins, refreshes and tokens from now on; False where it was disabled already.
+
+    Raises:
+        UnknownUser: PRIMARY has no such user.
+    """
+    return disable_subject(
+        connection, organization_id, _known(connection, organization_id, username).subject_id, clock
+    )
+
+
+def enable_user(connection: Connection, organization_id: str, username: str) -> bool:
+    """Let a disabled user log in again; False where it was not disabled.
+
+    Raises:
+        UnknownUser: PRIMARY has no such user.
+    """
+    known = _known(connection, organization_id, username)
+    return subjects.set_disabled(connection, organization_id, known.subject_id, None)
+
+
+def disable_subject(connection: Connection, organization_id: str, subject_id: str, clock: Clock) -> bool:
+    """The same as `disable_user` for a subject of any store."""
+    disabled = subjects.set_disabled(connection, organization_id, subject_id, clock())
+    if disabled:
+        narrow(connection, organization_id, "subject", subject_id)
+    return disabled
+
+
+def delete_user(connection: Connection, organization_id: str, username: str) -> None:
+    """Delete the user. Somebody of the same name made later is somebody else: another subject.
+
+    Raises:
+        UnknownUser: PRIMARY has no such user.
+    """
+    known = _known(connection, organization_id, username)
+    users.remove(connection, organization_id, known.username)
+    _end_locks_and_tokens(connection, known)
+
+
+def canonical_username(connection: Connection, organization_id: str, username: str) -> str:
+    """The canonical form of a PRIMARY user's name.
+
+    Raises:
+        InvalidUser: it cannot be one; says what was expected.
+    """
+    organization = by_id(connection, organization_id)
+    if organization is None:
+        raise InvalidUser("organization", "one that exists")
+    try:
+        return UserName.parse(username, organization.name).canonical()
+    except InvalidUserName as error:
+        raise InvalidUser("username", str(error)) from error
+
+
+def _create(connection: Connection, spec: UserSpec, username: str, clock: Clock) -> bool:
+    if spec.password_hash is None:
+        raise InvalidUser("password", "one, because the user is new")
+    user_id, now = new_id(), clock()
+    users.add(connection, user_id, spec.organization_id, username, spec.password_hash, spec.claims, now)
+    subjects.see(connection, spec.organization_id, PRIMARY, PRIMARY, UserRecord(user_id, username), now)
+    return True
+
+
+def _known(connection: Connection, organization_id: str, username: str) -> User:
+    known = find_user(connection, organization_id, username)
+    if known is None:
+        raise UnknownUser(username)
+    return known
+
+
+def _end_locks_and_tokens(connection: Connection, user: User) -> None:
+    login_attempts.forget(connection, user.organization_id, identity_key(PRIMARY, user.username))
+    narrow(connection, user.organization_id, "subject", user.subject_id)
+
+
+def _check_claims(spec: UserSpec) -> None:
+    if len(spec.claims) > _MOST_CLAIMS:
+        raise InvalidUser("claims", f"at most {_MOST_CLAIMS}")
+    for name, value in spec.claims.items():
+        if not 0 < len(name) <= 100 or len(value) > _LONGEST_CLAIM:
+            raise InvalidUser(
+                "claims", f"names of 1 to 100 characters and values of at most {_LONGEST_CLAIM} characters"
+            )
