@@ -1,0 +1,140 @@
+"""Reads the present value of whatever the plan is about, as its entries.
+
+An event says what changed, never how. So a thing is read when a node asks: deleted things render as
+`None`, and reading twice does no harm. One read transaction gives one consistent picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import Connection
+
+from ostiary import apim, oauth
+from ostiary.foundation.events import Event
+from ostiary.gateway import planner, repository
+from ostiary.gateway.plan import Entry, Kind, Node, Thing, to_wire
+from ostiary.organizations import Organization, all_organizations, by_id, latest_minimum, minimums
+
+
+class CurrentPlan:
+    """The plan as the database says now, in one read transaction."""
+
+    def __init__(self, connection: Connection, public_url: str, node_id: str, now: datetime) -> None:
+        """Read for the node `node_id`, which is told of no other node."""
+        self._connection = connection
+        self._public_url = public_url
+        self._node_id = node_id
+        self._now = now
+
+    def everything(self) -> list[Entry]:
+        """Return every entry there is."""
+        return [to_wire(thing) for thing in self._everything()]
+
+    def changed(self, events: Iterable[Event]) -> list[Entry]:
+        """Return the entries the events are about, each once, as they are now."""
+        known = (event for event in events if event.topic in _READ)
+        wanted = dict.fromkeys((one.topic, one.organization_id, one.key) for one in known)
+        return [self._entry(*one) for one in wanted if one[0] != Kind.NODE or one[2] == self._node_id]
+
+    def _entry(self, topic: str, organization_id: str, key: str) -> Entry:
+        thing = _READ[topic](self, organization_id, key)
+        id = f"{organization_id}:{key}" if topic == Kind.EPOCH else key
+        return Entry(topic, id, None) if thing is None else to_wire(thing)
+
+    def _everything(self) -> Iterator[Thing]:
+        connection = self._connection
+        for organization in all_organizations(connection):
+            yield planner.draw_organization(organization, self._public_url)
+            yield from self._of(organization)
+        yield from (planner.draw_key(key) for key in oauth.public_keys(connection))
+        for id, expires_at in oauth.list_revocations(connection, self._now).items():
+            yield planner.draw_revocation(id, expires_at)
+        node = self._node(self._node_id)
+        if node is not None:
+            yield node
+
+    def _of(self, organization: Organization) -> Iterator[Thing]:
+        connection, id = self._connection, organization.id
+        yield from map(planner.draw_api, apim.list_apis(connection, id))
+        for application in apim.list_applications(connection, id):
+            yield planner.draw_application(application, organization)
+        keys = {one.client_id: one for one in apim.list_keys(connection, id)}
+        for client in oauth.list_clients(connection, id):
+            drawn = planner.draw_client(client, keys.get(client.client_id))
+            if drawn is not None:
+                yield drawn
+        yield from map(planner.draw_subscription, apim.list_subscriptions(connection, id))
+        yield from map(planner.draw_plan, apim.list_plans(connection, id))
+        for (kind, key), minimum in minimums(connection, id).items():
+            yield planner.draw_epoch(id, kind, key, minimum)
+
+    def _organization(self, _: str, id: str) -> Thing | None:
+        found = by_id(self._connection, id)
+        return None if found is None else planner.draw_organization(found, self._public_url)
+
+    def _api(self, organization_id: str, id: str) -> Thing | None:
+        found = apim.find_api(self._connection, organization_id, id)
+        return None if found is None else planner.draw_api(found)
+
+    def _application(self, organization_id: str, id: str) -> Thing | None:
+        found = apim.find_application(self._connection, organization_id, id)
+        organization = by_id(self._connection, organization_id)
+        if found is None or organization is None:
+            return None
+        return planner.draw_application(found, organization)
+
+    def _client(self, organization_id: str, id: str) -> Thing | None:
+        found = oauth.find_client(self._connection, organization_id, id)
+        if found is None:
+            return None
+        return planner.draw_client(found, apim.find_keys(self._connection, organization_id, id))
+
+    def _subscription(self, organization_id: str, id: str) -> Thing | None:
+        found = apim.find_subscription(self._connection, organization_id, id)
+        return None if found is None else planner.draw_subscription(found)
+
+    def _plan(self, organization_id: str, id: str) -> Thing | None:
+        found = apim.find_plan(self._connection, organization_id, id)
+        return None if found is None else planner.draw_plan(found)
+
+    def _key(self, _: str, kid: str) -> Thing | None:
+        found = oauth.find_public_key(self._connection, kid)
+        return None if found is None else planner.draw_key(found)
+
+    def _epoch(self, organization_id: str, id: str) -> Thing | None:
+        kind, _, key = id.partition(":")
+        found = minimum_of(self._connection, organization_id, kind, key)
+        return planner.draw_epoch(organization_id, kind, key, found) if found else None
+
+    def _revocation(self, _: str, id: str) -> Thing | None:
+        expires_at = oauth.find_revocation(self._connection, id)
+        return None if expires_at is None else planner.draw_revocation(id, expires_at)
+
+    def _node_entry(self, _: str, id: str) -> Thing | None:
+        return self._node(id)
+
+    def _node(self, id: str) -> Node | None:
+        found = repository.find_node(self._connection, id)
+        return None if found is None else Node(found.id, found.rotation)
+
+
+def minimum_of(connection: Connection, organization_id: str, kind: str, key: str) -> int:
+    """Return the minimum epoch of one narrowed thing; 0 when it never was."""
+    return latest_minimum(connection, organization_id, [(kind, key)])  # type: ignore[list-item]
+
+
+_READ: Final[dict[str, Callable[[CurrentPlan, str, str], Thing | None]]] = {
+    Kind.ORGANIZATION: CurrentPlan._organization,
+    Kind.API: CurrentPlan._api,
+    Kind.APPLICATION: CurrentPlan._application,
+    Kind.CLIENT: CurrentPlan._client,
+    Kind.SUBSCRIPTION: CurrentPlan._subscription,
+    Kind.PLAN: CurrentPlan._plan,
+    Kind.KEY: CurrentPlan._key,
+    Kind.EPOCH: CurrentPlan._epoch,
+    Kind.REVOCATION: CurrentPlan._revocation,
+    Kind.NODE: CurrentPlan._node_entry,
+}

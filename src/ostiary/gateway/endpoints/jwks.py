@@ -1,0 +1,39 @@
+"""`GET /gateway/jwks`: the keys with which backends verify `X-JWT-Assertion` (RFC 7517 §5)."""
+
+from __future__ import annotations
+
+import orjson
+from sqlalchemy import Connection
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ostiary.foundation.database import Database
+from ostiary.foundation.problem import Problem
+from ostiary.gateway.nodes import published_node_keys
+from ostiary.gateway.settings import GatewaySettings
+from ostiary.organizations import DEFAULT_ORGANIZATION, find
+from ostiary.permissions import OPEN, GuardedRouter
+
+
+def jwks_router(database: Database, settings: GatewaySettings) -> GuardedRouter:
+    """Route the published keys; every organization's address shows those of all nodes."""
+    router = GuardedRouter("/gateway", tags=["Gateway"])
+    max_age = int(settings.jwks_max_age.total_seconds())
+
+    @router.get("/jwks", access=OPEN, summary="The gateway's public keys")
+    async def jwks(request: Request) -> Response:
+        name = request.path_params.get("organization", DEFAULT_ORGANIZATION)
+        keys = await database.read(lambda connection: _keys(connection, name))
+        if keys is None:
+            raise Problem(404, "404", "Not Found", f"there is no organization {name}")
+        return Response(
+            orjson.dumps({"keys": keys}),
+            media_type="application/jwk-set+json",
+            headers={"Cache-Control": f"public, max-age={max_age}"},
+        )
+
+    return router
+
+
+def _keys(connection: Connection, organization: str) -> list[dict[str, object]] | None:
+    return None if find(connection, organization) is None else published_node_keys(connection)

@@ -1,0 +1,45 @@
+"""`GET /internal/gateway/v1/plan`: a node asks for the plan and waits for its changes."""
+
+from __future__ import annotations
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ostiary.foundation.events import TooOld
+from ostiary.foundation.problem import Problem
+from ostiary.gateway.feed import LONGEST_WAIT, PlanFeed
+from ostiary.gateway.plan import PlanAnswer
+from ostiary.permissions import GATEWAY_NODE, GuardedRouter, principal
+
+_LARGEST_NUMBER = 2**63 - 1
+
+
+def plan_router(feed: PlanFeed) -> GuardedRouter:
+    """Route the plan."""
+    router = GuardedRouter("/internal/gateway/v1", per_organization=False)
+
+    @router.get("/plan", access=GATEWAY_NODE, include_in_schema=False)
+    async def plan(request: Request) -> Response:
+        number, wait = _integer(request, "after", _LARGEST_NUMBER), _integer(request, "wait", LONGEST_WAIT)
+        node_id = principal(request).name
+        if number == 0:
+            return _answer(await feed.complete(node_id))
+        await feed.acknowledge(node_id, number)
+        try:
+            return _answer(await feed.after(node_id, number, wait))
+        except TooOld as error:
+            raise Problem(410, "410", "Gone", f"{error}: ask for the complete plan") from error
+
+    return router
+
+
+def _answer(answer: PlanAnswer) -> Response:
+    return Response(orjson.dumps(answer.to_wire()), media_type="application/json")
+
+
+def _integer(request: Request, name: str, largest: float) -> int:
+    text = request.query_params.get(name, "0")
+    if not (text.isascii() and text.isdigit() and len(text) < 20 and int(text) <= largest):
+        raise Problem(400, "400", "Bad Request", f"{name}: a number from 0 to {int(largest)} was expected")
+    return int(text)

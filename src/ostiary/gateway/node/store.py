@@ -1,0 +1,87 @@
+"""`node.db`: the last plan on disk, so that a node starts and decides while the control plane is down.
+
+SQLite, 0600, one transaction a change. It is a copy: when it cannot be read it is thrown away and the
+complete plan is asked for again. A power loss may cost the last changes, which are then asked for again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+
+from ostiary.foundation.telemetry import get_logger
+from ostiary.gateway.plan import SCHEMA_VERSION, BadPlan, Entry, GatewayPlan, PlanAnswer
+
+_log = get_logger(__name__)
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS entries (kind TEXT, id TEXT, value TEXT NOT NULL, PRIMARY KEY (kind, id)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+"""
+
+
+class NodeStore:
+    """The plan in a file. Blocking: a change takes about a millisecond."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the file, making it (0600) where there is none and again where it is damaged."""
+        self._path = path
+        try:
+            self._connection = self._open()
+        except sqlite3.DatabaseError as error:
+            self._connection = self._start_over(error)
+
+    def load(self) -> GatewayPlan:
+        """Return the last plan; an empty one (number 0) when there is none that can be read."""
+        try:
+            meta = dict(self._connection.execute("SELECT name, value FROM meta"))
+            if meta.get("schema_version") != SCHEMA_VERSION:
+                return GatewayPlan()
+            rows = self._connection.execute("SELECT kind, id, value FROM entries")
+            entries = [Entry(kind, id, json.loads(value)) for kind, id, value in rows]
+            return GatewayPlan().apply(meta["number"], entries)
+        except (sqlite3.DatabaseError, ValueError, KeyError, BadPlan) as error:
+            self._connection.close()
+            self._connection = self._start_over(error)
+            return GatewayPlan()
+
+    def apply(self, answer: PlanAnswer) -> None:
+        """Write a change, or the whole plan, in one transaction."""
+        gone = [(one.kind, one.id) for one in answer.entries if one.value is None]
+        there = [(one.kind, one.id, json.dumps(one.value)) for one in answer.entries if one.value is not None]
+        meta = [("number", answer.number), ("schema_version", SCHEMA_VERSION)]
+        with self._connection as transaction:
+            transaction.execute("BEGIN IMMEDIATE")
+            if answer.complete:
+                transaction.execute("DELETE FROM entries")
+            transaction.executemany("DELETE FROM entries WHERE kind = ? AND id = ?", gone)
+            transaction.executemany("INSERT OR REPLACE INTO entries VALUES (?, ?, ?)", there)
+            transaction.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", meta)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._connection.close()
+
+    def _open(self) -> sqlite3.Connection:
+        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
+        connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=NORMAL")
+            connection.executescript(_SCHEMA)
+            with closing(connection.execute("PRAGMA quick_check(1)")) as check:
+                if check.fetchone() != ("ok",):
+                    raise sqlite3.DatabaseError("quick_check failed")
+        except sqlite3.DatabaseError:
+            connection.close()
+            raise
+        return connection
+
+    def _start_over(self, error: Exception) -> sqlite3.Connection:
+        _log.warning("node_store_started_over", path=str(self._path), reason=type(error).__name__)
+        for suffix in ("", "-wal", "-shm"):
+            Path(f"{self._path}{suffix}").unlink(missing_ok=True)
+        return self._open()

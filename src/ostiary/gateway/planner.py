@@ -1,0 +1,81 @@
+"""Draws the gateway plan from what the other slices know. Pure: models in, things of the plan out."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from ostiary import apim, oauth
+from ostiary.gateway import plan
+from ostiary.organizations import Organization, issuer_of
+
+
+def draw_organization(organization: Organization, public_url: str) -> plan.Organization:
+    """Draw what tokens of an organization must say: issuer, and the gateway as audience."""
+    issuer = issuer_of(public_url, organization)
+    return plan.Organization(organization.id, organization.name, issuer, f"{issuer}/gateway")
+
+
+def draw_api(api: apim.API) -> plan.API:
+    """Draw an API version."""
+    return plan.API(
+        id=api.id,
+        organization_id=api.organization_id,
+        name=api.name,
+        context=api.context,
+        version=api.version,
+        state=api.state.value,
+        backend=plan.Backend(api.backend.production, api.backend.sandbox),
+        resources=tuple(plan.Resource(one.method, one.path, one.scopes) for one in api.resources),
+    )
+
+
+def draw_application(application: apim.Application, organization: Organization) -> plan.Application:
+    """Draw an application; its owner is written as in claims, `[STORE/]name@organization`."""
+    return plan.Application(
+        id=application.id,
+        organization_id=application.organization_id,
+        name=application.name,
+        owner=f"{application.owner}@{organization.name}",
+        tier=application.tier,
+    )
+
+
+def draw_client(client: oauth.Client, keys: apim.ApplicationKeys | None) -> plan.Client | None:
+    """Draw a client and whose key it is; a disabled one is not in the plan."""
+    if client.is_disabled:
+        return None
+    application_id = None if keys is None else keys.application_id
+    key_type = apim.KeyType.PRODUCTION if keys is None else keys.key_type
+    return plan.Client(client.client_id, client.organization_id, application_id, key_type.value)
+
+
+def draw_subscription(subscription: apim.Subscription) -> plan.Subscription:
+    """Draw a subscription."""
+    return plan.Subscription(
+        id=subscription.id,
+        organization_id=subscription.organization_id,
+        application_id=subscription.application_id,
+        api_id=subscription.api_id,
+        plan_id=subscription.plan_id,
+        state=subscription.state.value,
+    )
+
+
+def draw_plan(limit: apim.Plan) -> plan.Plan:
+    """Draw a rate plan."""
+    return plan.Plan(limit.id, limit.organization_id, limit.name, limit.requests, limit.per.value)
+
+
+def draw_key(key: oauth.PublicKey) -> plan.Key:
+    """Draw a public key that signs access tokens."""
+    return plan.Key(key.kid, key.organization_id, dict(key.jwk), key.state.value)
+
+
+def draw_epoch(organization_id: str, kind: str, key: str, minimum: int) -> plan.Epoch:
+    """Draw the minimum epoch of a client, subject, scope, application or organization."""
+    return plan.Epoch(plan.epoch_id(organization_id, kind, key), organization_id, kind, key, minimum)
+
+
+def draw_revocation(id: str, expires_at: datetime) -> plan.Revocation:
+    """Draw a revocation; it ends a second late rather than early."""
+    return plan.Revocation(id, int(expires_at.timestamp()) + 1)

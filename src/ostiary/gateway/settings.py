@@ -1,0 +1,74 @@
+"""Settings of the gateway: the control plane's part (section `[gateway]`) and a node's agent's own."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+
+from pydantic import Field
+
+from ostiary.foundation.settings import Section
+
+_SECOND = timedelta(seconds=1)
+
+
+class GatewaySettings(Section):
+    """How the gateway behaves. Numbers are seconds; ISO 8601 durations are understood too."""
+
+    jwks_max_age: timedelta = Field(default=timedelta(seconds=300), ge=_SECOND)
+    """How long backends may cache `/gateway/jwks`; a node's new key waits longer before it signs."""
+
+    decision_lifetime: timedelta = Field(default=timedelta(minutes=15), ge=_SECOND)
+    """The longest a stored decision lives, however long its token does."""
+
+    max_decisions: int = Field(default=100_000, ge=256, le=200_000)
+    """Stored decisions on a node: about 1.5 KB each in HAProxy and 3 KB in the agent."""
+
+    max_offline: timedelta = Field(default=timedelta(hours=24), ge=_SECOND)
+    """How long a node decides by its last plan while no control plane answers."""
+
+    resolve_every: timedelta = Field(default=timedelta(seconds=30), ge=_SECOND)
+    """How often the names of backends are resolved again."""
+
+
+class NodeSettings(Section):
+    """What the agent process is started with: the gateway's settings and where things are."""
+
+    data_directory: Path
+    control_plane: tuple[Path, ...]
+    """Unix sockets of the workers; any one that answers will do."""
+
+    gateway: GatewaySettings = GatewaySettings()
+    allowed_networks: tuple[IPv4Network | IPv6Network, ...] | None = None
+    """`outbound.allowed_networks`; `None` is loopback alone."""
+
+    own_ports: frozenset[int] = frozenset()
+    """Our listeners' ports, which no backend may name."""
+
+    log_format: str = "text"
+
+    @property
+    def run(self) -> Path:
+        """Sockets and map files."""
+        return self.data_directory / "run"
+
+    @property
+    def maps(self) -> Path:
+        """The folder HAProxy loads its maps from."""
+        return self.run / "maps"
+
+    @property
+    def agent_socket(self) -> Path:
+        """Where HAProxy asks about misses."""
+        return self.run / "agent.sock"
+
+    @property
+    def master_socket(self) -> Path:
+        """HAProxy's master socket."""
+        return self.run / "gateway.master.sock"
+
+    @property
+    def own(self) -> Path:
+        """What only this node has: its credential, keys and last plan."""
+        return self.data_directory / "node"
