@@ -1,0 +1,90 @@
+"""The authorization server: clients, scopes, grants, tokens and signing keys (RFC 6749, RFC 9068).
+
+OAuth 2 and OpenID Connect are one role. Functions of a connection are steps of the caller's
+transaction. Endpoints are in `endpoints/`, for the composition root alone.
+"""
+
+from ostiary.oauth.authorization_server import AuthorizationServer, authorization_server
+from ostiary.oauth.client_authentication import AuthenticatedClient, ClientAuthenticator, ClientCredentials
+from ostiary.oauth.clients import PutClient, check_spec, delete_client, find_client, list_clients, put_client
+from ostiary.oauth.errors import BadField, ClientIdTaken, OAuthError, UnknownClient, UnknownScope
+from ostiary.oauth.keys import Acknowledged, Keys, PublicKey, find_public_key, public_keys
+from ostiary.oauth.model import (
+    DEFAULT_SCOPE,
+    Client,
+    ClientSpec,
+    GrantType,
+    KeyState,
+    Scope,
+    ScopeSpec,
+    TokenClaims,
+    TokenFormat,
+    TokenHolder,
+    Validity,
+    audience_of,
+    is_reserved,
+    is_scope_token,
+)
+from ostiary.oauth.repository.keys import SigningKey
+from ostiary.oauth.scopes import delete_scope, list_scopes, put_scope
+from ostiary.oauth.settings import TokenSettings
+from ostiary.oauth.tokens.issuing import token_fingerprint
+from ostiary.oauth.tokens.revocation import (
+    find_revocation,
+    forget_ended,
+    list_revocations,
+    revoke_subject,
+)
+from ostiary.oauth.tokens.verification import introspect_opaque, verify_access_token
+from ostiary.organizations import issuer_of
+
+__all__ = [
+    "DEFAULT_SCOPE",
+    "Acknowledged",
+    "AuthenticatedClient",
+    "AuthorizationServer",
+    "BadField",
+    "Client",
+    "ClientAuthenticator",
+    "ClientCredentials",
+    "ClientIdTaken",
+    "ClientSpec",
+    "GrantType",
+    "KeyState",
+    "Keys",
+    "OAuthError",
+    "PublicKey",
+    "PutClient",
+    "Scope",
+    "ScopeSpec",
+    "SigningKey",
+    "TokenClaims",
+    "TokenFormat",
+    "TokenHolder",
+    "TokenSettings",
+    "UnknownClient",
+    "UnknownScope",
+    "Validity",
+    "audience_of",
+    "authorization_server",
+    "check_spec",
+    "delete_client",
+    "delete_scope",
+    "find_client",
+    "find_public_key",
+    "find_revocation",
+    "forget_ended",
+    "introspect_opaque",
+    "is_reserved",
+    "is_scope_token",
+    "issuer_of",
+    "list_clients",
+    "list_revocations",
+    "list_scopes",
+    "public_keys",
+    "put_client",
+    "put_scope",
+    "revoke_subject",
+    "token_fingerprint",
+    "verify_access_token",
+]

@@ -1,0 +1,80 @@
+"""Decide whether a client is who it says (RFC 6749 §2.3, §3.2.1).
+
+An unknown client, a wrong secret, a disabled client and another organization's client get the same
+answer in the same time: nobody can find out which client ids exist.
+"""
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from ostiary.foundation.database import Database
+from ostiary.foundation.secrets import SecretBox
+from ostiary.foundation.telemetry import get_logger
+from ostiary.oauth.client_authentication.credentials import FAILED, ClientCredentials
+from ostiary.oauth.clients import is_client_id, secret_is_right
+from ostiary.oauth.errors import InvalidClient
+from ostiary.oauth.model import Client
+from ostiary.oauth.repository.clients import find_anywhere
+from ostiary.organizations import Organization, by_id
+
+_log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class AuthenticatedClient:
+    """A client that is who it says, with its organization."""
+
+    client: Client
+    organization: Organization
+
+
+class ClientAuthenticator:
+    """Checks client credentials against the registered clients."""
+
+    def __init__(self, database: Database, box: SecretBox) -> None:
+        self._database = database
+        self._box = box
+
+    async def authenticate(
+        self, credentials: ClientCredentials, organization_name: str | None
+    ) -> AuthenticatedClient:
+        """The client of these credentials.
+
+        `organization_name` is that of the URL; None at an unprefixed one, where the organization is
+        the client's. A public client passes by naming itself, and has no secret to be right about.
+
+        Raises:
+            InvalidClient: for every reason with one text (RFC 6749 §5.2).
+        """
+        found = await self._database.read(lambda connection: _find(connection, credentials.client_id))
+        client = None if found is None else found.client
+        is_proven = self._is_proven(client, credentials)
+        reason = _objection(found, organization_name) if is_proven else "unknown client or wrong secret"
+        if found is None or reason is not None:
+            _log.info("client_refused", client_id=credentials.client_id[:128], reason=reason)
+            raise InvalidClient(FAILED, reason)
+        return found
+
+    def _is_proven(self, client: Client | None, credentials: ClientCredentials) -> bool:
+        secret = "" if credentials.secret is None else credentials.secret.get_secret_value()
+        is_right = secret_is_right(self._box, client, credentials.client_id, secret)
+        if client is not None and client.is_public:
+            return credentials.secret is None
+        return is_right
+
+
+def _find(connection: Connection, client_id: str) -> AuthenticatedClient | None:
+    client = find_anywhere(connection, client_id) if is_client_id(client_id) else None
+    organization = None if client is None else by_id(connection, client.organization_id)
+    if client is None or organization is None:
+        return None
+    return AuthenticatedClient(client, organization)
+
+
+def _objection(found: AuthenticatedClient | None, organization_name: str | None) -> str | None:
+    if found is None:
+        return "unknown client"
+    if organization_name is not None and found.organization.name != organization_name:
+        return "another organization's client"
+    return "disabled" if found.client.is_disabled else None

@@ -1,0 +1,169 @@
+"""The internal REST API of clients: /api/oauth/v1/clients."""
+
+from datetime import timedelta
+from typing import Annotated, Any
+
+from fastapi import Body
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from sqlalchemy import Connection
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from ostiary.foundation.problem import Problem
+from ostiary.oauth.authorization_server import AuthorizationServer
+from ostiary.oauth.clients import PutClient, delete_client, find_client, list_clients, put_client
+from ostiary.oauth.endpoints.problems import problems
+from ostiary.oauth.errors import ClientIdTaken, UnknownClient
+from ostiary.oauth.model import Client, ClientSpec, TokenFormat, Validity
+from ostiary.permissions import GuardedRouter, needs, organization
+
+PREFIX = "/api/oauth/v1/clients"
+_PERMISSION = "/permission/admin/manage/identity/applicationmgt"
+_SECOND = timedelta(seconds=1)
+_Scopes = Annotated[list[str], Field(max_length=1_000)]
+_Lifetime = Annotated[int, Field(ge=1, le=36_500 * 86_400)]
+
+
+class ClientBody(BaseModel):
+    """A client as its administrator describes it. Omitted means as in an organization file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    client_id: str | None = None
+    client_secret: SecretStr | None = None
+    name: str = ""
+    grant_types: list[str] = Field(default_factory=list, max_length=20)
+    token_format: TokenFormat = TokenFormat.JWT
+    scopes: _Scopes | None = None
+    default_scope: _Scopes = Field(default_factory=list)
+    strict_scopes: bool = False
+    internal_scopes: bool = False
+    public: bool = False
+    disabled: bool = False
+    access_token_lifetime_seconds: _Lifetime | None = None
+    refresh_token_lifetime_seconds: _Lifetime | None = None
+    validity_period: Validity = Validity.FIXED
+
+    def spec(self, client_id: str | None) -> ClientSpec:
+        """As the use case takes it."""
+        return ClientSpec(
+            client_id=client_id,
+            name=self.name,
+            secret=self.client_secret,
+            grant_types=frozenset(self.grant_types),
+            token_format=self.token_format,
+            scopes=None if self.scopes is None else frozenset(self.scopes),
+            default_scope=frozenset(self.default_scope),
+            strict_scopes=self.strict_scopes,
+            internal_scopes=self.internal_scopes,
+            is_public=self.public,
+            is_disabled=self.disabled,
+            access_token_lifetime=_lifetime(self.access_token_lifetime_seconds),
+            refresh_token_lifetime=_lifetime(self.refresh_token_lifetime_seconds),
+            validity=self.validity_period,
+        )
+
+
+def router(server: AuthorizationServer) -> GuardedRouter:
+    """List, read, create, change and delete clients of the URL's organization."""
+    guarded = GuardedRouter(PREFIX, tags=["Clients"])
+    _reading(guarded, server)
+    _writing(guarded, server)
+    return guarded
+
+
+def _reading(guarded: GuardedRouter, server: AuthorizationServer) -> None:
+    @guarded.get("", access=needs(f"{_PERMISSION}/view", "internal_application_mgt_view"))
+    async def list_all(request: Request) -> dict[str, Any]:
+        """Every client of the organization, by id. Secrets are never shown again."""
+        here = organization(request).id
+        found = await server.database.read(lambda connection: list_clients(connection, here))
+        return {"clients": [_present(client) for client in found]}
+
+    @guarded.get("/{client_id}", access=needs(f"{_PERMISSION}/view", "internal_application_mgt_view"))
+    async def read_one(request: Request, client_id: str) -> dict[str, Any]:
+        """One client."""
+        here = organization(request).id
+        found = await server.database.read(lambda connection: find_client(connection, here, client_id))
+        if found is None:
+            raise _unknown()
+        return _present(found)
+
+
+def _writing(guarded: GuardedRouter, server: AuthorizationServer) -> None:
+    @guarded.post("", access=needs(f"{_PERMISSION}/create", "internal_application_mgt_create"))
+    async def create(request: Request, body: Annotated[ClientBody, Body()]) -> Response:
+        """Register a client. The answer shows its secret, this once."""
+        here = organization(request).id
+
+        def unit(connection: Connection) -> PutClient:
+            if body.client_id is not None and find_client(connection, here, body.client_id) is not None:
+                raise ClientIdTaken(body.client_id)
+            return put_client(connection, server.box, here, body.spec(body.client_id), server.clock())
+
+        with problems():
+            return _shown(await server.database.write(unit))
+
+    @guarded.put("/{client_id}", access=needs(f"{_PERMISSION}/update", "internal_application_mgt_update"))
+    async def replace(request: Request, client_id: str, body: Annotated[ClientBody, Body()]) -> Response:
+        """Make a client what the body says, creating it where it is missing.
+
+        A known client's secret changes only where the body has one.
+        """
+        if body.client_id not in (None, client_id):
+            raise Problem(400, "400", "Bad Request", "client_id: the one in the URL, or none")
+        here, sets_secret = organization(request).id, body.client_secret is not None
+
+        def unit(connection: Connection) -> PutClient:
+            spec = body.spec(client_id)
+            return put_client(connection, server.box, here, spec, server.clock(), set_secret=sets_secret)
+
+        with problems():
+            return _shown(await server.database.write(unit))
+
+    @guarded.delete("/{client_id}", access=needs(f"{_PERMISSION}/delete", "internal_application_mgt_delete"))
+    async def delete(request: Request, client_id: str) -> Response:
+        """Remove a client. Its tokens are refused within a second."""
+        here = organization(request).id
+        try:
+            await server.database.write(lambda connection: delete_client(connection, here, client_id))
+        except UnknownClient as error:
+            raise _unknown() from error
+        return Response(status_code=204)
+
+
+def _shown(put: PutClient) -> Response:
+    body = _present(put.client)
+    if put.secret is not None:
+        body["client_secret"] = put.secret.get_secret_value()
+    return JSONResponse(body, 201 if put.is_new else 200, {"Cache-Control": "no-store"})
+
+
+def _present(client: Client) -> dict[str, Any]:
+    return {
+        "client_id": client.client_id,
+        "name": client.name,
+        "grant_types": sorted(client.grant_types),
+        "token_format": client.token_format.value,
+        "scopes": None if client.scopes is None else sorted(client.scopes),
+        "default_scope": sorted(client.default_scope),
+        "strict_scopes": client.strict_scopes,
+        "internal_scopes": client.internal_scopes,
+        "public": client.is_public,
+        "disabled": client.is_disabled,
+        "access_token_lifetime_seconds": _seconds(client.access_token_lifetime),
+        "refresh_token_lifetime_seconds": _seconds(client.refresh_token_lifetime),
+        "validity_period": client.validity.value,
+    }
+
+
+def _unknown() -> Problem:
+    return Problem(404, "404", "Not Found", "the organization has no such client")
+
+
+def _lifetime(seconds: int | None) -> timedelta | None:
+    return None if seconds is None else seconds * _SECOND
+
+
+def _seconds(lifetime: timedelta | None) -> int | None:
+    return None if lifetime is None else lifetime // _SECOND

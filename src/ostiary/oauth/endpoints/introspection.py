@@ -1,0 +1,85 @@
+"""POST /oauth2/introspect (RFC 7662).
+
+For confidential clients only (§2.1), and only about tokens of their own organization: whoever holds
+an access token may learn what it says, because a resource server is a client too; a refresh token
+is its own client's affair. Everything else is `{"active": false}` and nothing more (§2.2).
+"""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ostiary.identity import display_name
+from ostiary.oauth.authorization_server import AuthorizationServer
+from ostiary.oauth.client_authentication import AuthenticatedClient
+from ostiary.oauth.endpoints.answers import answer, protocol
+from ostiary.oauth.endpoints.requests import Endpoint, authenticate, receive
+from ostiary.oauth.errors import InvalidClient
+from ostiary.oauth.model import TokenClaims, scope_text
+from ostiary.oauth.tokens.presented import PresentedRefreshToken, belongs_to, recognize
+from ostiary.oauth.tokens.verification import is_good
+from ostiary.organizations import Organization, issuer_of
+from ostiary.permissions import OPEN, GuardedRouter
+
+_INACTIVE = {"active": False}
+
+
+def router(server: AuthorizationServer) -> GuardedRouter:
+    """The introspection endpoint."""
+
+    async def introspect(request: Request) -> Response:
+        """Say whether a token is good now, and what it says (RFC 7662 §2.2)."""
+        form = await receive(request, Endpoint.INTROSPECTION)
+        by = await authenticate(server, request, form)
+        if by.client.is_public:
+            raise InvalidClient("introspection is for confidential clients")
+        token, now = form.parameters["token"], server.clock()
+        return answer(
+            await server.database.read(lambda connection: _about(connection, server, by, token, now))
+        )
+
+    guarded = GuardedRouter(tags=["OAuth 2"])
+    guarded.add("/oauth2/introspect", protocol(introspect), methods=["POST"], access=OPEN)
+    return guarded
+
+
+def _about(
+    connection: Connection, server: AuthorizationServer, by: AuthenticatedClient, token: str, now: datetime
+) -> dict[str, Any]:
+    found = recognize(connection, server.box, token, server.public_url)
+    if isinstance(found, PresentedRefreshToken):
+        is_theirs = belongs_to(found, by.organization.id, by.client.client_id)
+        return (
+            _refresh_token(found, by.organization, server.public_url)
+            if is_theirs and found.is_good(now)
+            else _INACTIVE
+        )
+    if found is None or found.organization.id != by.organization.id or not is_good(connection, found, now):
+        return _INACTIVE
+    return _access_token(found, server.public_url)
+
+
+def _access_token(claims: TokenClaims, public_url: str) -> dict[str, Any]:
+    wire = claims.as_wire(public_url)
+    names = ("iss", "aud", "sub", "client_id", "scope", "iat", "exp", "jti", "aut", "org")
+    body = {"active": True, "token_type": "Bearer"} | {name: wire[name] for name in names}
+    who = claims.display_name()
+    return body if who is None else body | {"username": who}
+
+
+def _refresh_token(
+    found: PresentedRefreshToken, organization: Organization, public_url: str
+) -> dict[str, Any]:
+    family = found.family
+    return {
+        "active": True,
+        "iss": issuer_of(public_url, organization),
+        "sub": family.subject_id,
+        "client_id": family.client_id,
+        "scope": scope_text(family.scope),
+        "exp": int(found.token.expires_at.timestamp()),
+        "username": display_name(family.store, family.username, organization.name),
+    }

@@ -1,0 +1,158 @@
+"""The refresh token grant (RFC 6749 §6) with rotation (RFC 9700 §4.14.2).
+
+A refresh token is used up by one conditional UPDATE; whoever comes second replays. Replay kills the
+family, with one exception: a confidential client that lost the answer may ask again within a few
+seconds and gets the same successor, never a second one.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from ostiary.foundation.clock import Clock
+from ostiary.foundation.database import Database
+from ostiary.foundation.identifiers import new_id
+from ostiary.foundation.secrets import SecretBox
+from ostiary.foundation.telemetry import get_logger
+from ostiary.identity import Subject, check_standing
+from ostiary.oauth.errors import InvalidGrant
+from ostiary.oauth.grants.request import GrantRequest, current_client, decide_scope
+from ostiary.oauth.model import Client
+from ostiary.oauth.repository import tokens as repository
+from ostiary.oauth.repository.tokens import AccessRecord, RefreshRecord, TokenFamily
+from ostiary.oauth.settings import TokenSettings
+from ostiary.oauth.tokens.issuing import (
+    Issued,
+    TokenIssuer,
+    TokenResponse,
+    claims_for_user,
+    refresh_fingerprint,
+)
+from ostiary.oauth.tokens.revocation import revoke_family
+from ostiary.organizations import current_epoch
+from ostiary.permissions import Member
+
+_log = get_logger(__name__)
+_REFUSED = "the refresh token is not valid"
+
+
+class _Refused(str):
+    """Why a redemption is refused, for the log. A value, not an exception: a replay's revocation commits."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Redemption:
+    """One refresh token presented by its client, with everything known of it in this transaction."""
+
+    value: str
+    client: Client
+    token: RefreshRecord
+    family: TokenFamily
+    epoch: int
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshTokenGrant:
+    """Exchange a refresh token for a new access token and the next refresh token."""
+
+    database: Database
+    box: SecretBox
+    issuer: TokenIssuer
+    settings: TokenSettings
+    clock: Clock
+
+    async def exchange(self, request: GrantRequest) -> TokenResponse:
+        """Rotate: the original grant or less, of what holds now.
+
+        Raises:
+            InvalidRequest: `refresh_token` is missing.
+            InvalidGrant: unknown, another client's, over, revoked, replayed, or its user may not go on.
+            InvalidScope: a strict client asked for more than the original grant.
+        """
+        value = request.required("refresh_token")
+        outcome = await self.database.write(lambda connection: self._redeem(connection, request, value))
+        if isinstance(outcome, _Refused):
+            _log.info("refresh_refused", client_id=request.client.client_id, reason=str(outcome))
+            raise InvalidGrant(_REFUSED, outcome)
+        return self.issuer.response(outcome, self.clock())
+
+    def _redeem(self, connection: Connection, request: GrantRequest, value: str) -> Issued | _Refused:
+        organization_id = request.organization.id
+        epoch = current_epoch(connection, organization_id)  # first: a race then over-refuses
+        client = current_client(connection, request)
+        token = repository.find_refresh(connection, refresh_fingerprint(self.box, value))
+        if token is None or token.organization_id != organization_id:
+            return _Refused("unknown")
+        family = repository.find_family(connection, organization_id, token.family_id)
+        if family is None or family.client_id != client.client_id:
+            return _Refused("another client's")
+        if family.revoked_at is not None:
+            return _Refused("revoked")
+        redemption = _Redemption(value, client, token, family, epoch, self.clock())
+        if token.consumed_at is not None:
+            return self._again(connection, request, redemption)
+        if token.expires_at <= redemption.now:
+            return _Refused("expired")
+        return self._rotate(connection, request, redemption)
+
+    def _rotate(
+        self, connection: Connection, request: GrantRequest, redemption: _Redemption
+    ) -> Issued | _Refused:
+        client, family, now = redemption.client, redemption.family, redemption.now
+        subject = self._subject(connection, redemption)
+        if isinstance(subject, _Refused):
+            return subject
+        member = Member(subject.id, subject.store, subject.username, family.groups)
+        scope = decide_scope(connection, client, request.scope, member, bound=family.scope)
+        access = AccessRecord(
+            new_id(), scope, redemption.epoch, now, now + self.issuer.access_lifetime(client)
+        )
+        refresh_until = now + self.issuer.refresh_lifetime(client)
+        if not repository.extend_family(connection, family, access.expires_at, refresh_until):
+            return _Refused("revoked")
+        if not repository.consume_refresh(connection, redemption.token, now):
+            return self._again(connection, request, redemption)
+        claims = claims_for_user(request.organization, client, subject, access, family.id)
+        return self.issuer.successor(connection, client, claims, family, redemption.value)
+
+    def _again(
+        self, connection: Connection, request: GrantRequest, redemption: _Redemption
+    ) -> Issued | _Refused:
+        """The token is used up already: the same answer once more, or the end of the family."""
+        client, family = redemption.client, redemption.family
+        successor = self._unanswered(connection, redemption)
+        if successor is None:
+            revoke_family(connection, request.organization.id, family.id, redemption.now)
+            return _Refused("replayed")
+        subject = self._subject(connection, redemption)
+        if isinstance(subject, _Refused):
+            return subject
+        claims = claims_for_user(request.organization, client, subject, successor.access, family.id)
+        return self.issuer.same_successor(connection, client, claims, redemption.value)
+
+    def _unanswered(self, connection: Connection, redemption: _Redemption) -> RefreshRecord | None:
+        """The successor, where the client may have lost the answer that carried it."""
+        token = repository.find_refresh(connection, redemption.token.fingerprint)
+        if redemption.client.is_public or token is None or token.consumed_at is None:
+            return None
+        if redemption.now - token.consumed_at > self.settings.refresh_retry_window:
+            return None
+        successor_value = self.issuer.successor_of(redemption.value)
+        successor = repository.find_refresh(connection, refresh_fingerprint(self.box, successor_value))
+        return successor if successor is not None and successor.consumed_at is None else None
+
+    def _subject(self, connection: Connection, redemption: _Redemption) -> Subject | _Refused:
+        """The user, if it may go on: one function asks for every grant, and old answers wear out."""
+        family = redemption.family
+        standing = check_standing(connection, family.organization_id, family.subject_id, self.clock)
+        if standing.subject is None or not standing.may_continue:
+            return _Refused(f"the user is {standing.problem}")
+        checked_at = standing.password_checked_at or family.password_checked_at
+        too_long_ago = redemption.now - checked_at > self.settings.reauthenticate_after
+        if too_long_ago and not standing.store_reports_deletions:
+            return _Refused("the password was checked too long ago")
+        return standing.subject

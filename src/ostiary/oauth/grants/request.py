@@ -1,0 +1,82 @@
+"""What every grant is given, and what every grant asks inside its transaction."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from sqlalchemy import Connection
+
+from ostiary.oauth.clients import find_client
+from ostiary.oauth.errors import InvalidClient, InvalidRequest, InvalidScope, UnauthorizedClient
+from ostiary.oauth.model import DEFAULT_SCOPE, Client, Scope, grant_scope, narrow_scope, scope_text
+from ostiary.oauth.scopes import entitled_to
+from ostiary.oauth.tokens.issuing import TokenResponse
+from ostiary.organizations import Organization
+from ostiary.permissions import Member
+
+
+@dataclass(frozen=True, slots=True)
+class GrantRequest:
+    """A token request whose client is authenticated and registered for its grant type."""
+
+    grant_type: str
+    client: Client
+    organization: Organization
+    parameters: Mapping[str, str]
+    scope: Scope | None  # None: omitted
+
+    def required(self, name: str) -> str:
+        """A parameter the grant cannot do without.
+
+        Raises:
+            InvalidRequest: it is missing or empty (RFC 6749 §3.2).
+        """
+        value = self.parameters.get(name)
+        if not value:
+            raise InvalidRequest(f"the parameter {name} is missing")
+        return value
+
+
+class Grant(Protocol):
+    """Exchanges one kind of credential for tokens (RFC 6749 §1.3)."""
+
+    async def exchange(self, request: GrantRequest) -> TokenResponse:
+        """Issue tokens, or raise the `OAuthError` that says why not."""
+        ...
+
+
+def current_client(connection: Connection, request: GrantRequest) -> Client:
+    """The client as it is in this transaction: after the epoch was read, so no narrowing is missed.
+
+    Raises:
+        InvalidClient: it was removed or disabled since it authenticated.
+        UnauthorizedClient: it lost this grant type since.
+    """
+    client = find_client(connection, request.organization.id, request.client.client_id)
+    if client is None or client.is_disabled:
+        raise InvalidClient("client authentication failed", "removed or disabled meanwhile")
+    if request.grant_type not in client.grant_types:
+        raise UnauthorizedClient("this client is not registered for this grant type")
+    return client
+
+
+def decide_scope(
+    connection: Connection,
+    client: Client,
+    requested: Scope | None,
+    member: Member,
+    bound: Scope | None = None,
+) -> Scope:
+    """What is granted now of what was requested (RFC 6749 §3.3), within `bound` where there is one (§6).
+
+    Raises:
+        InvalidScope: the client is marked `strict_scopes` and asked for what it may not have.
+    """
+    asked = requested if bound is None else narrow_scope(bound, requested)
+    wanted = client.default_scope if asked is None else asked
+    entitled = entitled_to(connection, client.organization_id, wanted, member)
+    granted = grant_scope(asked, client, entitled)
+    refused = frozenset() if requested is None else requested - granted - {DEFAULT_SCOPE}
+    if refused and client.strict_scopes:
+        raise InvalidScope(f"not available to this client or user: {scope_text(refused)}")
+    return granted

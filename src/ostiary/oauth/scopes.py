@@ -1,0 +1,104 @@
+"""Register API scopes, and say which of them somebody may have now (RFC 6749 §3.3, design of scopes).
+
+The rule itself is `model.grant_scope`; this module fetches what it needs.
+"""
+
+from collections.abc import Iterator
+
+from sqlalchemy import Connection
+
+from ostiary.oauth.errors import BadField, UnknownScope
+from ostiary.oauth.model import Scope, ScopeSpec, entitled_scopes, is_reserved, is_scope_token
+from ostiary.oauth.repository import scopes as repository
+from ostiary.organizations import narrow
+from ostiary.permissions import Member, roles_of
+
+_MOST_REQUESTED = 100
+_LONGEST_REQUEST = 4_000
+
+
+def put_scope(connection: Connection, organization_id: str, spec: ScopeSpec) -> bool:
+    """Register a scope or change it; False where it already is what `spec` says.
+
+    Taking a role (or everyone) away narrows the scope: tokens that carry it are refused.
+
+    Raises:
+        BadField: `spec` is wrong; names the field and what was expected.
+    """
+    check_spec(spec)
+    found = repository.named(connection, organization_id, [spec.name]).get(spec.name)
+    if found == spec:
+        return False
+    repository.put(connection, organization_id, spec)
+    if found is not None and is_narrower(found, spec):
+        narrow(connection, organization_id, "scope", spec.name)
+    return True
+
+
+def list_scopes(connection: Connection, organization_id: str) -> list[ScopeSpec]:
+    """The organization's registered scopes, by name."""
+    return list(repository.all_of(connection, organization_id).values())
+
+
+def delete_scope(connection: Connection, organization_id: str, name: str) -> None:
+    """Remove a scope; tokens that carry it are refused.
+
+    Raises:
+        UnknownScope: the organization has none of that name.
+    """
+    if not repository.remove(connection, organization_id, name):
+        raise UnknownScope(name)
+    narrow(connection, organization_id, "scope", name)
+
+
+def entitled_to(connection: Connection, organization_id: str, wanted: Scope, member: Member) -> Scope:
+    """Those of the wanted scopes that are registered and that `member` may have now.
+
+    Takes a write transaction, because a role's name is pinned to the user it first matches.
+    """
+    registered = repository.named(connection, organization_id, wanted)
+    if not registered:
+        return frozenset()
+    return entitled_scopes(registered, roles_of(connection, organization_id, member))
+
+
+def parse_scope(text: str | None) -> Scope | None:
+    """The scope of a request; None where it was omitted.
+
+    Raises:
+        ValueError: malformed (RFC 6749 §3.3) or longer than any honest request.
+    """
+    if text is None:
+        return None
+    values = [value for value in text.split(" ") if value]
+    if len(text) > _LONGEST_REQUEST or len(values) > _MOST_REQUESTED or not all(map(is_scope_token, values)):
+        raise ValueError("scope must be at most 100 names of visible ASCII characters, separated by spaces")
+    return frozenset(values)
+
+
+def check_spec(spec: ScopeSpec) -> None:
+    """Refuse a scope that must not exist.
+
+    Raises:
+        BadField: names the first wrong field and what was expected.
+    """
+    for field, is_good, expected in _rules(spec):
+        if not is_good:
+            raise BadField(field, expected)
+
+
+def is_narrower(old: ScopeSpec, new: ScopeSpec) -> bool:
+    """Whether somebody who could have `old` may be refused `new`."""
+    return not new.everyone and (old.everyone or not old.roles <= new.roles)
+
+
+def _rules(spec: ScopeSpec) -> Iterator[tuple[str, bool, str]]:
+    yield (
+        "name",
+        is_scope_token(spec.name),
+        "1 to 200 visible ASCII characters without space, quote or backslash (RFC 6749 §3.3)",
+    )
+    yield "name", not is_reserved(spec.name), "not default, SYSTEM, openid or internal_…, which are reserved"
+    yield "description", len(spec.description) <= 1_000, "at most 1000 characters"
+    yield "roles", not (spec.everyone and spec.roles), "either roles or everyone, not both"
+    yield "roles", all(0 < len(role) <= 100 for role in spec.roles), "names of 1 to 100 characters"

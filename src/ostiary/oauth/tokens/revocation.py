@@ -1,0 +1,57 @@
+"""Revoke tokens and families: what RFC 7009 §2 asks for, replay, and events of other slices need.
+
+Revoking either half of an answer revokes its family: the refresh token, its successors and every
+access token among them, JWTs included, at every gateway within a second.
+"""
+
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from ostiary.foundation.events import Event, record
+from ostiary.oauth.model import TokenClaims
+from ostiary.oauth.repository import tokens as repository
+
+
+def revoke_family(connection: Connection, organization_id: str, family_id: str, now: datetime) -> bool:
+    """Revoke a family; False where it was revoked before or is unknown."""
+    family = repository.revoke_family(connection, organization_id, family_id, now)
+    if family is None:
+        return False
+    if family.access_until > now:
+        _refuse(connection, f"family:{family.id}", organization_id, family.access_until)
+    return True
+
+
+def revoke_token(connection: Connection, claims: TokenClaims, now: datetime) -> None:
+    """Revoke an access token, with its family where it has one."""
+    if claims.family is not None:
+        revoke_family(connection, claims.organization.id, claims.family, now)
+    elif claims.expires_at > now:
+        _refuse(connection, f"token:{claims.token_id}", claims.organization.id, claims.expires_at)
+
+
+def revoke_subject(connection: Connection, organization_id: str, subject_id: str, now: datetime) -> int:
+    """Revoke every family of a user; returns how many."""
+    families = repository.living_families(connection, organization_id, subject_id=subject_id)
+    return sum(revoke_family(connection, organization_id, family, now) for family in families)
+
+
+def list_revocations(connection: Connection, now: datetime) -> dict[str, datetime]:
+    """What is refused although its time is not over: `token:<jti>` or `family:<id>`, and until when."""
+    return repository.revocations_after(connection, now)
+
+
+def find_revocation(connection: Connection, revocation_id: str) -> datetime | None:
+    """Until when that token or family is refused; None where it is not revoked."""
+    return repository.find_revocation(connection, revocation_id)
+
+
+def forget_ended(connection: Connection, now: datetime, at_most: int = 500) -> int:
+    """Delete rows whose time is over, up to `at_most` of each kind; returns how many went."""
+    return repository.remove_ended(connection, now, at_most)
+
+
+def _refuse(connection: Connection, revocation_id: str, organization_id: str, until: datetime) -> None:
+    if repository.add_revocation(connection, revocation_id, organization_id, until):
+        record(connection, Event("revocation", organization_id, revocation_id))

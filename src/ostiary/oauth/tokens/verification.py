@@ -1,0 +1,95 @@
+"""Whether an access token is good now, whatever its format (RFC 7662 §2, RFC 9068 §4).
+
+The gateway verifies JWTs itself from its plan; this is for introspection, for the guard of the
+internal REST APIs, and for opaque tokens.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection
+
+from ostiary.foundation.secrets import SecretBox
+from ostiary.oauth.model import TokenClaims, TokenHolder
+from ostiary.oauth.repository import keys as key_repository
+from ostiary.oauth.repository import tokens as repository
+from ostiary.oauth.tokens.issuing import token_fingerprint
+from ostiary.oauth.tokens.jwt import UnreadableJWT, key_id_of, read_jwt
+from ostiary.organizations import EpochKind, Organization, by_id, latest_minimum
+
+_LONGEST = 8_192
+
+
+def verify_access_token(
+    connection: Connection, box: SecretBox, token: str, public_url: str, now: datetime
+) -> TokenClaims | None:
+    """The claims of a token that is good now; None for every other text."""
+    if not 0 < len(token) <= _LONGEST or not token.isascii():
+        return None
+    if token.count(".") == 2:
+        claims = read_access_jwt(connection, token, public_url)
+        return claims if claims is not None and is_good(connection, claims, now) else None
+    return introspect_opaque(connection, token_fingerprint(box, token), now)
+
+
+def introspect_opaque(connection: Connection, fingerprint: str, now: datetime) -> TokenClaims | None:
+    """The claims of the opaque token with that fingerprint (`token_fingerprint`), while it is good."""
+    claims = repository.find_access(connection, fingerprint)
+    return claims if claims is not None and is_good(connection, claims, now) else None
+
+
+def is_good(connection: Connection, claims: TokenClaims, now: datetime) -> bool:
+    """Whether a token with these claims is neither over nor revoked nor narrowed since its issue."""
+    if claims.expires_at <= now:
+        return False
+    ids = [f"token:{claims.token_id}"]
+    if claims.family is not None:
+        ids.append(f"family:{claims.family}")
+    if repository.is_revoked(connection, ids):
+        return False
+    return claims.epoch >= latest_minimum(connection, claims.organization.id, _concerned(claims))
+
+
+def read_access_jwt(connection: Connection, token: str, public_url: str) -> TokenClaims | None:
+    """The claims of a JWT we have signed, good or over; None for every other text."""
+    try:
+        key = key_repository.find(connection, key_id_of(token))
+        if key is None:
+            return None
+        wire = read_jwt(token, key.public_jwk)
+        organization = by_id(connection, key.organization_id)
+        claims = None if organization is None else _from_wire(wire, organization)
+    except (UnreadableJWT, KeyError, TypeError, ValueError):
+        return None
+    if claims is None:
+        return None
+    expected = claims.as_wire(public_url)
+    return claims if all(wire.get(name) == expected[name] for name in ("iss", "aud", "org")) else None
+
+
+def _from_wire(wire: Mapping[str, Any], organization: Organization) -> TokenClaims:
+    return TokenClaims(
+        token_id=wire["jti"],
+        organization=organization,
+        client_id=wire["client_id"],
+        holder=TokenHolder(wire["aut"]),
+        subject=wire["sub"],
+        scope=frozenset(wire["scope"].split(" ")),
+        issued_at=datetime.fromtimestamp(wire["iat"], UTC),
+        expires_at=datetime.fromtimestamp(wire["exp"], UTC),
+        epoch=wire["epoch"],
+        store=wire.get("store"),
+        username=wire.get("username"),
+        family=wire.get("family"),
+    )
+
+
+def _concerned(claims: TokenClaims) -> list[tuple[EpochKind, str]]:
+    concerned: list[tuple[EpochKind, str]] = [
+        ("client", claims.client_id),
+        ("organization", claims.organization.id),
+    ]
+    if claims.holder is TokenHolder.APPLICATION_USER:
+        concerned.append(("subject", claims.subject))
+    return concerned + [("scope", value) for value in sorted(claims.scope)]
