@@ -36,7 +36,7 @@ class PublishedKeys:
 
     def __init__(self, url: str, ca: str | None) -> None:
         self._url = url
-        self._tls = ssl.create_default_context(cafile=ca) if url.startswith("https") else None
+        self._ca = ca
         self._lock = threading.Lock()
         self._keys = KeySet([])
         self._fresh_until = 0.0
@@ -48,7 +48,8 @@ class PublishedKeys:
             return self._keys
 
     def _fetch(self) -> None:
-        with urllib.request.urlopen(self._url, timeout=5, context=self._tls) as response:
+        tls = ssl.create_default_context(cafile=self._ca) if self._url.startswith("https") else None
+        with urllib.request.urlopen(self._url, timeout=5, context=tls) as response:
             published = json.load(response)
             cache_control = response.headers.get("Cache-Control", "")
         max_age = re.search(r"max-age=(\d+)", cache_control)

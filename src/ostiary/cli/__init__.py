@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import typer
 
-from ostiary.cli import version
+from ostiary.cli import admin, db, demo, keys, serve, version
 from ostiary.cli.errors import OperatorError
 
 app = typer.Typer(
@@ -19,6 +19,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command("serve")(serve.serve)
+app.command("demo")(demo.demo)
+app.add_typer(keys.command, name="keys")
+app.add_typer(db.command, name="db")
+app.add_typer(admin.command, name="admin")
 app.command("version")(version.version)
 
 

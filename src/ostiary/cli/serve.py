@@ -5,11 +5,8 @@ workers, the gateway agent (it talks to the workers' sockets), HAProxy; none nee
 """
 
 import asyncio
-import os
 import signal
-import sys
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,10 +17,11 @@ from ostiary.cli.errors import OperatorError
 from ostiary.cli.ports import require_free
 from ostiary.cli.supervisor import Supervisor
 from ostiary.foundation.settings import InvalidSettings
-from ostiary.foundation.telemetry import LogFormat, configure_logging, get_logger
+from ostiary.foundation.telemetry import configure_logging, get_logger
 
 if TYPE_CHECKING:
     from ostiary.app import Settings
+    from ostiary.cli.programs import Tree
 
 AFTER_A_KILL = 2.0
 """Seconds the kernel and the children of a killed run get to let go of the ports."""
@@ -81,30 +79,88 @@ def run(settings: "Settings") -> None:
     Raises:
         OperatorError: it cannot start; nothing is left running.
     """
-    from ostiary.cli.bootstrap import bootstrap
+    from ostiary.cli.bootstrap import bootstrap, tell_password
     from ostiary.cli.programs import Tree
 
-    tree = Tree(settings, DataDirectory(settings.data_dir))
-    directory = tree.directory
+    directory = DataDirectory(settings.data_dir)
+    tree = Tree(settings, directory)
     directory.make()
     with directory.locked():
         patience = AFTER_A_KILL if directory.was_killed() else 0.0
         directory.sweep()
-        for port, option, loopback in _ports(settings):
-            require_free(port, option, "127.0.0.1" if loopback else settings.address, patience)
-        bootstrap(settings, directory)
+        for port, option, address in _ports(settings):
+            require_free(port, option, address, patience)
+        made = bootstrap(settings, directory)
         tree.prepare()
+        if made.administrator_password is not None:
+            tell_password(made.administrator_password, directory)
         try:
             asyncio.run(_serve(tree))
         finally:
             directory.sweep()
 
 
-def _ports(settings: "Settings") -> list[tuple[int, str, bool]]:
+async def _serve(tree: "Tree") -> None:
+    supervisor = Supervisor(tree.stages())
+    stop = _stop_on_signal(supervisor)
+    starting = asyncio.create_task(supervisor.start())
+    stopped = asyncio.create_task(stop.wait())
+    await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    renewing = asyncio.create_task(_keep_certificates(tree, supervisor))
+    try:
+        if starting.done():
+            await starting
+            _announce(tree)
+            await stopped
+    finally:
+        tree.directory.ready_file.unlink(missing_ok=True)
+        log.info("stopping")
+        for task in (renewing, stopped, starting):
+            task.cancel()
+        await asyncio.wait({starting})
+        await supervisor.stop()
+
+
+def _stop_on_signal(supervisor: Supervisor) -> asyncio.Event:
+    """Set by the first SIGTERM or SIGINT; the second one does not wait for anything."""
+    stop = asyncio.Event()
+
+    def asked() -> None:
+        if stop.is_set():
+            supervisor.kill()
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, asked)
+    return stop
+
+
+def _announce(tree: "Tree") -> None:
+    ready = tree.urls()
+    tree.directory.announce_ready(ready)
+    log.info("ready", **{name: url for name, url in ready.items() if url is not None})
+
+
+async def _keep_certificates(tree: "Tree", supervisor: Supervisor) -> None:
+    """Replace our own certificates before they expire; HAProxy takes them up without dropping a request."""
+    while True:
+        await asyncio.sleep(CERTIFICATE_CHECK_SECONDS)
+        try:
+            renewed = tree.renew_certificates()
+        except (OSError, OperatorError) as error:
+            log.error("certificate_not_renewed", reason=str(error))
+            continue
+        if renewed:
+            log.info("certificate_renewed")
+            for name in tree.listeners:
+                supervisor.signal(name, signal.SIGUSR2)  # HAProxy: reload
+
+
+def _ports(settings: "Settings") -> list[tuple[int, str, str]]:
     ports = [
-        (settings.management_port, "--management-port", False),
-        (settings.gateway_port, "--gateway-port", False),
-        (settings.http_port, "--http-port", True),
+        (settings.management_port, "--management-port", settings.address),
+        (settings.gateway_port, "--gateway-port", settings.address),
+        (settings.http_port, "--http-port", "127.0.0.1"),
     ]
     used = [port for port in ports if port[0]]
     if len({port for port, _, _ in used}) < len(used):

@@ -1,0 +1,29 @@
+"""`ostiary db`: the database's schema."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+command = typer.Typer(help="The database.", no_args_is_help=True)
+
+
+@command.callback()
+def _db() -> None:
+    """The database."""
+
+
+@command.command()
+def upgrade(
+    data_dir: Annotated[Path | None, typer.Option(help="The installation.")] = None,
+    config: Annotated[Path | None, typer.Option(help="Its settings in TOML.")] = None,
+) -> None:
+    """Bring the database to this version's schema; `ostiary serve` does the same when it starts."""
+    from ostiary.cli.bootstrap import upgrade as bring_up_to_date
+    from ostiary.cli.data_directory import DataDirectory
+    from ostiary.cli.serve import read_settings
+
+    settings = read_settings(config, {"data_dir": data_dir})
+    DataDirectory(settings.data_dir).make()
+    bring_up_to_date(settings)
+    typer.echo("the database is up to date")

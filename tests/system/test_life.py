@@ -1,0 +1,167 @@
+"""A server's life: it starts, announces itself, is repaired, stops, and can be killed at any moment."""
+
+import json
+import os
+import signal
+import stat
+import time
+
+import httpx2
+import pytest
+from tests.system.conftest import MakeServer
+from tests.system.server import Server
+from tests.system.waiting import alive, until
+
+START_BUDGET = 5.0
+REPAIRED_WITHIN = 5.0
+
+
+def _serves(server: Server) -> bool:
+    try:
+        with server.gateway() as gateway, server.management() as management:
+            return (
+                gateway.get("/gateway/jwks").status_code == 200
+                and management.get("/oauth2/jwks").status_code == 200
+            )
+    except httpx2.TransportError:
+        return False
+
+
+def test_it_is_ready_within_the_budget_and_announces_where_it_is(a_server: MakeServer):
+    server = a_server(http=True)
+    started = time.monotonic()
+
+    server.start()
+
+    took = time.monotonic() - started
+    assert server.ready() == {
+        "management": f"https://localhost:{server.management_port}",
+        "gateway": f"https://localhost:{server.gateway_port}",
+        "http": f"http://127.0.0.1:{server.http_port}",
+        "ca": str(server.directory / "tls" / "ca.pem"),
+    }
+    assert _serves(server)
+    assert took < START_BUDGET
+
+
+def test_what_is_secret_on_disk_is_private(server: Server):
+    for path in server.directory.rglob("*"):
+        mode = path.stat().st_mode
+        if not stat.S_ISDIR(mode) and path.name not in ("ca.pem",):
+            assert mode & 0o077 == 0 or path.parent.stat().st_mode & 0o077 == 0, path
+
+
+def test_the_first_password_is_written_to_a_private_file_when_nobody_watches(a_server: MakeServer):
+    server = a_server()
+    del server.environment["OSTIARY_ADMIN_PASSWORD"]
+
+    server.start()
+
+    file = server.directory / "admin-password"
+    password = file.read_text().strip()
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert len(password) >= 16
+    assert password not in server.said()
+
+
+def test_sigterm_leaves_no_process_and_no_trace(server: Server):
+    pids = list(server.tree())
+
+    status = server.terminate()
+
+    assert status == 0
+    assert not [pid for pid in pids if alive(pid)]
+    assert server.ready() is None
+    assert not list((server.directory / "run").glob("*.sock"))
+
+
+def test_a_killed_supervisor_leaves_no_process_and_can_be_started_again(server: Server):
+    pids = list(server.tree())
+    assert server.process is not None
+
+    server.process.kill()
+    server.process.wait(5)
+
+    until(lambda: not any(map(alive, pids)), what="the end of every process")
+    server.start()
+    assert _serves(server)
+
+
+CHILDREN = {
+    "a worker": ("ostiary.cli.worker",),
+    "the agent": ("ostiary.gateway.node",),
+    "the management HAProxy": ("haproxy", "management.cfg"),
+    "the gateway HAProxy": ("haproxy", "gateway.cfg"),
+}
+
+
+@pytest.mark.parametrize("child", CHILDREN)
+def test_a_killed_child_is_replaced(server: Server, child: str):
+    words = CHILDREN[child]
+    victim = server.find(*words)
+
+    os.kill(victim, signal.SIGKILL)
+
+    until(lambda: not alive(victim), what="its end")
+    until(lambda: _replaced(server, words, victim), REPAIRED_WITHIN, f"another {child}")
+    until(lambda: _serves(server), REPAIRED_WITHIN, "service")
+
+
+@pytest.mark.parametrize("listener", ["management", "gateway"])
+def test_a_killed_haproxy_worker_is_replaced(server: Server, listener: str):
+    master = server.find("haproxy", f"{listener}.cfg")
+    victim = max(pid for pid, line in server.tree().items() if f"{listener}.cfg" in line and pid != master)
+
+    os.kill(victim, signal.SIGKILL)
+
+    until(lambda: not alive(victim), what="its end")
+    until(lambda: _serves(server), REPAIRED_WITHIN, "service")
+
+
+def test_everything_killed_at_once_loses_nothing_acknowledged(server: Server):
+    applied = server.ostiary("apply", "-f", str(_organization(server)))
+    assert applied.returncode == 0, applied.stderr
+
+    server.kill_everything()
+    server.start()
+
+    again = server.ostiary("apply", "--dry-run", "-f", str(_organization(server)))
+    assert again.returncode == 0, again.stderr
+    with server.gateway() as gateway:
+        token = gateway.post(
+            "/token", data={"grant_type": "client_credentials"}, auth=("mobile", "mobile-secret")
+        )
+    assert token.status_code == 200, token.text
+
+
+def test_logs_are_json_lines_on_request(a_server: MakeServer):
+    server = a_server().start("--log-format", "json")
+    os.kill(server.find("ostiary.gateway.node"), signal.SIGKILL)
+    until(lambda: "program_ended" in server.said(), REPAIRED_WITHIN, "the report")
+    server.terminate()
+
+    lines = [line for line in server.said().splitlines() if line.startswith(("{", "["))]
+
+    assert any(json.loads(line)["event"] == "program_ended" for line in lines)
+
+
+def _replaced(server: Server, words: tuple[str, ...], victim: int) -> bool:
+    found = [pid for pid, line in server.tree().items() if all(word in line for word in words)]
+    return bool(found) and victim not in found
+
+
+def _organization(server: Server):
+    file = server.directory.parent / "organization.yaml"
+    file.write_text(
+        """\
+apiVersion: ostiary/v1
+organization: {name: my_company}
+users: [{username: bob, password: bobs-password-1}]
+applications:
+  - name: Mobile
+    owner: bob
+    keys:
+      production: {client_id: mobile, client_secret: mobile-secret, grant_types: [client_credentials]}
+"""
+    )
+    return file
