@@ -1,4 +1,4 @@
-"""A start that cannot succeed says one clear line, leaves nothing running and ends with a status that is not 0."""
+"""A start that cannot succeed says one clear line, leaves nothing running and ends with status 1."""
 
 import os
 import socket
