@@ -9,7 +9,7 @@ from ostiary.apim.errors import Conflict, Invalid, NotFound
 from ostiary.apim.model import Application, ApplicationKeys, KeyType, parse_name
 from ostiary.foundation.events import Event, record
 from ostiary.foundation.identifiers import new_id
-from ostiary.oauth.clients import delete_client, find_client
+from ostiary.oauth import delete_client, find_client
 from ostiary.organizations import narrow
 
 

@@ -15,7 +15,7 @@ from ostiary.apim.plans import plans_named
 from ostiary.foundation.events import Event, record
 from ostiary.foundation.http_client import OutboundPolicy, OutboundRefused
 from ostiary.foundation.identifiers import new_id
-from ostiary.oauth.scopes import list_scopes
+from ostiary.oauth import list_scopes
 
 
 @dataclass(frozen=True, slots=True)

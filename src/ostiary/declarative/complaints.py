@@ -19,7 +19,10 @@ class Unacceptable(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Complaint:
-    """One mistake. `line` and `column` count from 1 and are 0 where only the server knows the path."""
+    """One mistake. Without `expected`, `found` is the whole sentence.
+
+    `line` and `column` count from 1 and are 0 where only the server knows the path.
+    """
 
     path: Path
     found: str
@@ -40,9 +43,15 @@ class Complaint:
         return f"{self.source}:{self.line}:{self.column}" if self.line else self.source
 
     def __str__(self) -> str:
-        text = f"found {self.found}, expected {self.expected}"
+        return ": ".join(part for part in (self.place, self.where, self.text) if part)
+
+    @property
+    def text(self) -> str:
+        """The mistake itself, without its place."""
+        found = f"found {self.found}" if self.found and self.expected else self.found
+        expected = f"expected {self.expected}" if self.expected else ""
         hint = f" ({self.hint})" if self.hint else ""
-        return ": ".join(part for part in (self.place, self.where, text + hint) if part)
+        return ", ".join(part for part in (found, expected) if part) + hint
 
     def at(self, source: str, line: int, column: int) -> "Complaint":
         """The same complaint with its place."""

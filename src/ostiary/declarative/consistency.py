@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from ostiary.apim import BUILT_IN, shape
 from ostiary.declarative.complaints import Complaint, Path
 from ostiary.declarative.schema import APIPart, ApplicationPart, KeysPart, OrganizationFile, ResourcePart
+from ostiary.permissions import ADMIN_ROLE
 
 Rule = Callable[[OrganizationFile], Iterator[Complaint]]
 
@@ -106,6 +107,13 @@ def _plans_said(file: OrganizationFile) -> Iterator[Complaint]:
             yield Complaint(("plans", index), "no limit", "'requests', 'bandwidth' or both")
 
 
+def _admin_is_built_in(file: OrganizationFile) -> Iterator[Complaint]:
+    for index, role in enumerate(file.roles):
+        if role.name == ADMIN_ROLE and role.permissions:
+            expected = "no permissions, because the role is built in and has them all"
+            yield Complaint(("roles", index, "permissions"), ", ".join(role.permissions), expected)
+
+
 def _scopes_said(file: OrganizationFile) -> Iterator[Complaint]:
     for index, scope in enumerate(file.scopes):
         if scope.everyone == (scope.roles is not None):
@@ -124,6 +132,7 @@ def _twice(names: Iterable[str], before: Path, after: Path = ()) -> Iterator[Com
 
 RULES: tuple[Rule, ...] = (
     _names_once,
+    _admin_is_built_in,
     _scopes_said,
     _plans_said,
     _apis_complete,

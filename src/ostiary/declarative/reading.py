@@ -2,7 +2,7 @@
 
 import re
 import types
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -11,14 +11,14 @@ from pydantic import BaseModel, ValidationError
 from ostiary.declarative.complaints import Complaint, Path, Refused, did_you_mean
 from ostiary.declarative.consistency import inconsistencies
 from ostiary.declarative.documents import Document
-from ostiary.declarative.references import Resolver
+from ostiary.declarative.references import Resolver, Secret
 from ostiary.declarative.schema import OrganizationFile
 
 _PATTERNS: dict[str, str] = {
     r"^[^\x00-\x1f\x7f]+$": "one line of text",
     r"^[^\x00-\x1f\x7f/]+$": "one line of text without '/'",
     r"^[^:]*$": "a user name without ':'",
-    r"^[A-Z][A-Z0-9_-]{0,62}$": "a name of A-Z, 0-9, '_' and '-', a letter first, such as EXTERNAL",
+    r"^[A-Z0-9][A-Z0-9._-]{0,62}$": "a name of A-Z, 0-9, '.', '_' and '-' such as EXTERNAL",
     r"^/permission(/[A-Za-z0-9_.-]+)+$": "a permission such as /permission/admin/manage",
     r"^[1-9][0-9]{0,8}(KB|MB|GB)$": "an amount such as 10MB",
     r"^ldaps?://[^\s]+$": "an address such as ldaps://dc1.corp.example",
@@ -85,6 +85,26 @@ def placed(document: Document, complaints: Iterable[Complaint]) -> list[Complain
         for complaint in complaints
     ]
     return sorted(found, key=lambda complaint: (complaint.line, complaint.column))
+
+
+def plain_secrets(document: Document, file: OrganizationFile) -> list[str]:
+    """The places of secrets that stand in the file itself."""
+    return [
+        f"{complaint.place}: {complaint.where}"
+        for complaint in (document.place(Complaint(path, "", "")) for path in _plain_paths(file, ()))
+    ]
+
+
+def _plain_paths(value: Any, path: Path) -> Iterator[Path]:
+    if isinstance(value, Secret):
+        if value.plain:
+            yield path
+    elif isinstance(value, BaseModel):
+        for name in value.model_fields_set:
+            yield from _plain_paths(getattr(value, name), (*path, name))
+    elif isinstance(value, list):
+        for index, entry in enumerate(value):
+            yield from _plain_paths(entry, (*path, index))
 
 
 def _as_written(document: Document, complaint: Complaint) -> Complaint:

@@ -88,8 +88,8 @@ class AuthPart(Part):
 class StorePart(Part):
     """What every user store has."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_-]{0,62}$")]
-    timeout_ms: Annotated[int, Field(ge=50, le=60_000)] = 2_000
+    name: Annotated[str, Field(pattern=r"^[A-Z0-9][A-Z0-9._-]{0,62}$")]
+    timeout_ms: Annotated[int, Field(ge=50, le=30_000)] = 2_000
     concurrency: Annotated[int, Field(ge=1, le=1_000)] = 20
     accepts: OneLine | None = None
     case_sensitive: bool = False

@@ -1,0 +1,187 @@
+"""What is: the part of an organization that a file speaks of, as pictures."""
+
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import Connection
+
+from ostiary import apim, identity, oauth, permissions
+from ostiary.declarative.complaints import Unacceptable
+from ostiary.declarative.consistency import keys_of
+from ostiary.declarative.names import Names
+from ostiary.declarative.plan import Actual, Kind, State
+from ostiary.declarative.schema import OrganizationFile
+from ostiary.organizations import Organization
+
+
+def read_state(
+    connection: Connection, organization: Organization | None, file: OrganizationFile, names: Names
+) -> State:
+    """Read what the file speaks of; nothing where the organization is still to be made."""
+    if organization is None:
+        return {}
+    here = organization.id
+    return {
+        Kind.ORGANIZATION: {organization.name: _organization(organization)},
+        Kind.USER_STORE: {
+            store.name: _user_store(store) for store in identity.list_user_stores(connection, here)
+        },
+        Kind.PLAN: {
+            plan.name: _plan(plan) for plan in apim.list_plans(connection, here) if not plan.built_in
+        },
+        Kind.ROLE: {role.name: role_picture(role) for role in permissions.list_roles(connection, here)},
+        Kind.USER: _users(connection, here, file, names),
+        Kind.SCOPE: {scope.name: _scope(scope) for scope in oauth.list_scopes(connection, here)},
+        Kind.API: _apis(connection, here, file),
+        **_applications(connection, here, file),
+    }
+
+
+def application_named(connection: Connection, organization_id: str, name: str) -> apim.Application | None:
+    """The application of that name; files know one by its name alone."""
+    found = [a for a in apim.list_applications(connection, organization_id) if a.name == name]
+    return found[0] if found else None
+
+
+def subscription_name(application: str, api: str, version: str) -> str:
+    """How a plan calls a subscription."""
+    return f"{application} → {api} {version}"
+
+
+def _organization(organization: Organization) -> Actual:
+    return Actual(
+        {
+            "display_name": organization.display_name,
+            "features": sorted(organization.features),
+            "chain": str(organization.chain),
+        }
+    )
+
+
+def _user_store(store: identity.UserStoreSettings) -> Actual:
+    picture = {
+        "type": store.type,
+        "url": store.url,
+        "username": store.basic_username,
+        "timeout_ms": store.timeout // timedelta(milliseconds=1),
+        "concurrency": store.concurrency,
+        "accepts": store.accepts,
+        "case_sensitive": store.case_sensitive,
+        "position": store.position,
+    }
+    return Actual(picture, frozenset({"auth.basic.password"} if store.sealed_password else ()))
+
+
+def _plan(plan: apim.Plan) -> Actual:
+    return Actual({"requests": plan.requests, "per": str(plan.per)})
+
+
+def role_picture(role: permissions.Role) -> Actual:
+    """A role with its members by kind, as text."""
+    members: dict[str, list[str]] = {"users": [], "groups": [], "clients": []}
+    for member in sorted(role.members):
+        members[f"{member.kind}s"].append(
+            str(member) if member.kind != "group" else f"{member.store}/{member.name}"
+        )
+    return Actual({"permissions": list(role.permissions), **members})
+
+
+def _users(
+    connection: Connection, organization_id: str, file: OrganizationFile, names: Names
+) -> dict[str, Actual]:
+    found: dict[str, Actual] = {}
+    for part in file.users:
+        user = identity.find_user(connection, organization_id, _primary_or_nobody(names, part.username))
+        if user is not None:
+            found[user.username] = Actual({"claims": dict(user.claims)}, frozenset({"password"}))
+    return found
+
+
+def _primary_or_nobody(names: Names, username: str) -> str:
+    """What cannot be a name is nobody's; it is complained about where the file's wishes are read."""
+    try:
+        return names.primary_user(username)
+    except Unacceptable:
+        return ""
+
+
+def _scope(scope: oauth.ScopeSpec) -> Actual:
+    return Actual(
+        {"description": scope.description, "roles": sorted(scope.roles), "everyone": scope.everyone}
+    )
+
+
+def _apis(connection: Connection, organization_id: str, file: OrganizationFile) -> dict[str, Actual]:
+    named = (apim.find_api_named(connection, organization_id, api.name, api.version) for api in file.apis)
+    return {f"{api.name} {api.version}": _api(api) for api in named if api is not None}
+
+
+def _api(api: apim.API) -> Actual:
+    return Actual(
+        {
+            "context": api.context,
+            "state": str(api.state),
+            "production": list(api.backend.production),
+            "sandbox": list(api.backend.sandbox),
+            "plans": list(api.plans),
+            "resources": [resource_text(r.method, r.path, r.scopes) for r in api.resources],
+        }
+    )
+
+
+def resource_text(method: str, path: str, scopes: Any) -> str:
+    """A resource in one line."""
+    return " ".join([method, path, *(f"[{scope}]" for scope in scopes)])
+
+
+def _applications(
+    connection: Connection, organization_id: str, file: OrganizationFile
+) -> dict[Kind, dict[str, Actual]]:
+    applications: dict[str, Actual] = {}
+    clients: dict[str, Actual] = {}
+    subscriptions: dict[str, Actual] = {}
+    for part in file.applications:
+        application = application_named(connection, organization_id, part.name)
+        if application is not None:
+            applications[part.name] = Actual({"owner": application.owner})
+            subscriptions |= _subscriptions(connection, organization_id, application)
+        held = list(application.keys.values()) if application else []
+        for client_id in dict.fromkeys([*held, *(keys.client_id for _, keys in keys_of(part))]):
+            client = oauth.find_client(connection, organization_id, client_id)
+            if client is not None:
+                clients[client_id] = _client(connection, organization_id, client)
+    return {Kind.APPLICATION: applications, Kind.CLIENT: clients, Kind.SUBSCRIPTION: subscriptions}
+
+
+def _client(connection: Connection, organization_id: str, client: oauth.Client) -> Actual:
+    keys = apim.find_keys(connection, organization_id, client.client_id)
+    owner = apim.find_application(connection, organization_id, keys.application_id) if keys else None
+    picture = {
+        "application": owner.name if owner else None,
+        "key_type": str(keys.key_type) if keys else None,
+        "grant_types": sorted(client.grant_types),
+        "token_format": str(client.token_format),
+        "scopes": None if client.scopes is None else sorted(client.scopes),
+        "default_scope": sorted(client.default_scope),
+        "strict_scopes": client.strict_scopes,
+        "internal_scopes": client.internal_scopes,
+        "validity_period": str(client.validity),
+        "access_token_lifetime_seconds": _seconds(client.access_token_lifetime),
+        "refresh_token_lifetime_seconds": _seconds(client.refresh_token_lifetime),
+    }
+    return Actual(picture, frozenset({"client_secret"} if client.secret_fingerprint else ()))
+
+
+def _subscriptions(
+    connection: Connection, organization_id: str, application: apim.Application
+) -> dict[str, Actual]:
+    found: dict[str, Actual] = {}
+    for subscription in apim.subscriptions_of_application(connection, organization_id, application.id):
+        api = apim.get_api(connection, organization_id, subscription.api_id)
+        name = subscription_name(application.name, api.name, api.version)
+        found[name] = Actual({"plan": subscription.plan})
+    return found
+
+
+def _seconds(lifetime: timedelta | None) -> int | None:
+    return None if lifetime is None else lifetime // timedelta(seconds=1)

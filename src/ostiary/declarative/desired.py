@@ -1,0 +1,195 @@
+"""What a file wants, as pictures; and whether everything it refers to exists."""
+
+from collections.abc import Iterator, Mapping
+
+from ostiary.apim import KeyType
+from ostiary.declarative.complaints import Complaint, Path, Refused, Unacceptable
+from ostiary.declarative.consistency import keys_of, resources_of
+from ostiary.declarative.current import resource_text, subscription_name
+from ostiary.declarative.members import role_wishes
+from ostiary.declarative.names import Names
+from ostiary.declarative.notices import takes_effect, working_grant_types
+from ostiary.declarative.plan import Given, Kind, State, Wish, Wishes
+from ostiary.declarative.references import Secret
+from ostiary.declarative.schema import (
+    APIPart,
+    ApplicationPart,
+    KeysPart,
+    OrganizationFile,
+    RestStorePart,
+)
+
+Wished = dict[str, Wish | None]
+
+
+def wishes_of(file: OrganizationFile, state: State, names: Names) -> Wishes:
+    """Everything the file wants.
+
+    Raises:
+        Refused: a name in it cannot be one.
+    """
+    complaints: list[Complaint] = []
+    wishes: Wishes = {
+        Kind.ORGANIZATION: {file.organization.name: _organization(file)},
+        Kind.USER_STORE: dict(_user_stores(file)),
+        Kind.PLAN: {
+            plan.name: Wish(("plans", index), {"requests": plan.requests, "per": plan.per})
+            for index, plan in enumerate(file.plans)
+        },
+        Kind.ROLE: role_wishes(file, state.get(Kind.ROLE, {}), names, complaints),
+        Kind.USER: dict(_users(file, names, complaints)),
+        Kind.SCOPE: {
+            scope.name: Wish(
+                ("scopes", index),
+                {
+                    "description": scope.description,
+                    "roles": sorted(set(scope.roles or ())),
+                    "everyone": scope.everyone,
+                },
+            )
+            for index, scope in enumerate(file.scopes)
+        },
+        Kind.API: {f"{api.name} {api.version}": _api(index, api) for index, api in enumerate(file.apis)},
+        Kind.APPLICATION: dict(_applications(file, names, complaints)),
+        Kind.CLIENT: dict(_clients(file, state)),
+        Kind.SUBSCRIPTION: dict(_subscriptions(file, state)),
+    }
+    if complaints:
+        raise Refused(complaints)
+    return wishes
+
+
+def given(secret: Secret | None) -> Given | None:
+    """What the file says about a secret; None where it says nothing."""
+    if secret is None:
+        return None
+    return Given.UNCHANGED if secret.value is None else Given.VALUE
+
+
+def _secrets(**said: Secret | None) -> Mapping[str, Given]:
+    return {name.replace("__", "."): kind for name, secret in said.items() if (kind := given(secret))}
+
+
+def _organization(file: OrganizationFile) -> Wish:
+    part = file.organization
+    picture = {
+        "display_name": part.display_name or part.name,
+        "features": sorted(set(part.features)),
+        "chain": part.chain,
+    }
+    return Wish(("organization",), picture)
+
+
+def _user_stores(file: OrganizationFile) -> Iterator[tuple[str, Wish]]:
+    working = [(index, store) for index, store in enumerate(file.user_stores) if takes_effect(store)]
+    for position, (index, store) in enumerate(working):
+        if isinstance(store, RestStorePart):
+            yield store.name, _rest_store(index, position, store)
+
+
+def _rest_store(index: int, position: int, store: RestStorePart) -> Wish:
+    basic = store.auth.basic if store.auth else None
+    picture = {
+        "type": store.type,
+        "url": store.url,
+        "username": basic.username if basic else None,
+        "timeout_ms": store.timeout_ms,
+        "concurrency": store.concurrency,
+        "accepts": store.accepts,
+        "case_sensitive": store.case_sensitive,
+        "position": position,
+    }
+    return Wish(
+        ("user_stores", index), picture, _secrets(auth__basic__password=basic.password if basic else None)
+    )
+
+
+def _users(
+    file: OrganizationFile, names: Names, complaints: list[Complaint]
+) -> Iterator[tuple[str, Wish | None]]:
+    for index, user in enumerate(file.users):
+        path: Path = ("users", index)
+        try:
+            name = names.primary_user(user.username)
+        except Unacceptable as error:
+            complaints.append(Complaint((*path, "username"), error.found, error.expected))
+            continue
+        yield name, Wish(path, {"claims": dict(user.claims)}, _secrets(password=user.password))
+
+
+def _api(index: int, api: APIPart) -> Wish:
+    picture = {
+        "context": api.context,
+        "state": api.state,
+        "production": api.backend.production,
+        "sandbox": api.backend.sandbox,
+        "plans": api.plans,
+        "resources": [resource_text(r.method, r.path, r.scopes) for r in resources_of(api)],
+    }
+    return Wish(("apis", index), picture)
+
+
+def _applications(
+    file: OrganizationFile, names: Names, complaints: list[Complaint]
+) -> Iterator[tuple[str, Wish | None]]:
+    for index, application in enumerate(file.applications):
+        try:
+            owner = str(names.user(application.owner))
+        except Unacceptable as error:
+            complaints.append(Complaint(("applications", index, "owner"), error.found, error.expected))
+            continue
+        yield application.name, Wish(("applications", index), {"owner": owner})
+
+
+def _clients(file: OrganizationFile, state: State) -> Iterator[tuple[str, Wish | None]]:
+    for index, application in enumerate(file.applications):
+        for kind, keys in keys_of(application):
+            yield from _replaced(application, kind, keys, state)
+            path: Path = ("applications", index, "keys", kind)
+            picture = {"application": application.name, "key_type": KeyType[kind.upper()].value}
+            yield (
+                keys.client_id,
+                Wish(path, picture | _client(keys), _secrets(client_secret=keys.client_secret)),
+            )
+
+
+def _replaced(
+    application: ApplicationPart, kind: str, keys: KeysPart, state: State
+) -> Iterator[tuple[str, None]]:
+    """The client that had this place until now, if it is another."""
+    place = (application.name, kind.upper())
+    for client_id, actual in state.get(Kind.CLIENT, {}).items():
+        held = (actual.picture["application"], actual.picture["key_type"])
+        if held == place and client_id != keys.client_id:
+            yield client_id, None
+
+
+def _client(keys: KeysPart) -> dict[str, object]:
+    return {
+        "grant_types": working_grant_types(keys),
+        "token_format": keys.token_format,
+        "scopes": None if keys.scopes is None else sorted(set(keys.scopes)),
+        "default_scope": sorted(set(keys.default_scope)),
+        "strict_scopes": keys.strict_scopes,
+        "internal_scopes": keys.internal_scopes,
+        "validity_period": keys.validity_period,
+        "access_token_lifetime_seconds": keys.access_token_lifetime_seconds,
+        "refresh_token_lifetime_seconds": keys.refresh_token_lifetime_seconds,
+    }
+
+
+def _subscriptions(file: OrganizationFile, state: State) -> Iterator[tuple[str, Wish | None]]:
+    for index, application in enumerate(file.applications):
+        if application.subscriptions is None:
+            continue
+        wished = {
+            subscription_name(application.name, part.api, part.version): Wish(
+                ("applications", index, "subscriptions", position), {"plan": part.plan}
+            )
+            for position, part in enumerate(application.subscriptions)
+        }
+        prefix = subscription_name(application.name, "", "").rstrip() + " "
+        for name in state.get(Kind.SUBSCRIPTION, {}):
+            if name.startswith(prefix) and name not in wished:
+                yield name, None
+        yield from wished.items()

@@ -1,0 +1,68 @@
+"""People, groups and clients as a file writes them, made what the slices compare."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ostiary.declarative.complaints import Unacceptable, did_you_mean
+from ostiary.declarative.schema import OrganizationFile
+from ostiary.identity import PRIMARY, InvalidUserName, UserName
+from ostiary.permissions import MemberName, a_client, a_group
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """How names are read in one organization; `stores` says of each store whether case matters there."""
+
+    organization: str
+    stores: Mapping[str, bool]
+
+    @classmethod
+    def of(cls, file: OrganizationFile, existing: Mapping[str, bool]) -> "Names":
+        """The names of a file: its stores, taking effect or not, and those that exist."""
+        said = {store.name: store.case_sensitive for store in file.user_stores}
+        return cls(file.organization.name, {**existing, **said})
+
+    def user(self, text: str) -> MemberName:
+        """`[STORE/]name` of a user.
+
+        Raises:
+            Unacceptable: it cannot be one, or the store is unknown.
+        """
+        try:
+            parsed = UserName.parse(text, self.organization, self.stores)
+        except InvalidUserName as error:
+            close = did_you_mean(text.partition("/")[0], self.stores) if "/" in text else ""
+            raise Unacceptable(repr(text), f"[STORE/]name: {error}{close and f' ({close})'}") from None
+        store = parsed.store or PRIMARY
+        return MemberName("user", store, parsed.canonical(case_sensitive=self.stores.get(store, False)))
+
+    def primary_user(self, text: str) -> str:
+        """The canonical name of a PRIMARY user.
+
+        Raises:
+            Unacceptable: it cannot be one, or names another store.
+        """
+        member = self.user(text)
+        if member.store != PRIMARY:
+            raise Unacceptable(repr(text), "a user of PRIMARY; people of other stores stay where they are")
+        return member.name
+
+    def group(self, text: str) -> MemberName:
+        """`STORE/group`.
+
+        Raises:
+            Unacceptable: no store is named, or an unknown one.
+        """
+        member = a_group(text)
+        if (
+            "/" not in text
+            or not member.name
+            or (member.store != PRIMARY and member.store not in self.stores)
+        ):
+            raise Unacceptable(repr(text), f"STORE/group, STORE one of {', '.join(self.stores) or PRIMARY}")
+        return member
+
+    @staticmethod
+    def client(text: str) -> MemberName:
+        """A client by its id."""
+        return a_client(text)

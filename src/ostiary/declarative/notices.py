@@ -1,0 +1,56 @@
+"""What a file may say already and what takes effect with a later version only."""
+
+from collections.abc import Iterator
+
+from ostiary.declarative.consistency import keys_of
+from ostiary.declarative.schema import KeysPart, OrganizationFile, RestStorePart, UserStorePart
+from ostiary.oauth import GrantType
+
+_WORKING = frozenset(str(grant) for grant in GrantType)
+
+
+def notices(file: OrganizationFile) -> list[str]:
+    """One sentence for each thing that is checked and not in effect yet."""
+    return [f"not in effect yet: {thing}" for thing in _things(file)]
+
+
+def takes_effect(store: UserStorePart) -> bool:
+    """Whether users of the store can log in: the agreed REST contract only, so far."""
+    return isinstance(store, RestStorePart) and store.request is None and store.response is None
+
+
+def working_grant_types(keys: KeysPart) -> list[str]:
+    """The grant types of a client that exist already."""
+    return sorted(set(keys.grant_types) & _WORKING)
+
+
+def _things(file: OrganizationFile) -> Iterator[str]:
+    if file.organization.features:
+        yield f"the organization's features {', '.join(file.organization.features)}"
+    yield from _stores(file)
+    roles = [role.name for role in file.roles if role.permissions]
+    if roles:
+        yield f"the permissions of {', '.join(roles)} (kept until then)"
+    for plan in file.plans:
+        later = [key for key in ("burst", "bandwidth") if getattr(plan, key) is not None]
+        if later:
+            yield f"{' and '.join(later)} of the plan {plan.name}"
+    yield from _clients(file)
+
+
+def _stores(file: OrganizationFile) -> Iterator[str]:
+    for store in file.user_stores:
+        if not takes_effect(store):
+            kind = "rest with its own request and response" if store.type == "rest" else store.type
+            yield f"the user store {store.name} ({kind})"
+        elif store.migrate_until is not None:
+            yield f"migrate_until of the user store {store.name}"
+
+
+def _clients(file: OrganizationFile) -> Iterator[str]:
+    for application in file.applications:
+        for kind, keys in keys_of(application):
+            if unknown := sorted(set(keys.grant_types) - _WORKING):
+                yield f"the grant types {', '.join(unknown)} of {application.name} ({kind})"
+            if keys.internal_scopes:
+                yield f"internal_scopes of {application.name} ({kind}) (kept until then)"

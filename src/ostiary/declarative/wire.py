@@ -1,0 +1,66 @@
+"""Files, plans and complaints as JSON between the command line and the server."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ostiary.declarative.apply import OrganizationPlan
+from ostiary.declarative.complaints import Complaint
+from ostiary.declarative.plan import Action, Change, Detail, Kind
+from ostiary.declarative.schema import OrganizationFile
+
+
+def to_wire(file: OrganizationFile) -> dict[str, Any]:
+    """The file with its secrets in the clear: for the request to the server and nothing else."""
+    return file.model_dump(mode="json", exclude_unset=True, context={"reveal": True})
+
+
+def plans_to_wire(plans: Iterable[OrganizationPlan]) -> list[dict[str, Any]]:
+    """Plans as the answer shows them."""
+    return [
+        {
+            "organization": plan.organization,
+            "changes": [_change_to_wire(change) for change in plan.changes],
+            "notices": list(plan.notices),
+        }
+        for plan in plans
+    ]
+
+
+def plans_from_wire(plans: Iterable[Mapping[str, Any]]) -> list[OrganizationPlan]:
+    """Plans out of an answer."""
+    return [
+        OrganizationPlan(
+            plan["organization"],
+            tuple(_change_from_wire(change) for change in plan["changes"]),
+            tuple(plan["notices"]),
+        )
+        for plan in plans
+    ]
+
+
+def complaints_to_wire(complaints: Iterable[Complaint]) -> list[dict[str, Any]]:
+    """Complaints as the answer shows them."""
+    return [
+        {
+            "path": list(complaint.path),
+            "found": complaint.found,
+            "expected": complaint.expected,
+            "hint": complaint.hint,
+        }
+        for complaint in complaints
+    ]
+
+
+def complaints_from_wire(complaints: Iterable[Mapping[str, Any]]) -> list[Complaint]:
+    """Complaints out of an answer."""
+    return [Complaint(tuple(c["path"]), c["found"], c["expected"], c["hint"]) for c in complaints]
+
+
+def _change_to_wire(change: Change) -> dict[str, Any]:
+    details = [{"attribute": d.attribute, "before": d.before, "after": d.after} for d in change.details]
+    return {"action": change.action, "kind": change.kind, "name": change.name, "details": details}
+
+
+def _change_from_wire(change: Mapping[str, Any]) -> Change:
+    details = tuple(Detail(d["attribute"], d["before"], d["after"]) for d in change["details"])
+    return Change(Action(change["action"]), Kind(change["kind"]), change["name"], details)

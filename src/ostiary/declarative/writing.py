@@ -1,0 +1,312 @@
+"""Carrying out a plan: each kind's change becomes calls of the slice that owns it, in one transaction."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from pydantic import SecretStr
+from sqlalchemy import Connection
+
+from ostiary import apim, identity, oauth, organizations, permissions
+from ostiary.declarative.complaints import Complaint, Path
+from ostiary.declarative.consistency import keys_of, resources_of
+from ostiary.declarative.current import application_named, subscription_name
+from ostiary.declarative.names import Names
+from ostiary.declarative.plan import Action, Change, Kind, Wish, Wishes
+from ostiary.declarative.references import Secret
+from ostiary.declarative.schema import ApplicationPart, KeysPart, OrganizationFile, RestStorePart
+from ostiary.foundation.clock import Clock
+from ostiary.foundation.http_client import OutboundPolicy
+from ostiary.foundation.identifiers import new_id
+from ostiary.foundation.secrets import SecretBox
+
+REFUSALS = (
+    apim.Invalid,
+    apim.NotFound,
+    apim.Conflict,
+    identity.InvalidUser,
+    identity.InvalidUserStore,
+    oauth.BadField,
+)
+"""What a slice may say to a change that its schema could not know."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What the slices need besides a connection."""
+
+    box: SecretBox
+    policy: OutboundPolicy
+    clock: Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One organization's changes in one transaction. `hashes`: password hashes by PRIMARY user name."""
+
+    connection: Connection
+    organization_id: str
+    file: OrganizationFile
+    names: Names
+    wishes: Wishes
+    hashes: Mapping[str, str]
+    tools: Tools
+
+    def wish(self, change: Change) -> Wish:
+        """What the file wants of a thing that is not removed."""
+        found = self.wishes[change.kind][change.name]
+        if found is None:
+            raise LookupError(f"{change.kind} {change.name} is to be removed")
+        return found
+
+
+def carry_out(work: Work, changes: tuple[Change, ...]) -> list[Complaint]:
+    """Make every change; returns what the slices refuse, and then nothing must be committed."""
+    complaints: list[Complaint] = []
+    for change in changes:
+        try:
+            with work.connection.begin_nested():
+                WRITERS[change.kind](work, change)
+        except REFUSALS as error:
+            complaints.append(_complaint(work, change, error))
+        except _Follows:
+            continue
+    return complaints
+
+
+class _Follows(Exception):
+    """What this change builds on was refused already, and complained about."""
+
+
+def _complaint(work: Work, change: Change, error: Exception) -> Complaint:
+    wish = work.wishes[change.kind].get(change.name)
+    path: Path = wish.path if wish else ()
+    field = getattr(error, "field", "")
+    where = (*path, *field.split(".")) if field else path
+    expected = getattr(error, "expected", "")
+    found = getattr(error, "found", "" if expected else str(error))
+    return Complaint(where, found, expected)
+
+
+def _organization(work: Work, change: Change) -> None:
+    part = work.file.organization
+    organizations.put(
+        work.connection,
+        organizations.Organization(
+            id=work.organization_id,
+            name=part.name,
+            display_name=part.display_name or part.name,
+            features=frozenset(part.features),
+            chain=organizations.ChainPolicy(part.chain),
+        ),
+    )
+    if change.action is Action.ADD:
+        permissions.ensure_admin_role(work.connection, work.organization_id)
+
+
+def _user_store(work: Work, change: Change) -> None:
+    store = next(s for s in work.file.user_stores if s.name == change.name)
+    if not isinstance(store, RestStorePart):
+        raise LookupError(f"the user store {store.name} takes no effect yet")
+    spec = identity.UserStoreSpec(
+        organization_id=work.organization_id,
+        name=store.name,
+        url=store.url,
+        basic=_basic(store, change),
+        timeout=timedelta(milliseconds=store.timeout_ms),
+        concurrency=store.concurrency,
+        accepts=store.accepts,
+        case_sensitive=store.case_sensitive,
+        position=work.wish(change).picture["position"],
+    )
+    identity.put_user_store(work.connection, spec, work.tools.box, work.tools.policy)
+
+
+def _basic(store: RestStorePart, change: Change) -> identity.BasicCredentials | None:
+    """Without a password the store keeps the one it has, unless its address changes."""
+    if store.auth is None:
+        return None
+    basic = store.auth.basic
+    password = _secret(basic.password) if "auth.basic.password" in change.sets else None
+    return identity.BasicCredentials(basic.username, password)
+
+
+def _plan(work: Work, change: Change) -> None:
+    plan = work.wish(change).picture
+    period = apim.Period(plan["per"])
+    apim.put_plan(work.connection, work.organization_id, change.name, plan["requests"], period)
+
+
+def _role(work: Work, change: Change) -> None:
+    picture = work.wish(change).picture
+    known = permissions.find_role(work.connection, work.organization_id, change.name)
+    members = {
+        *(permissions.a_user(user) for user in picture["users"]),
+        *(permissions.a_group(group) for group in picture["groups"]),
+        *(permissions.a_client(client) for client in picture["clients"]),
+    }
+    role = permissions.Role(
+        id=known.id if known else new_id(),
+        organization_id=work.organization_id,
+        name=change.name,
+        permissions=tuple(picture["permissions"]),
+        members=frozenset(members),
+    )
+    permissions.put_role(work.connection, role)
+
+
+def _user(work: Work, change: Change) -> None:
+    claims = work.wish(change).picture["claims"]
+    password_hash = work.hashes.get(change.name) if "password" in change.sets else None
+    spec = identity.UserSpec(work.organization_id, change.name, password_hash, claims)
+    identity.put_user(work.connection, spec, work.tools.clock)
+
+
+def _scope(work: Work, change: Change) -> None:
+    picture = work.wish(change).picture
+    roles = frozenset(picture["roles"])
+    spec = oauth.ScopeSpec(change.name, picture["description"], roles, picture["everyone"])
+    oauth.put_scope(work.connection, work.organization_id, spec)
+
+
+def _api(work: Work, change: Change) -> None:
+    part = next(api for api in work.file.apis if f"{api.name} {api.version}" == change.name)
+    spec = apim.APISpec(
+        name=part.name,
+        context=part.context,
+        version=part.version,
+        backend=apim.Backend(tuple(part.backend.production), tuple(part.backend.sandbox)),
+        plans=tuple(part.plans),
+        resources=tuple(apim.Resource(r.method, r.path, tuple(r.scopes)) for r in resources_of(part)),
+        state=apim.LifecycleState(part.state),
+    )
+    here, policy = work.organization_id, work.tools.policy
+    known = apim.find_api_named(work.connection, here, part.name, part.version)
+    if known is None:
+        apim.create_api(work.connection, here, spec, policy)
+    else:
+        apim.change_api(work.connection, here, known.id, spec, policy)
+
+
+def _application(work: Work, change: Change) -> None:
+    owner = work.wish(change).picture["owner"]
+    member = permissions.a_user(owner)
+    user = None
+    if member.store == identity.PRIMARY:
+        user = identity.find_user(work.connection, work.organization_id, member.name)
+        if user is None:
+            hint = "a user of PRIMARY, or STORE/name for somebody of another store"
+            raise apim.Invalid("owner", repr(owner), hint)
+    spec = apim.ApplicationSpec(change.name, owner, user.subject_id if user else None)
+    known = application_named(work.connection, work.organization_id, change.name)
+    if known is None:
+        apim.create_application(work.connection, work.organization_id, spec)
+    else:
+        apim.change_application(work.connection, work.organization_id, known.id, spec)
+
+
+def _client(work: Work, change: Change) -> None:
+    here = work.organization_id
+    if change.action is Action.REMOVE:
+        keys = apim.find_keys(work.connection, here, change.name)
+        if keys is not None:
+            apim.delete_keys(work.connection, here, keys.application_id, keys.key_type)
+        return
+    application, kind, part = _keys_part(work, change.name)
+    found = application_named(work.connection, here, application.name)
+    if found is None:
+        raise _Follows
+    if change.action is Action.ADD and "client_secret" not in change.sets:
+        raise oauth.BadField("client_secret", "one, because the client is new")
+    spec = _client_spec(application, part, work.wish(change).picture)
+    oauth.put_client(
+        work.connection,
+        work.tools.box,
+        here,
+        spec,
+        work.tools.clock(),
+        set_secret="client_secret" in change.sets,
+    )
+    apim.add_keys(work.connection, here, found.id, apim.KeyType[kind.upper()], part.client_id)
+
+
+def _keys_part(work: Work, client_id: str) -> tuple[ApplicationPart, str, KeysPart]:
+    return next(
+        (application, kind, keys)
+        for application in work.file.applications
+        for kind, keys in keys_of(application)
+        if keys.client_id == client_id
+    )
+
+
+def _client_spec(
+    application: ApplicationPart, part: KeysPart, picture: Mapping[str, Any]
+) -> oauth.ClientSpec:
+    return oauth.ClientSpec(
+        client_id=part.client_id,
+        name=application.name,
+        secret=_secret(part.client_secret),
+        grant_types=frozenset(picture["grant_types"]),
+        token_format=oauth.TokenFormat(part.token_format),
+        scopes=None if part.scopes is None else frozenset(part.scopes),
+        default_scope=frozenset(part.default_scope),
+        strict_scopes=part.strict_scopes,
+        internal_scopes=part.internal_scopes,
+        access_token_lifetime=_seconds(part.access_token_lifetime_seconds),
+        refresh_token_lifetime=_seconds(part.refresh_token_lifetime_seconds),
+        validity=oauth.Validity(part.validity_period),
+    )
+
+
+def _subscription(work: Work, change: Change) -> None:
+    here = work.organization_id
+    for part in work.file.applications:
+        application = application_named(work.connection, here, part.name)
+        known = _subscriptions(work, application) if application else {}
+        if change.action is Action.REMOVE:
+            if change.name in known:
+                apim.unsubscribe(work.connection, here, known[change.name].id)
+                return
+            continue
+        for wanted in part.subscriptions or ():
+            if subscription_name(part.name, wanted.api, wanted.version) != change.name:
+                continue
+            api = apim.find_api_named(work.connection, here, wanted.api, wanted.version)
+            if application is None or api is None:
+                raise _Follows
+            if change.name in known:
+                apim.change_subscription(work.connection, here, known[change.name].id, plan=wanted.plan)
+            else:
+                apim.subscribe(work.connection, here, application.id, api.id, wanted.plan)
+
+
+def _subscriptions(work: Work, application: apim.Application) -> dict[str, apim.Subscription]:
+    here = work.organization_id
+    found: dict[str, apim.Subscription] = {}
+    for subscription in apim.subscriptions_of_application(work.connection, here, application.id):
+        api = apim.get_api(work.connection, here, subscription.api_id)
+        found[subscription_name(application.name, api.name, api.version)] = subscription
+    return found
+
+
+def _secret(secret: Secret | None) -> SecretStr | None:
+    return secret.value if secret else None
+
+
+def _seconds(seconds: int | None) -> timedelta | None:
+    return None if seconds is None else timedelta(seconds=seconds)
+
+
+WRITERS: dict[Kind, Callable[[Work, Change], None]] = {
+    Kind.ORGANIZATION: _organization,
+    Kind.USER_STORE: _user_store,
+    Kind.PLAN: _plan,
+    Kind.ROLE: _role,
+    Kind.USER: _user,
+    Kind.SCOPE: _scope,
+    Kind.API: _api,
+    Kind.APPLICATION: _application,
+    Kind.CLIENT: _client,
+    Kind.SUBSCRIPTION: _subscription,
+}
