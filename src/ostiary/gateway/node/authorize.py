@@ -6,7 +6,7 @@ every call. What is refused is refused by a name; HAProxy writes the answer.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -63,8 +63,10 @@ def authorize(plan: GatewayPlan, api_id: str, claims: Claims, now: float) -> Gra
             raise Refused(INVALID_TOKEN, reason)
     check_key(plan, organization, claims)
     check_revocation(plan, claims)
+    concerned = [("organization", organization.id), ("client", claims.client_id), ("subject", claims.subject)]
+    check_epochs(plan, organization, claims, [*concerned, *(("scope", scope) for scope in claims.scopes)])
     client, application = _application(plan, organization, claims)
-    check_epochs(plan, organization.id, claims, application.id)
+    check_epochs(plan, organization, claims, [("application", application.id)])
     subscription, limit = _subscription(plan, api, client, application)
     return Grant(claims, organization, api, client, application, subscription, limit)
 
@@ -106,21 +108,16 @@ def revocation_ids(token_id: str, family: str | None) -> tuple[str, ...]:
     return (f"token:{token_id}",) if family is None else (f"token:{token_id}", f"family:{family}")
 
 
-def check_epochs(plan: GatewayPlan, organization_id: str, claims: Claims, application_id: str) -> None:
+def check_epochs(
+    plan: GatewayPlan, organization: Organization, claims: Claims, concerned: Iterable[tuple[str, str]]
+) -> None:
     """Refuse a token issued before something it rests on was narrowed.
 
     Raises:
         Refused: its epoch is below a minimum.
     """
-    concerned = [
-        ("organization", organization_id),
-        ("client", claims.client_id),
-        ("subject", claims.subject),
-        ("application", application_id),
-        *(("scope", scope) for scope in claims.scopes),
-    ]
     for kind, key in concerned:
-        if claims.epoch < plan.minimum(organization_id, kind, key):
+        if claims.epoch < plan.minimum(organization.id, kind, key):
             raise Refused(INVALID_TOKEN, f"issued before its {kind} was narrowed")
 
 

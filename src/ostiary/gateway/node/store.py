@@ -18,7 +18,9 @@ from ostiary.gateway.plan import SCHEMA_VERSION, BadPlan, Entry, GatewayPlan, Pl
 
 _log = get_logger(__name__)
 _SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS entries (kind TEXT, id TEXT, value TEXT NOT NULL, PRIMARY KEY (kind, id)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS entries (
+  kind TEXT, id TEXT, value TEXT NOT NULL, PRIMARY KEY (kind, id)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 """
 

@@ -1,0 +1,108 @@
+"""The node's way to the control plane: HTTP over the workers' unix sockets, any one that answers.
+
+A worker that is down is normal: the next socket is asked at once. Only when none answers is the control
+plane down, which is another thing than a refusal.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import httpx2
+from pydantic import SecretStr
+
+from ostiary.gateway.plan import BadPlan, PlanAnswer
+
+_PREFIX: Final = "http://control-plane/internal/gateway/v1"
+_GRACE: Final = 5.0
+"""Seconds a long poll may take beyond its wait."""
+
+
+class ControlPlaneDown(Exception):
+    """No worker gave a usable answer."""
+
+
+class PlanTooOld(Exception):
+    """The changes since the node's number are no longer known one by one."""
+
+
+class ControlPlane:
+    """Asks the workers, beginning with the one that answered last."""
+
+    def __init__(self, workers: Sequence[httpx2.AsyncBaseTransport], credential: SecretStr) -> None:
+        headers = {"Authorization": f"Bearer {credential.get_secret_value()}"}
+        self._workers = [
+            httpx2.AsyncClient(transport=worker, headers=headers, trust_env=False) for worker in workers
+        ]
+
+    @classmethod
+    def over(cls, sockets: Sequence[Path], credential: SecretStr) -> ControlPlane:
+        """Reach the workers over their unix sockets."""
+        return cls([httpx2.AsyncHTTPTransport(uds=str(socket)) for socket in sockets], credential)
+
+    async def plan(self, after: int, wait: float, within: float = _GRACE) -> PlanAnswer:
+        """Ask for what changed after `after` (0: everything); the answer may take `wait` + `within` seconds.
+
+        Raises:
+            PlanTooOld: ask for everything.
+            BadPlan: the answer is no plan.
+            ControlPlaneDown: nobody answered.
+        """
+        query = {"after": str(after), "wait": str(int(wait))}
+        response = await self._ask("GET", "/plan", wait + within, params=query, refused=(410,))
+        if response.status_code == 410:
+            raise PlanTooOld
+        try:
+            return PlanAnswer.from_wire(json.loads(response.content))
+        except ValueError as error:
+            raise BadPlan(f"the answer is no plan: {error}") from error
+
+    async def introspect(self, token: SecretStr, within: float) -> Mapping[str, Any] | None:
+        """Ask what an opaque token says; `None` when it is not, or no longer, valid.
+
+        Raises:
+            ControlPlaneDown: nobody could tell.
+        """
+        question = {"token": token.get_secret_value()}
+        response = await self._ask("POST", "/introspect", within, json=question, refused=(400,))
+        answer = response.json() if response.status_code == 200 else {}
+        return answer if answer.get("active") is True else None
+
+    async def register_keys(self, keys: Sequence[Mapping[str, Any]]) -> None:
+        """Have exactly these public keys published as the node's.
+
+        Raises:
+            ControlPlaneDown: nobody confirmed it.
+        """
+        await self._ask("PUT", "/node/keys", _GRACE, json={"keys": list(keys)})
+
+    async def close(self) -> None:
+        """Close every connection."""
+        for worker in self._workers:
+            await worker.aclose()
+
+    async def _ask(
+        self, method: str, path: str, within: float, refused: tuple[int, ...] = (), **parts: Any
+    ) -> httpx2.Response:
+        reasons = []
+        for worker in tuple(self._workers):
+            try:
+                response = await worker.request(method, _PREFIX + path, timeout=within, **parts)
+            except httpx2.HTTPError as error:
+                reasons.append(type(error).__name__)
+                if isinstance(error, httpx2.ReadTimeout):
+                    break  # it has had the time; another one would have to be fast
+            else:
+                if response.is_success or response.status_code in refused:
+                    self._prefer(worker)
+                    return response
+                reasons.append(str(response.status_code))
+        raise ControlPlaneDown(", ".join(reasons) or "no worker is known")
+
+    def _prefer(self, worker: httpx2.AsyncClient) -> None:
+        if self._workers[0] is not worker:
+            self._workers.remove(worker)
+            self._workers.insert(0, worker)

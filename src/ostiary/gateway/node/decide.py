@@ -1,0 +1,178 @@
+"""Answers one miss: verify the credential, authorize it by the current plan, sign, remember, store.
+
+A credential's misses are one flight. From authorization to the index nothing is awaited, so a change of
+the plan comes either before (and is seen) or after (and finds the decision in the index and deletes it):
+a revocation wins every race. Only grants are stored.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from pydantic import SecretStr
+
+from ostiary.foundation.telemetry import get_logger
+from ostiary.gateway.haproxy import Decision, MapEntry, Quota, decision_key, shard
+from ostiary.gateway.node import assertion
+from ostiary.gateway.node.authorize import INVALID_TOKEN, UNAVAILABLE, Grant, Refused, authorize
+from ostiary.gateway.node.control_plane import ControlPlane, ControlPlaneDown
+from ostiary.gateway.node.index import DecisionIndex, Stored
+from ostiary.gateway.node.state import NodeState
+from ostiary.gateway.node.tokens import (
+    Claims,
+    InvalidToken,
+    UnknownKey,
+    looks_like_a_jwt,
+    may_be_opaque,
+    read_claims,
+    verify,
+)
+
+_log = get_logger(__name__)
+ASK_WITHIN = 0.6
+"""Seconds for a question to the control plane; HAProxy waits 0.8 for the whole answer."""
+_OPAQUE_AT_ONCE = 64
+
+
+Store = Callable[[list[MapEntry]], None]
+"""Puts changes into the queue to HAProxy; they are made in the order they come."""
+Refresh = Callable[[], Awaitable[None]]
+"""Asks the control plane once for what changed; returns when it is applied, or cannot be had."""
+
+
+@dataclass(frozen=True, slots=True)
+class Miss:
+    """What HAProxy asks."""
+
+    api_id: str
+    credential_sha256: str
+    credential: SecretStr
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What HAProxy is answered: an encoded decision, or the name of a refusal."""
+
+    granted: str | None
+    refused: str | None = None
+
+    def as_text(self) -> str:
+        """Write the answer as `decide.lua` reads it."""
+        return f"refuse {self.refused}" if self.granted is None else f"grant\n{self.granted}"
+
+
+class Decider:
+    """Decides misses."""
+
+    def __init__(
+        self,
+        state: NodeState,
+        index: DecisionIndex,
+        store: Store,
+        refresh: Refresh,
+        control_plane: ControlPlane,
+        lifetime: timedelta,
+        now: Callable[[], float],
+    ) -> None:
+        self._state = state
+        self._index = index
+        self._store = store
+        self._refresh = refresh
+        self._control_plane = control_plane
+        self._lifetime = int(lifetime.total_seconds())
+        self._now = now
+        self._flights: dict[tuple[str, str], asyncio.Task[Answer]] = {}
+        self._opaque = asyncio.Semaphore(_OPAQUE_AT_ONCE)
+
+    async def decide(self, miss: Miss) -> Answer:
+        """Answer a miss; concurrent ones of the same credential at the same API are decided once."""
+        if hashlib.sha256(miss.credential.get_secret_value().encode()).hexdigest() != miss.credential_sha256:
+            return Answer(None, INVALID_TOKEN)
+        key = (miss.api_id, miss.credential_sha256)
+        flight = self._flights.get(key)
+        if flight is None:
+            flight = asyncio.create_task(self._answer(miss))
+            self._flights[key] = flight
+            flight.add_done_callback(lambda _: self._flights.pop(key, None))
+        return await asyncio.shield(flight)
+
+    async def _answer(self, miss: Miss) -> Answer:
+        try:
+            stored, deletions = self._known(miss) or await self._grant(miss)
+        except Refused as refused:
+            _log.info("call_refused", api_id=miss.api_id, refusal=refused.refusal, reason=refused.reason)
+            return Answer(None, refused.refusal)
+        self._store([*deletions, stored.entry])
+        return Answer(stored.entry.value)
+
+    def _known(self, miss: Miss) -> tuple[Stored, list[MapEntry]] | None:
+        """A decision that stands already; a HAProxy worker has not been given it yet."""
+        name, key = shard(miss.credential_sha256), decision_key(miss.api_id, miss.credential_sha256)
+        stored = self._index.find(name, key)
+        return (stored, []) if stored is not None and self._now() < stored.expires_at else None
+
+    async def _grant(self, miss: Miss) -> tuple[Stored, list[MapEntry]]:
+        if self._state.is_outdated(self._now()):
+            raise Refused(UNAVAILABLE, "the last plan is too old")
+        try:
+            return await self._authorized(miss)
+        except Refused as refused:
+            if not refused.stale:
+                raise
+        await self._refresh()
+        return await self._authorized(miss)
+
+    async def _authorized(self, miss: Miss) -> tuple[Stored, list[MapEntry]]:
+        claims = await self._claims(miss.credential.get_secret_value())
+        now = self._now()  # nothing is awaited from here on
+        grant = authorize(self._state.plan, miss.api_id, claims, now)
+        decision = self._decision(grant, miss.credential_sha256, int(now))
+        return self._index.add(decision, grant.subscription.id, grant.plan.id)
+
+    async def _claims(self, credential: str) -> Claims:
+        try:
+            if looks_like_a_jwt(credential):
+                return verify(credential, self._state.plan.keys.get)
+            if not may_be_opaque(credential):
+                raise InvalidToken("neither a JWT nor a token of ours")
+            async with self._opaque:
+                answer = await self._control_plane.introspect(SecretStr(credential), ASK_WITHIN)
+            if answer is None:
+                raise InvalidToken("the control plane does not know it")
+            return read_claims(answer, kid=None)
+        except UnknownKey as error:
+            raise Refused(INVALID_TOKEN, str(error), stale=True) from error
+        except InvalidToken as error:
+            raise Refused(INVALID_TOKEN, str(error)) from error
+        except ControlPlaneDown as error:
+            raise Refused(UNAVAILABLE, f"no control plane: {error}") from error
+
+    def _decision(self, grant: Grant, credential_sha256: str, now: int) -> Decision:
+        claims, limit = grant.claims, grant.plan
+        expires_at = min(claims.expires_at, now + self._lifetime)
+        signing = self._state.signing
+        quota = None
+        if limit.requests is not None:
+            quota = Quota(grant.subscription.id, limit.requests, limit.per)
+        return Decision(
+            api_id=grant.api.id,
+            credential_sha256=credential_sha256,
+            expires_at=expires_at,
+            epoch=claims.epoch,
+            organization_id=grant.organization.id,
+            subject=claims.subject,
+            client_id=claims.client_id,
+            application_id=grant.application.id,
+            key_type=grant.client.key_type,
+            scopes=frozenset(claims.scopes),
+            quota=quota,
+            assertion=assertion.sign(grant, signing.kid, signing.key, now, expires_at),
+            token_id=claims.token_id,
+            family=claims.family or "",
+            kid=claims.kid or "",
+            plan=limit.name,
+        )
