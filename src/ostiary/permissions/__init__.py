@@ -14,7 +14,14 @@ from ostiary.permissions.access import (
     GuardedRouter,
     needs,
 )
-from ostiary.permissions.guard import Guard, Principal, PrincipalKind, organization, principal
+from ostiary.permissions.guard import (
+    FindOrganization,
+    Guard,
+    Principal,
+    PrincipalKind,
+    organization,
+    principal,
+)
 from ostiary.permissions.model import (
     ADMIN_PERMISSIONS,
     ADMIN_ROLE,
@@ -43,6 +50,7 @@ __all__ = [
     "OPEN",
     "Access",
     "Audience",
+    "FindOrganization",
     "Guard",
     "GuardedRoute",
     "GuardedRouter",

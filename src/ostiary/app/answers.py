@@ -1,0 +1,62 @@
+"""What a client sees when something is wrong, whatever raised it.
+
+A 500 carries the request's identifier and nothing else; the log has the trace.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ostiary.foundation.problem import Problem, render
+from ostiary.foundation.telemetry import get_logger
+from ostiary.foundation.web import request_id
+
+_log = get_logger(__name__)
+_NAMES = {404: "Not Found", 405: "Method Not Allowed", 413: "Content Too Large"}
+
+
+def add_error_answers(app: FastAPI) -> None:
+    """Render every exception a handler may let through."""
+    app.add_exception_handler(Problem, _problem)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+async def _problem(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem)  # noqa: S101 (registered for it)
+    return render(error, request_id(request))
+
+
+async def _invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 (registered for it)
+    return render(Problem(400, "400", "Bad Request", describe(error.errors())), request_id(request))
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 (registered for it)
+    name = _NAMES.get(error.status_code, "Error")
+    text = "there is nothing at this address" if error.status_code == 404 else str(error.detail)
+    problem = Problem(error.status_code, str(error.status_code), name, text, error.headers)
+    return render(problem, request_id(request))
+
+
+async def _unexpected(request: Request, error: Exception) -> Response:
+    _log.error("request_failed", path=request.url.path, request_id=request_id(request), exc_info=error)
+    text = "something went wrong here; the log has it under the traceId"
+    return render(Problem(500, "500", "Internal Server Error", text), request_id(request))
+
+
+def describe(errors: Sequence[Any]) -> str:
+    """Name each wrong field and what was expected; never the value that was sent."""
+    return "; ".join(f"{_place(error['loc'])}: {error['msg']}" for error in errors[:10])
+
+
+def _place(location: Sequence[int | str]) -> str:
+    inner = [str(part) for part in location if part not in ("body", "query", "path")]
+    return ".".join(inner) or "body"

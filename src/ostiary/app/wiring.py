@@ -1,0 +1,111 @@
+"""Settings in, the control plane's ASGI app out. The only file that knows every class."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+from fastapi import FastAPI
+from sqlalchemy import Connection
+from starlette.types import ASGIApp
+
+from ostiary.apim.endpoints import routers as apim_routers
+from ostiary.app.answers import add_error_answers
+from ostiary.app.background import Background, Job
+from ostiary.app.callers import Callers
+from ostiary.app.settings import Settings
+from ostiary.declarative.endpoints import routers as declarative_routers
+from ostiary.foundation.clock import Clock, utc_now
+from ostiary.foundation.database import Database
+from ostiary.foundation.secrets import SecretBox, load_or_create_key
+from ostiary.foundation.web import RequestId
+from ostiary.gateway import every_node_knows_key
+from ostiary.gateway.endpoints import gateway_routers
+from ostiary.identity import Authentication
+from ostiary.identity.endpoints import routers as identity_routers
+from ostiary.oauth import AuthorizationServer, authorization_server, forget_ended
+from ostiary.oauth.endpoints import routers as oauth_routers
+from ostiary.organizations import Organization, all_organizations, find
+from ostiary.permissions import FindOrganization, Guard, GuardedRouter
+
+MAX_BODY_BYTES = 4 * 1024 * 1024
+_SWEEP_EVERY = timedelta(minutes=5)
+_TEND_KEYS_EVERY = timedelta(minutes=1)
+
+
+def build_app(settings: Settings, clock: Clock = utc_now) -> ASGIApp:
+    """Wire one worker. The database's schema must be there already (`migrate`)."""
+    box = SecretBox(load_or_create_key(settings.data_dir / "secret.key"))
+    database = Database.open(settings.database)
+    authentication = Authentication(database, box, settings.outbound_policy, settings.identity, clock)
+    server = authorization_server(
+        database,
+        box,
+        authentication,
+        settings.tokens,
+        settings.issuer_base,
+        clock=clock,
+        acknowledged=lambda connection, kid: every_node_knows_key(connection, kid, clock()),
+    )
+    background = Background(database, _jobs(server, clock))
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        background.start()
+        yield
+        await background.stop()
+        await authentication.close()
+        await database.close()
+
+    app = FastAPI(
+        title="Ostiary",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+        max_body_size=MAX_BODY_BYTES,
+    )
+    app.state.guard = Guard(Callers(database, box, authentication).identify, _finder(database))
+    for router in _routers(settings, database, box, authentication, server, clock):
+        app.include_router(router.router)
+    add_error_answers(app)
+    return RequestId(app)
+
+
+def _routers(
+    settings: Settings,
+    database: Database,
+    box: SecretBox,
+    authentication: Authentication,
+    server: AuthorizationServer,
+    clock: Clock,
+) -> list[GuardedRouter]:
+    policy, public_url = settings.outbound_policy, settings.issuer_base
+    return [
+        *oauth_routers(server),
+        *identity_routers(database, box, authentication, clock),
+        *apim_routers(database, box, policy, clock),
+        *declarative_routers(database, box, authentication.hasher, policy, clock),
+        *gateway_routers(database, box, settings.gateway, public_url, clock),
+    ]
+
+
+def _finder(database: Database) -> FindOrganization:
+    async def find_organization(name: str) -> Organization | None:
+        return await database.read(lambda connection: find(connection, name))
+
+    return find_organization
+
+
+def _jobs(server: AuthorizationServer, clock: Clock) -> tuple[Job, ...]:
+    """Everything that is due without anybody asking."""
+    database = server.database
+
+    def tend_keys(connection: Connection) -> None:
+        for organization in all_organizations(connection):
+            server.keys.tend(connection, organization.id, clock())
+
+    return (
+        Job("forget_ended_tokens", _SWEEP_EVERY, lambda: database.write(lambda c: forget_ended(c, clock()))),
+        Job("tend_signing_keys", _TEND_KEYS_EVERY, lambda: database.write(tend_keys)),
+    )
