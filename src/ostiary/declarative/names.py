@@ -48,18 +48,14 @@ class Names:
         return member.name
 
     def group(self, text: str) -> MemberName:
-        """`STORE/group`.
+        """`STORE/group`; the store may be one that is still to come.
 
         Raises:
-            Unacceptable: no store is named, or an unknown one.
+            Unacceptable: no store or no group is named.
         """
         member = a_group(text)
-        if (
-            "/" not in text
-            or not member.name
-            or (member.store != PRIMARY and member.store not in self.stores)
-        ):
-            raise Unacceptable(repr(text), f"STORE/group, STORE one of {', '.join(self.stores) or PRIMARY}")
+        if "/" not in text or not member.name or not member.store:
+            raise Unacceptable(repr(text), "STORE/group")
         return member
 
     @staticmethod
