@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
+    PublicFormat,
     load_pem_private_key,
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -123,20 +124,27 @@ def names_to_cover(public_host: str | None) -> frozenset[str]:
     return frozenset(name for name in names if name)
 
 
-def require_certificate(path: Path) -> None:
-    """Check a certificate the operator gave: a PEM file with certificate and key.
+def install_given(directory: Path, certificate: Path, key: Path) -> bool:
+    """Put the operator's certificate chain and key where HAProxy reads them; say whether they are new.
 
     Raises:
-        OperatorError: it is missing, not readable or not that.
+        OperatorError: one of the files is missing or not what it should be, or they do not belong together.
     """
     try:
-        data = path.read_bytes()
-        x509.load_pem_x509_certificate(data)
-        load_pem_private_key(
-            data[data.index(b"-----BEGIN") :], password=None
-        ) if b"PRIVATE KEY" in data else None
+        chain, private = certificate.read_bytes(), key.read_bytes()
+        theirs = x509.load_pem_x509_certificate(chain).public_key()
+        ours = load_pem_private_key(private, password=None).public_key()
     except (OSError, ValueError, TypeError) as error:
-        raise OperatorError(f"the certificate {path} cannot be used: {error}") from error
+        raise OperatorError(f"the certificate {certificate} with {key} cannot be used: {error}") from error
+    form = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    if theirs.public_bytes(*form) != ours.public_bytes(*form):
+        raise OperatorError(f"the key {key} does not belong to the certificate {certificate}")
+    both = chain.rstrip() + b"\n" + private
+    server_file = directory / "server.pem"
+    if server_file.exists() and server_file.read_bytes() == both:
+        return False
+    write_private(server_file, both)
+    return True
 
 
 def _certificate(path: Path) -> x509.Certificate:

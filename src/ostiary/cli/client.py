@@ -25,7 +25,8 @@ class Refused(OperatorError):
     """The server answered and refused; carries its problem document."""
 
     def __init__(self, status: int, code: str, description: str, trace_id: str = "") -> None:
-        super().__init__(f"the server refused: {description} ({status} {code})".strip())
+        named = str(status) if code in ("", str(status)) else f"{status} {code}"
+        super().__init__(f"the server refused: {description} ({named})")
         self.status = status
         self.code = code
         self.description = description
@@ -168,7 +169,7 @@ def _content(response: httpx2.Response) -> Any:
         problem = {}
     if not isinstance(problem, dict):
         problem = {}
-    code = str(problem.get("code") or problem.get("error") or response.reason_phrase)
+    code = str(problem.get("code") or problem.get("error") or "")
     description = (
         problem.get("description") or problem.get("error_description") or _plain(response.status_code)
     )

@@ -7,7 +7,7 @@ import pytest
 from cryptography import x509
 from cryptography.x509.verification import PolicyBuilder, Store
 
-from ostiary.cli.certificates import RENEW_BEFORE, SERVER_LIFETIME, Authority
+from ostiary.cli.certificates import RENEW_BEFORE, SERVER_LIFETIME, Authority, install_given
 from ostiary.cli.errors import OperatorError
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
@@ -81,3 +81,26 @@ def test_a_damaged_certificate_is_one_clear_line(authority: Authority):
 
     with pytest.raises(OperatorError, match=r"is damaged .* remove that directory to have new ones made"):
         authority.ensure(NAMES, NOW)
+
+
+def test_a_given_certificate_is_installed_with_its_key(authority: Authority, tmp_path: Path):
+    given, key = tmp_path / "given.pem", tmp_path / "given.key"
+    both = authority.server_file.read_bytes()
+    key_at = both.index(b"-----BEGIN PRIVATE")
+    given.write_bytes(both[:key_at])
+    key.write_bytes(both[key_at:])
+    (tmp_path / "tls").mkdir()
+
+    assert install_given(tmp_path / "tls", given, key)
+    assert not install_given(tmp_path / "tls", given, key)
+    assert (tmp_path / "tls" / "server.pem").read_bytes() == both
+
+
+def test_a_key_of_another_certificate_is_refused(authority: Authority, tmp_path: Path):
+    with pytest.raises(OperatorError, match="does not belong to the certificate"):
+        install_given(tmp_path, authority.server_file, tmp_path / "ca.key")
+
+
+def test_a_missing_certificate_is_named(tmp_path: Path):
+    with pytest.raises(OperatorError, match=r"nowhere\.pem"):
+        install_given(tmp_path, tmp_path / "nowhere.pem", tmp_path / "nowhere.key")
