@@ -154,9 +154,9 @@ class Scratch:
 
 
 def quickstart_directory() -> Path:
-    """`examples/quickstart`: beside the source, or inside the installed package."""
-    package = Path(__file__).resolve().parents[2]
-    for candidate in (package.parents[1] / "examples" / "quickstart", package / "examples" / "quickstart"):
+    """`examples/quickstart`: beside the source, or where an installed package has it."""
+    source = Path(__file__).resolve().parents[4] / "examples" / "quickstart"
+    for candidate in (source, Path(sys.prefix) / "share" / "ostiary" / "examples" / "quickstart"):
         if (candidate / "organization.yaml").exists():
             return candidate
     raise OperatorError("the quickstart example is missing from this installation: install ostiary again")
