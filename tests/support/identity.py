@@ -1,5 +1,7 @@
 """Builders for identity tests: an organization, its users and stores, and a wired `Authentication`."""
 
+import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -91,3 +93,10 @@ class AdvancingClock:
     def advance(self, by: timedelta) -> None:
         """Let time pass."""
         self.now += by
+
+
+async def until(condition: Callable[[], object], seconds: float = 5) -> None:
+    """Wait for a condition of the outside world."""
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 (sockets and threads tell nobody)
+            await asyncio.sleep(0.005)

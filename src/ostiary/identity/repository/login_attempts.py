@@ -134,6 +134,7 @@ def sweep(connection: Connection, now: datetime, oldest_pending: datetime, most:
 def _delete_first(connection: Connection, which: ColumnElement[bool], limit: int) -> int:
     key = (attempts.c.organization_id, attempts.c.identity, attempts.c.client_id)
     first = select(*key).where(which).order_by(attempts.c.expires_at).limit(limit)
+    first = first.with_for_update(skip_locked=True)  # two sweeps at once must not wait for each other
     return connection.execute(delete(attempts).where(tuple_(*key).in_(first))).rowcount
 
 

@@ -1,0 +1,250 @@
+"""Lock-out: one counter per identity over all spellings, temporary, never for an outage."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import func, select
+from tests.support.identity import PASSWORD, AdvancingClock, World, a_world, until
+from tests.support.login_service import LoginService
+
+from ostiary.foundation.database import Database
+from ostiary.identity import LoginRefused, LoginUnavailable, check_standing
+from ostiary.identity.settings import LockoutSettings
+from ostiary.identity.tables import login_attempts
+
+LIMITS = LockoutSettings(client_failures=5, user_failures=12, patience=timedelta(seconds=3))
+
+
+@pytest.fixture
+def clock() -> AdvancingClock:
+    return AdvancingClock()
+
+
+@pytest.fixture
+async def world(database: Database, clock: AdvancingClock) -> AsyncIterator[World]:
+    made = await a_world(database, clock=clock, lockout=LIMITS)
+    yield made
+    await made.authentication.close()
+
+
+async def attempt(world: World, username: str, password: str = "wrong", client: str = "app") -> str:
+    try:
+        await world.log_in(username, password, client)
+    except LoginRefused:
+        return "refused"
+    except LoginUnavailable:
+        return "unavailable"
+    return "accepted"
+
+
+async def attempts(world: World, times: int, username: str, client: str = "app") -> None:
+    for _ in range(times):
+        assert await attempt(world, username, client=client) == "refused"
+
+
+async def rows(world: World) -> int:
+    return await world.database.read(
+        lambda c: c.execute(select(func.count()).select_from(login_attempts)).scalar_one()
+    )
+
+
+async def test_five_failures_lock_and_time_unlocks(world: World, clock: AdvancingClock):
+    await world.user("bob")
+    await attempts(world, 5, "bob")
+    assert await attempt(world, "bob", PASSWORD) == "refused"
+
+    clock.advance(LIMITS.client_lock)
+
+    assert await attempt(world, "bob", PASSWORD) == "accepted"
+
+
+async def test_four_failures_do_not_lock_and_a_success_forgets_them(world: World):
+    await world.user("bob")
+    for _ in range(3):
+        await attempts(world, 4, "bob")
+        assert await attempt(world, "bob", PASSWORD) == "accepted"
+    assert await rows(world) == 0
+
+
+async def test_a_lock_does_not_grow_by_further_attempts(world: World, clock: AdvancingClock):
+    await world.user("bob")
+    await attempts(world, 5, "bob")
+    for _ in range(4):
+        clock.advance(LIMITS.client_lock / 5)
+        assert await attempt(world, "bob") == "refused"
+    clock.advance(LIMITS.client_lock / 5)
+
+    assert await attempt(world, "bob", PASSWORD) == "accepted"
+
+
+async def test_one_client_does_not_lock_another_until_the_users_own_limit(world: World):
+    await world.user("bob")
+    await attempts(world, 5, "bob", "first")
+    assert await attempt(world, "bob", PASSWORD, "first") == "refused"
+    assert await attempt(world, "bob", "wrong", "second") == "refused"
+    await attempts(world, 4, "bob", "second")
+    await attempts(world, 2, "bob", "third")
+
+    assert await attempt(world, "bob", PASSWORD, "fourth") == "refused"
+
+
+async def test_fifty_parallel_guesses_through_mixed_spellings_are_one_identity(
+    world: World, service: LoginService
+):
+    """CVE-2026-9798: a lock-out that another spelling or another path gets round."""
+    await world.store(service.url)
+    spellings = (
+        "testuser",
+        "TESTUSER@my_company",
+        "EXTERNAL/testuser",
+        "external/TestUser@my_company",
+        "ｔestuser",
+    )
+
+    guesses = [attempt(world, spellings[n % len(spellings)], f"guess{n}") for n in range(50)]
+    outcomes = await asyncio.gather(*guesses)
+
+    assert set(outcomes) == {"refused"}
+    assert len(service.asked) == LIMITS.client_failures
+    assert await attempt(world, "testuser", "secret") == "refused"
+
+
+async def test_fifty_parallel_guesses_at_primary_are_one_identity(world: World):
+    await world.user("bob")
+    spellings = ("bob", "BOB@my_company", "PRIMARY/bob", "primary/Bob@my_company")
+
+    await asyncio.gather(*(attempt(world, spellings[n % 4], f"guess{n}") for n in range(50)))
+
+    assert await attempt(world, "bob", PASSWORD) == "refused"
+
+
+async def test_guesses_through_two_workers_are_one_identity(world: World, service: LoginService):
+    await world.store(service.url)
+    neighbour = Database.open(world.database.url)
+    unused = await a_world(neighbour, name="unused", clock=world.clock, lockout=LIMITS)
+    other = World(neighbour, world.organization, unused.authentication, world.clock)
+
+    guesses = [attempt((world, other)[n % 2], "testuser", f"guess{n}") for n in range(30)]
+    await asyncio.gather(*guesses)
+
+    assert len(service.asked) == LIMITS.client_failures
+    await other.authentication.close()
+    await neighbour.close()
+
+
+async def test_one_name_in_two_stores_has_two_lock_outs(world: World, service: LoginService):
+    await world.user("testuser")
+    await world.store(service.url)
+
+    await attempts(world, 5, "testuser")
+
+    assert await attempt(world, "testuser", PASSWORD) == "refused"
+    assert await attempt(world, "EXTERNAL/testuser", "secret") == "accepted"
+    await attempts(world, 5, "EXTERNAL/testuser", "other")
+    assert await attempt(world, "EXTERNAL/testuser", "secret", "other") == "refused"
+
+
+async def test_right_passwords_in_parallel_are_never_refused(world: World, service: LoginService):
+    await world.store(service.url)
+
+    outcomes = await asyncio.gather(*(attempt(world, "testuser", "secret") for _ in range(40)))
+
+    assert outcomes == ["accepted"] * 40
+    assert await rows(world) == 0
+
+
+async def test_outages_and_abandoned_logins_leave_nothing_behind(world: World, service: LoginService):
+    await world.store(service.url, timeout=timedelta(seconds=20))
+    service.mode = "hang"
+    hanging = [asyncio.create_task(attempt(world, "testuser")) for _ in range(10)]
+    await until(lambda: service.open_requests == LIMITS.client_failures)
+    for task in hanging:
+        task.cancel()
+    await asyncio.gather(*hanging, return_exceptions=True)
+    service.mode = "500"
+    assert [await attempt(world, "testuser") for _ in range(4)] == ["unavailable"] * 4
+
+    service.mode = "check"
+
+    assert await attempt(world, "testuser", "secret") == "accepted"
+    assert await rows(world) == 0
+
+
+async def test_who_finds_every_place_taken_waits_no_longer_than_its_patience(
+    world: World, service: LoginService
+):
+    impatient = LIMITS.model_copy(update={"patience": timedelta(milliseconds=200)})
+    quick = await a_world(world.database, name="quick", clock=world.clock, lockout=impatient)
+    await quick.store(service.url, timeout=timedelta(seconds=20))
+    service.mode = "hang"
+    hanging = [asyncio.create_task(attempt(quick, "testuser")) for _ in range(5)]
+    await until(lambda: service.open_requests == 5)
+
+    assert await attempt(quick, "testuser", "secret") == "unavailable"
+
+    for task in hanging:
+        task.cancel()
+    await asyncio.gather(*hanging, return_exceptions=True)
+    await quick.authentication.close()
+
+
+async def test_a_worker_that_dies_under_way_blocks_nobody_for_long(world: World, clock: AdvancingClock):
+    await world.user("bob")
+    lockout = world.authentication._lockout
+    from ostiary.identity.lockout import identity_key
+
+    counters = lockout.counters(world.organization.id, identity_key("PRIMARY", "bob"), "app")
+    for _ in range(5):
+        await lockout.take(counters)
+
+    clock.advance(LIMITS.longest_login)
+
+    assert await attempt(world, "bob", PASSWORD) == "accepted"
+
+
+async def test_unknown_names_are_counted_too(world: World, service: LoginService):
+    await world.store(service.url)
+
+    await attempts(world, 9, "ghost")
+
+    assert len(service.asked) == 5
+
+
+async def test_counters_of_unknown_names_expire_and_are_bounded(world: World, clock: AdvancingClock):
+    from ostiary.identity.repository import login_attempts as counters
+
+    await attempts(world, 1, "ghost1")
+    await attempts(world, 1, "ghost2")
+    assert await rows(world) == 4
+
+    def sweep(connection, most):
+        return counters.sweep(connection, clock(), clock() - LIMITS.longest_login, most, 100)
+
+    assert await world.database.write(lambda c: sweep(c, 3)) == 1
+    clock.advance(LIMITS.user_lock)
+    assert await world.database.write(lambda c: sweep(c, 1000)) == 3
+    assert await rows(world) == 0
+
+
+async def test_a_lock_out_is_seen_by_the_one_function_but_ends_no_session(world: World):
+    await world.user("bob")
+    subject = (await world.log_in("bob")).subject
+    for client in ("a", "b", "c"):
+        await attempts(world, 4, "bob", client)
+
+    standing = await world.database.read(
+        lambda c: check_standing(c, world.organization.id, subject.id, world.clock)
+    )
+
+    assert not standing.may_log_in
+    assert standing.may_continue
+
+
+async def test_counters_hold_no_name(world: World):
+    await attempts(world, 1, "my-password-in-the-wrong-field")
+
+    stored = await world.database.read(lambda c: str(c.execute(select(login_attempts)).all()))
+
+    assert "password-in" not in stored
