@@ -7,6 +7,7 @@ an event in the same transaction. Another organization's identifiers are not fou
 from ostiary.apim.applications import (
     ApplicationSpec,
     add_keys,
+    canonical_owner,
     change_application,
     create_application,
     delete_application,
@@ -47,6 +48,7 @@ from ostiary.apim.paths import (
 from ostiary.apim.plans import BUILT_IN, delete_plan, find_plan, list_plans, put_plan
 from ostiary.apim.publishing import APISpec, change_api, change_state, create_api, delete_api, get_api
 from ostiary.apim.repository import (
+    applications_named,
     find_api,
     find_api_named,
     find_application,
@@ -87,6 +89,8 @@ __all__ = [
     "SubscriptionState",
     "TransitionRefused",
     "add_keys",
+    "applications_named",
+    "canonical_owner",
     "change_api",
     "change_application",
     "change_state",

@@ -1,5 +1,6 @@
 """Applications and their keys: what a subscriber registers, and the clients it calls with."""
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
@@ -9,13 +10,17 @@ from ostiary.apim.errors import Conflict, Invalid, NotFound
 from ostiary.apim.model import Application, ApplicationKeys, KeyType, parse_name
 from ostiary.foundation.events import Event, record
 from ostiary.foundation.identifiers import new_id
-from ostiary.oauth import delete_client, find_client
-from ostiary.organizations import narrow
+from ostiary.identity import PRIMARY, InvalidUserName, UserName, find_user, list_user_stores
+from ostiary.oauth import UnknownClient, delete_client, find_client
+from ostiary.organizations import by_id, narrow
 
 
 @dataclass(frozen=True, slots=True)
 class ApplicationSpec:
-    """What a subscriber says about an application; the owner is written `[STORE/]name`."""
+    """What a subscriber says about an application; the owner is written `[STORE/]name`, canonical.
+
+    `owner_subject` is for people of other stores than PRIMARY, where it is known.
+    """
 
     name: str
     owner: str
@@ -26,15 +31,15 @@ def create_application(connection: Connection, organization_id: str, spec: Appli
     """Register an application, without keys.
 
     Raises:
-        Invalid: a name that cannot be.
+        Invalid: a name that cannot be, or an owner who is not a user.
         Conflict: the owner has one of that name.
     """
     parse_name(spec.name)
-    _parse_owner(spec.owner)
-    for other in repository.list_applications(connection, organization_id):
-        if (other.name, other.owner) == (spec.name, spec.owner):
+    subject = _owner_subject(connection, organization_id, spec)
+    for other in repository.applications_named(connection, organization_id, spec.name):
+        if other.owner == spec.owner:
             raise Conflict(f"{spec.owner} has an application {spec.name} already")
-    application = Application(new_id(), organization_id, spec.name, spec.owner, spec.owner_subject)
+    application = Application(new_id(), organization_id, spec.name, spec.owner, subject)
     repository.insert_application(connection, application)
     record(connection, Event("application", organization_id, application.id))
     return application
@@ -47,13 +52,13 @@ def change_application(
 
     Raises:
         NotFound: the organization has no such application.
-        Invalid: a name that cannot be.
+        Invalid: a name that cannot be, or an owner who is not a user.
         Conflict: the owner has another of that name.
     """
     found = get_application(connection, organization_id, application_id)
     parse_name(spec.name)
-    _parse_owner(spec.owner)
-    changed = replace(found, name=spec.name, owner=spec.owner, owner_subject=spec.owner_subject)
+    subject = _owner_subject(connection, organization_id, spec)
+    changed = replace(found, name=spec.name, owner=spec.owner, owner_subject=subject)
     if changed != found:
         repository.update_application(connection, changed)
         record(connection, Event("application", organization_id, application_id))
@@ -112,7 +117,8 @@ def delete_keys(connection: Connection, organization_id: str, application_id: st
     if client_id is None:
         raise NotFound("key", key_type.value)
     repository.remove_keys(connection, organization_id, application_id, key_type)
-    delete_client(connection, organization_id, client_id)
+    with suppress(UnknownClient):  # it may have been deleted by itself
+        delete_client(connection, organization_id, client_id)
     record(connection, Event("client", organization_id, client_id))
 
 
@@ -128,6 +134,29 @@ def get_application(connection: Connection, organization_id: str, application_id
     return found
 
 
-def _parse_owner(text: str) -> None:
-    if not text or len(text) > 255 or not text.isprintable():
-        raise Invalid("owner", repr(text), "a user name, [STORE/]name")
+def canonical_owner(connection: Connection, organization_id: str, text: str) -> str:
+    """`[STORE/]name` of an owner as it is compared and written.
+
+    Raises:
+        Invalid: it cannot be a user's name here.
+    """
+    organization = by_id(connection, organization_id)
+    stores = {s.name: s.case_sensitive for s in list_user_stores(connection, organization_id)}
+    try:
+        name = UserName.parse(text, organization.name if organization else "", stores)
+    except InvalidUserName as error:
+        raise Invalid("owner", repr(text), f"[STORE/]name: {error}") from None
+    store = name.store or PRIMARY
+    canonical = name.canonical(case_sensitive=stores.get(store, False))
+    return canonical if store == PRIMARY else f"{store}/{canonical}"
+
+
+def _owner_subject(connection: Connection, organization_id: str, spec: ApplicationSpec) -> str | None:
+    if not spec.owner or len(spec.owner) > 255 or not spec.owner.isprintable():
+        raise Invalid("owner", repr(spec.owner), "a user name, [STORE/]name")
+    if "/" in spec.owner:
+        return spec.owner_subject
+    user = find_user(connection, organization_id, spec.owner)
+    if user is None:
+        raise Invalid("owner", repr(spec.owner), "a user of PRIMARY, or STORE/name of another user store")
+    return user.subject_id

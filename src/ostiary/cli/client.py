@@ -173,7 +173,8 @@ def _content(response: httpx2.Response) -> Any:
     description = (
         problem.get("description") or problem.get("error_description") or _plain(response.status_code)
     )
-    raise Refused(response.status_code, code, str(description), str(problem.get("traceId", "")))
+    trace_id = str(problem.get("traceId", ""))
+    raise Refused(response.status_code, code, str(description), trace_id, problem)
 
 
 def _plain(status: int) -> str:

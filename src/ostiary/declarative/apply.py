@@ -7,7 +7,7 @@ does all of it, so that it refuses what the real one would refuse, and rolls bac
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 from sqlalchemy import Connection, func, select
@@ -200,7 +200,7 @@ def _refuse_repeated(files: list[OrganizationFile]) -> None:
 
 
 def _of_document(position: int, complaints: Iterable[Complaint]) -> list[Complaint]:
-    return [replace(complaint, path=("documents", position, *complaint.path)) for complaint in complaints]
+    return [complaint.under("documents", position) for complaint in complaints]
 
 
 def _plan(file: OrganizationFile, look: _Look) -> OrganizationPlan:

@@ -53,6 +53,10 @@ class Complaint:
         hint = f" ({self.hint})" if self.hint else ""
         return ", ".join(part for part in (found, expected) if part) + hint
 
+    def under(self, *steps: str | int) -> "Complaint":
+        """The same complaint about something that is a part of something else."""
+        return replace(self, path=(*steps, *self.path))
+
     def at(self, source: str, line: int, column: int) -> "Complaint":
         """The same complaint with its place."""
         return replace(self, source=source, line=line, column=column)

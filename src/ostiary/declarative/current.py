@@ -39,7 +39,7 @@ def read_state(
 
 def application_named(connection: Connection, organization_id: str, name: str) -> apim.Application | None:
     """The application of that name; files know one by its name alone."""
-    found = [a for a in apim.list_applications(connection, organization_id) if a.name == name]
+    found = apim.applications_named(connection, organization_id, name)
     return found[0] if found else None
 
 

@@ -56,6 +56,8 @@ def check_file(data: Any, resolver: Resolver | None = None) -> OrganizationFile:
     Raises:
         Refused: with every mistake, each with its path.
     """
+    if complaints := list(_unwritable(data, ())):
+        raise Refused(complaints)
     try:
         file = OrganizationFile.model_validate(data, context={"resolver": resolver})
     except ValidationError as error:
@@ -64,6 +66,17 @@ def check_file(data: Any, resolver: Resolver | None = None) -> OrganizationFile:
     if complaints := inconsistencies(file):
         raise Refused(complaints)
     return file
+
+
+def _unwritable(data: Any, path: Path) -> Iterator[Complaint]:
+    if isinstance(data, str):
+        if "\x00" in data or any("\ud800" <= character <= "\udfff" for character in data):
+            yield Complaint(path, "a NUL or half a character", "text")
+    elif isinstance(data, dict | list):
+        for step, value in data.items() if isinstance(data, dict) else enumerate(data):
+            yield from _unwritable(value, (*path, step))
+            if isinstance(step, str):
+                yield from _unwritable(step, path)
 
 
 def read_file(document: Document, resolver: Resolver) -> OrganizationFile:

@@ -190,15 +190,7 @@ def _api(work: Work, change: Change) -> None:
 
 
 def _application(work: Work, change: Change) -> None:
-    owner = work.wish(change).picture["owner"]
-    member = permissions.a_user(owner)
-    user = None
-    if member.store == identity.PRIMARY:
-        user = identity.find_user(work.connection, work.organization_id, member.name)
-        if user is None:
-            hint = "a user of PRIMARY, or STORE/name for somebody of another store"
-            raise apim.Invalid("owner", repr(owner), hint)
-    spec = apim.ApplicationSpec(change.name, owner, user.subject_id if user else None)
+    spec = apim.ApplicationSpec(change.name, work.wish(change).picture["owner"])
     known = application_named(work.connection, work.organization_id, change.name)
     if known is None:
         apim.create_application(work.connection, work.organization_id, spec)

@@ -1,0 +1,22 @@
+"""The internal REST API of API management, /api/apim/v1. Imported by the app alone."""
+
+from ostiary.apim.endpoints import apis, applications, plans, subscriptions
+from ostiary.foundation.clock import Clock
+from ostiary.foundation.database import Database
+from ostiary.foundation.http_client import OutboundPolicy
+from ostiary.foundation.secrets import SecretBox
+from ostiary.permissions import GuardedRouter
+
+__all__ = ["routers"]
+
+
+def routers(
+    database: Database, box: SecretBox, policy: OutboundPolicy, clock: Clock
+) -> tuple[GuardedRouter, ...]:
+    """Every route of the slice."""
+    return (
+        apis.router(database, policy),
+        plans.router(database),
+        applications.router(database, box, clock),
+        subscriptions.router(database),
+    )

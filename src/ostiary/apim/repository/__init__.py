@@ -10,6 +10,7 @@ from ostiary.apim.repository.apis import (
     update_api,
 )
 from ostiary.apim.repository.applications import (
+    applications_named,
     find_application,
     find_keys,
     insert_application,
@@ -39,6 +40,7 @@ from ostiary.apim.repository.subscriptions import (
 )
 
 __all__ = [
+    "applications_named",
     "find_api",
     "find_api_named",
     "find_application",

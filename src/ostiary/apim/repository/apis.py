@@ -9,12 +9,14 @@ from sqlalchemy import ColumnElement, Connection, Row, delete, insert, or_, sele
 from ostiary.apim.lifecycle import LifecycleState
 from ostiary.apim.model import API, Backend, Resource
 from ostiary.apim.paths import enclosing
-from ostiary.apim.repository.rows import rows_of, unique
+from ostiary.apim.repository.rows import could_be_id, rows_of, unique
 from ostiary.apim.tables import api_plans, apis, plans
 
 
 def find_api(connection: Connection, organization_id: str, api_id: str) -> API | None:
     """The API version of that identifier."""
+    if not could_be_id(api_id):
+        return None
     found = _read_apis(connection, organization_id, apis.c.id == api_id)
     return found[0] if found else None
 

@@ -6,12 +6,14 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, delete, insert, select, update
 
 from ostiary.apim.model import Application, ApplicationKeys, KeyType
-from ostiary.apim.repository.rows import rows_of, unique
+from ostiary.apim.repository.rows import could_be_id, rows_of, unique
 from ostiary.apim.tables import application_keys, applications
 
 
 def find_application(connection: Connection, organization_id: str, application_id: str) -> Application | None:
     """The application of that identifier."""
+    if not could_be_id(application_id):
+        return None
     found = _read_applications(connection, organization_id, applications.c.id == application_id)
     return found[0] if found else None
 
@@ -19,6 +21,11 @@ def find_application(connection: Connection, organization_id: str, application_i
 def list_applications(connection: Connection, organization_id: str) -> list[Application]:
     """Every application of the organization, by name and owner."""
     return _read_applications(connection, organization_id)
+
+
+def applications_named(connection: Connection, organization_id: str, name: str) -> list[Application]:
+    """The applications of that name, one for each owner."""
+    return _read_applications(connection, organization_id, applications.c.name == name)
 
 
 def insert_application(connection: Connection, application: Application) -> None:

@@ -18,6 +18,11 @@ def unique(description: str) -> Iterator[None]:
         raise Conflict(description) from error
 
 
+def could_be_id(text: str) -> bool:
+    """Whether a row may have this identifier; a database is not asked about NUL or half characters."""
+    return len(text) <= 36 and text.isascii() and text.isprintable()
+
+
 def rows_of(table: Table, organization_id: str, *conditions: ColumnElement[bool]) -> ColumnElement[bool]:
     """The organization's rows for which the conditions hold."""
     here: ColumnElement[bool] = table.c.organization_id == organization_id

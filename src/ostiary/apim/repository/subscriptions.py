@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, delete, insert, select, update
 
 from ostiary.apim.model import Subscription, SubscriptionState
-from ostiary.apim.repository.rows import rows_of, unique
+from ostiary.apim.repository.rows import could_be_id, rows_of, unique
 from ostiary.apim.tables import plans, subscriptions
 
 _SUBSCRIPTION = (*subscriptions.c, plans.c.name.label("plan"))
@@ -15,6 +15,8 @@ def find_subscription(
     connection: Connection, organization_id: str, subscription_id: str
 ) -> Subscription | None:
     """The subscription of that identifier."""
+    if not could_be_id(subscription_id):
+        return None
     found = list_subscriptions(connection, organization_id, subscriptions.c.id == subscription_id)
     return found[0] if found else None
 

@@ -1,0 +1,139 @@
+"""The internal REST API of API versions: /api/apim/v1/apis."""
+
+from typing import Annotated, Any
+
+from fastapi import Body
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from ostiary.apim.endpoints.access import API as MAY
+from ostiary.apim.endpoints.paging import Limit, Offset, page
+from ostiary.apim.endpoints.problems import problems
+from ostiary.apim.lifecycle import LifecycleState
+from ostiary.apim.model import API, MAX_RESOURCES, Backend, Resource
+from ostiary.apim.publishing import APISpec, change_api, change_state, create_api, delete_api, get_api
+from ostiary.apim.repository import list_apis
+from ostiary.foundation.database import Database
+from ostiary.foundation.http_client import OutboundPolicy
+from ostiary.permissions import GuardedRouter, organization
+
+
+class ResourceBody(BaseModel):
+    """One method and path template."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    method: str
+    path: str
+    scopes: list[str] = Field(default_factory=list, max_length=50)
+
+
+class BackendBody(BaseModel):
+    """Addresses by key type."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    production: list[str] = []
+    sandbox: list[str] = []
+
+
+class APIBody(BaseModel):
+    """An API version as its publisher describes it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+    context: str
+    version: str
+    backend: BackendBody = BackendBody()
+    plans: list[str] = Field(default_factory=list, max_length=100)
+    resources: list[ResourceBody] = Field(default_factory=list, max_length=MAX_RESOURCES)
+
+    def spec(self) -> APISpec:
+        """As the use cases take it."""
+        return APISpec(
+            name=self.name,
+            context=self.context,
+            version=self.version,
+            backend=Backend(tuple(self.backend.production), tuple(self.backend.sandbox)),
+            plans=tuple(self.plans),
+            resources=tuple(Resource(r.method, r.path, tuple(r.scopes)) for r in self.resources),
+        )
+
+
+class StateBody(BaseModel):
+    """The state an API version is to have."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    state: LifecycleState
+
+
+def router(database: Database, policy: OutboundPolicy) -> GuardedRouter:
+    """List, read, create, change, move through the life cycle and delete API versions."""
+    guarded = GuardedRouter("/api/apim/v1/apis", tags=["APIs"])
+    _reading(guarded, database)
+    _writing(guarded, database, policy)
+    return guarded
+
+
+def _reading(guarded: GuardedRouter, database: Database) -> None:
+    @guarded.get("", access=MAY["view"])
+    async def list_all(request: Request, limit: Limit = 100, offset: Offset = 0) -> dict[str, Any]:
+        """The organization's API versions, by name and version."""
+        here = organization(request).id
+        return page(await database.read(lambda c: list_apis(c, here)), limit, offset, present)
+
+    @guarded.get("/{api_id}", access=MAY["view"])
+    async def read_one(request: Request, api_id: str) -> dict[str, Any]:
+        """One API version."""
+        here = organization(request).id
+        with problems():
+            return present(await database.read(lambda c: get_api(c, here, api_id)))
+
+
+def _writing(guarded: GuardedRouter, database: Database, policy: OutboundPolicy) -> None:
+    @guarded.post("", access=MAY["create"], status_code=201)
+    async def create(request: Request, body: Annotated[APIBody, Body()]) -> Response:
+        """Add an API version; it is CREATED and not callable until it is published."""
+        here = organization(request).id
+        with problems():
+            api = await database.write(lambda c: create_api(c, here, body.spec(), policy))
+        return JSONResponse(present(api), 201, {"Location": f"{request.url.path}/{api.id}"})
+
+    @guarded.put("/{api_id}", access=MAY["update"])
+    async def replace(request: Request, api_id: str, body: Annotated[APIBody, Body()]) -> dict[str, Any]:
+        """Make an API version what the body says; its name, version and state stay."""
+        here = organization(request).id
+        with problems():
+            return present(await database.write(lambda c: change_api(c, here, api_id, body.spec(), policy)))
+
+    @guarded.put("/{api_id}/state", access=MAY["publish"])
+    async def move(request: Request, api_id: str, body: Annotated[StateBody, Body()]) -> dict[str, Any]:
+        """Take one step of the life cycle."""
+        here = organization(request).id
+        with problems():
+            return present(await database.write(lambda c: change_state(c, here, api_id, body.state)))
+
+    @guarded.delete("/{api_id}", access=MAY["delete"], status_code=204)
+    async def delete(request: Request, api_id: str) -> Response:
+        """Remove an API version nobody is subscribed to."""
+        here = organization(request).id
+        with problems():
+            await database.write(lambda c: delete_api(c, here, api_id))
+        return Response(status_code=204)
+
+
+def present(api: API) -> dict[str, Any]:
+    """An API version as JSON."""
+    return {
+        "id": api.id,
+        "name": api.name,
+        "context": api.context,
+        "version": api.version,
+        "state": str(api.state),
+        "backend": {"production": list(api.backend.production), "sandbox": list(api.backend.sandbox)},
+        "plans": list(api.plans),
+        "resources": [{"method": r.method, "path": r.path, "scopes": list(r.scopes)} for r in api.resources],
+    }

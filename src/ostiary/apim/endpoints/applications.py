@@ -1,0 +1,183 @@
+"""The internal REST API of applications and their keys: /api/apim/v1/applications."""
+
+from typing import Annotated, Any
+
+from fastapi import Body
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import Connection
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from ostiary.apim.applications import (
+    ApplicationSpec,
+    add_keys,
+    canonical_owner,
+    change_application,
+    create_application,
+    delete_application,
+    delete_keys,
+    get_application,
+)
+from ostiary.apim.endpoints.access import APPLICATION as MAY
+from ostiary.apim.endpoints.paging import Limit, Offset, page
+from ostiary.apim.endpoints.problems import problems
+from ostiary.apim.errors import Conflict, Invalid
+from ostiary.apim.model import Application, KeyType
+from ostiary.apim.repository import list_applications
+from ostiary.foundation.clock import Clock
+from ostiary.foundation.database import Database
+from ostiary.foundation.secrets import SecretBox
+from ostiary.oauth import ClientIdTaken, ClientSpec, PutClient, TokenFormat, find_client, put_client
+from ostiary.permissions import GuardedRouter, Principal, organization, principal
+
+
+class ApplicationBody(BaseModel):
+    """An application; without `owner` it is the caller's."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+    owner: str | None = Field(None, max_length=512)
+
+
+class KeysBody(BaseModel):
+    """Keys to be made; without `client_id` one is made too."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    key_type: KeyType
+    client_id: str | None = None
+    grant_types: list[str] = Field(default_factory=lambda: ["client_credentials"], max_length=20)
+    token_format: TokenFormat = TokenFormat.JWT
+
+
+def router(database: Database, box: SecretBox, clock: Clock) -> GuardedRouter:
+    """List, read, create, change and delete applications; make and delete their keys."""
+    guarded = GuardedRouter("/api/apim/v1/applications", tags=["Applications"])
+    _reading(guarded, database)
+    _writing(guarded, database)
+    _keys(guarded, database, box, clock)
+    return guarded
+
+
+def _reading(guarded: GuardedRouter, database: Database) -> None:
+    @guarded.get("", access=MAY["view"])
+    async def list_all(request: Request, limit: Limit = 100, offset: Offset = 0) -> dict[str, Any]:
+        """The organization's applications, by name and owner."""
+        here = organization(request).id
+        return page(await database.read(lambda c: list_applications(c, here)), limit, offset, present)
+
+    @guarded.get("/{application_id}", access=MAY["view"])
+    async def read_one(request: Request, application_id: str) -> dict[str, Any]:
+        """One application."""
+        here = organization(request).id
+        with problems():
+            return present(await database.read(lambda c: get_application(c, here, application_id)))
+
+
+def _writing(guarded: GuardedRouter, database: Database) -> None:
+    @guarded.post("", access=MAY["create"], status_code=201)
+    async def create(request: Request, body: Annotated[ApplicationBody, Body()]) -> Response:
+        """Register an application."""
+        here, caller, suffix = organization(request).id, principal(request), _suffix(request)
+
+        def unit(connection: Connection) -> Application:
+            return create_application(connection, here, _spec(connection, here, body, caller, suffix))
+
+        with problems():
+            application = await database.write(unit)
+        return JSONResponse(present(application), 201, {"Location": f"{request.url.path}/{application.id}"})
+
+    @guarded.put("/{application_id}", access=MAY["update"])
+    async def replace(
+        request: Request, application_id: str, body: Annotated[ApplicationBody, Body()]
+    ) -> dict[str, Any]:
+        """Rename an application or give it to another owner."""
+        here, caller, suffix = organization(request).id, principal(request), _suffix(request)
+
+        def unit(connection: Connection) -> Application:
+            spec = _spec(connection, here, body, caller, suffix)
+            return change_application(connection, here, application_id, spec)
+
+        with problems():
+            return present(await database.write(unit))
+
+    @guarded.delete("/{application_id}", access=MAY["delete"], status_code=204)
+    async def delete(request: Request, application_id: str) -> Response:
+        """Remove an application with its subscriptions and clients."""
+        here = organization(request).id
+        with problems():
+            await database.write(lambda c: delete_application(c, here, application_id))
+        return Response(status_code=204)
+
+
+def _keys(guarded: GuardedRouter, database: Database, box: SecretBox, clock: Clock) -> None:
+    @guarded.post("/{application_id}/keys", access=MAY["update"], status_code=201)
+    async def make(request: Request, application_id: str, body: Annotated[KeysBody, Body()]) -> Response:
+        """Make a client for the application. The answer shows its secret, this once."""
+        here = organization(request).id
+
+        def unit(connection: Connection) -> PutClient:
+            application = get_application(connection, here, application_id)
+            if body.key_type in application.keys:
+                raise Conflict(f"the application {application.name} has {body.key_type} keys already")
+            if body.client_id is not None and find_client(connection, here, body.client_id) is not None:
+                raise ClientIdTaken(body.client_id)
+            spec = ClientSpec(
+                client_id=body.client_id,
+                name=application.name,
+                grant_types=frozenset(body.grant_types),
+                token_format=body.token_format,
+            )
+            put = put_client(connection, box, here, spec, clock())
+            add_keys(connection, here, application_id, body.key_type, put.client.client_id)
+            return put
+
+        with problems():
+            return _shown(await database.write(unit), body.key_type, 201)
+
+    @guarded.delete("/{application_id}/keys/{key_type}", access=MAY["update"], status_code=204)
+    async def delete(request: Request, application_id: str, key_type: KeyType) -> Response:
+        """Take keys away; their client and its tokens go with them."""
+        here = organization(request).id
+        with problems():
+            await database.write(lambda c: delete_keys(c, here, application_id, key_type))
+        return Response(status_code=204)
+
+
+def _spec(
+    connection: Connection, organization_id: str, body: ApplicationBody, caller: Principal, suffix: str
+) -> ApplicationSpec:
+    if body.owner is not None:
+        return ApplicationSpec(body.name, canonical_owner(connection, organization_id, body.owner))
+    if caller.subject_id is None:
+        raise Invalid("owner", "none", "the user who owns the application, [STORE/]name")
+    return ApplicationSpec(body.name, caller.name.removesuffix(suffix), caller.subject_id)
+
+
+def _suffix(request: Request) -> str:
+    return f"@{organization(request).name}"
+
+
+def _shown(put: PutClient, key_type: KeyType, status: int) -> Response:
+    client = put.client
+    body: dict[str, Any] = {
+        "key_type": str(key_type),
+        "client_id": client.client_id,
+        "grant_types": sorted(client.grant_types),
+        "token_format": str(client.token_format),
+    }
+    if put.secret is not None:
+        body["client_secret"] = put.secret.get_secret_value()
+    return JSONResponse(body, status, {"Cache-Control": "no-store"})
+
+
+def present(application: Application) -> dict[str, Any]:
+    """An application as JSON; its clients' settings are at /api/oauth/v1/clients."""
+    return {
+        "id": application.id,
+        "name": application.name,
+        "owner": application.owner,
+        "tier": application.tier,
+        "keys": {str(key_type): client_id for key_type, client_id in sorted(application.keys.items())},
+    }

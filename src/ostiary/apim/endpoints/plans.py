@@ -1,0 +1,109 @@
+"""The internal REST API of plans: /api/apim/v1/plans."""
+
+from typing import Annotated, Any
+
+from fastapi import Body
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy import Connection
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from ostiary.apim.endpoints.access import PLAN as MAY
+from ostiary.apim.endpoints.paging import Limit, Offset, page
+from ostiary.apim.endpoints.problems import problems
+from ostiary.apim.errors import Conflict, NotFound
+from ostiary.apim.model import Period, Plan
+from ostiary.apim.plans import delete_plan, find_plan, list_plans, put_plan
+from ostiary.foundation.database import Database
+from ostiary.permissions import GuardedRouter, organization
+
+
+class LimitBody(BaseModel):
+    """How many requests in which window; `requests: null` is unlimited."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    requests: int | None
+    per: Period = Period.MINUTE
+
+
+class PlanBody(LimitBody):
+    """A new plan."""
+
+    name: str
+
+
+def router(database: Database) -> GuardedRouter:
+    """List, read, create, change and delete plans; the built-in ones are there to be read."""
+    guarded = GuardedRouter("/api/apim/v1/plans", tags=["Plans"])
+    _reading(guarded, database)
+    _writing(guarded, database)
+    return guarded
+
+
+def _reading(guarded: GuardedRouter, database: Database) -> None:
+    @guarded.get("", access=MAY["view"])
+    async def list_all(request: Request, limit: Limit = 100, offset: Offset = 0) -> dict[str, Any]:
+        """The organization's plans: the built-in ones, then its own by name."""
+        here = organization(request).id
+        return page(await database.read(lambda c: list_plans(c, here)), limit, offset, present)
+
+    @guarded.get("/{plan_id}", access=MAY["view"])
+    async def read_one(request: Request, plan_id: str) -> dict[str, Any]:
+        """One plan."""
+        here = organization(request).id
+        with problems():
+            return present(await database.read(lambda c: _known(c, here, plan_id)))
+
+
+def _writing(guarded: GuardedRouter, database: Database) -> None:
+    @guarded.post("", access=MAY["create"], status_code=201)
+    async def create(request: Request, body: Annotated[PlanBody, Body()]) -> Response:
+        """Add a plan of the organization's own."""
+        here = organization(request).id
+
+        def unit(connection: Connection) -> Plan:
+            if any(plan.name == body.name for plan in list_plans(connection, here)):
+                raise Conflict(f"there is a plan {body.name} already")
+            return put_plan(connection, here, body.name, body.requests, body.per)
+
+        with problems():
+            plan = await database.write(unit)
+        return JSONResponse(present(plan), 201, {"Location": f"{request.url.path}/{plan.id}"})
+
+    @guarded.put("/{plan_id}", access=MAY["update"])
+    async def replace(request: Request, plan_id: str, body: Annotated[LimitBody, Body()]) -> dict[str, Any]:
+        """Give a plan another limit."""
+        here = organization(request).id
+
+        def unit(connection: Connection) -> Plan:
+            return put_plan(connection, here, _known(connection, here, plan_id).name, body.requests, body.per)
+
+        with problems():
+            return present(await database.write(unit))
+
+    @guarded.delete("/{plan_id}", access=MAY["delete"], status_code=204)
+    async def delete(request: Request, plan_id: str) -> Response:
+        """Remove a plan nothing uses."""
+        here = organization(request).id
+        with problems():
+            await database.write(lambda c: delete_plan(c, here, plan_id))
+        return Response(status_code=204)
+
+
+def _known(connection: Connection, organization_id: str, plan_id: str) -> Plan:
+    plan = find_plan(connection, organization_id, plan_id)
+    if plan is None:
+        raise NotFound("plan", plan_id)
+    return plan
+
+
+def present(plan: Plan) -> dict[str, Any]:
+    """A plan as JSON."""
+    return {
+        "id": plan.id,
+        "name": plan.name,
+        "requests": plan.requests,
+        "per": str(plan.per),
+        "built_in": plan.built_in,
+    }
