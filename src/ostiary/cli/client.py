@@ -24,13 +24,21 @@ _LOCAL = "http://local-administrator"
 class Refused(OperatorError):
     """The server answered and refused; carries its problem document."""
 
-    def __init__(self, status: int, code: str, description: str, trace_id: str = "") -> None:
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        description: str,
+        trace_id: str = "",
+        problem: Mapping[str, Any] | None = None,
+    ) -> None:
         named = str(status) if code in ("", str(status)) else f"{status} {code}"
         super().__init__(f"the server refused: {description} ({named})")
         self.status = status
         self.code = code
         self.description = description
         self.trace_id = trace_id
+        self.problem = problem or {}
 
 
 class ManagementClient:

@@ -57,6 +57,10 @@ class Complaint:
         """The same complaint about something that is a part of something else."""
         return replace(self, path=(*steps, *self.path))
 
+    def relative(self, path: Path) -> "Complaint":
+        """The same complaint with another path: that within its file."""
+        return replace(self, path=path)
+
     def at(self, source: str, line: int, column: int) -> "Complaint":
         """The same complaint with its place."""
         return replace(self, source=source, line=line, column=column)
