@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, case, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, case, delete, insert, literal, select, update
 
+from ostiary.foundation.database import Instant
 from ostiary.oauth.model import KeyState
 from ostiary.oauth.tables import signing_keys
 
@@ -70,7 +71,7 @@ def move(connection: Connection, key: SigningKey, to: KeyState, needed_until: da
     """
     here = _this(key) & (signing_keys.c.state == str(key.state))
     column = signing_keys.c.needed_until
-    later = case((column < needed_until, needed_until), else_=column)
+    later = case((column < needed_until, literal(needed_until, Instant)), else_=column)
     return (
         connection.execute(
             update(signing_keys).where(here).values(state=str(to), needed_until=later)

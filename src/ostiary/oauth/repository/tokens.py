@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, case, delete, exists, insert, select, update
+from sqlalchemy import Connection, Row, case, delete, exists, insert, literal, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
+from ostiary.foundation.database import Instant
 from ostiary.oauth.model import Scope, TokenClaims, TokenHolder
 from ostiary.oauth.tables import access_tokens, refresh_tokens, revocations, token_families
 from ostiary.organizations import by_id
@@ -96,7 +97,9 @@ def extend_family(
     columns = token_families.c
     here = (columns.id == family.id) & (columns.organization_id == family.organization_id)
     later = {
-        "access_until": case((columns.access_until < access_until, access_until), else_=columns.access_until),
+        "access_until": case(
+            (columns.access_until < access_until, literal(access_until, Instant)), else_=columns.access_until
+        ),
         "refresh_until": refresh_until,
     }
     statement = update(token_families).where(here, columns.revoked_at.is_(None)).values(later)
@@ -215,7 +218,7 @@ def add_revocation(
     upsert = postgresql_insert if connection.dialect.name == "postgresql" else sqlite_insert
     row = {"id": revocation_id, "organization_id": organization_id, "expires_at": expires_at}
     statement = upsert(revocations).values(row).on_conflict_do_nothing(index_elements=["id"])
-    return connection.execute(statement).rowcount == 1
+    return connection.execute(statement.returning(revocations.c.id)).first() is not None
 
 
 def is_revoked(connection: Connection, ids: Sequence[str]) -> bool:
