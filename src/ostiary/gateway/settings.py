@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 from pydantic import Field
 
 from ostiary.foundation.settings import Section
+from ostiary.foundation.telemetry import LogFormat
 
 _SECOND = timedelta(seconds=1)
 
@@ -36,8 +38,8 @@ class NodeSettings(Section):
     """What the agent process is started with: the gateway's settings and where things are."""
 
     data_directory: Path
-    control_plane: tuple[Path, ...]
-    """Unix sockets of the workers; any one that answers will do."""
+    control_plane: tuple[Path, ...] = ()
+    """Unix sockets of the workers, any one that answers will do; none: all of this data directory's."""
 
     gateway: GatewaySettings = GatewaySettings()
     allowed_networks: tuple[IPv4Network | IPv6Network, ...] | None = None
@@ -46,7 +48,26 @@ class NodeSettings(Section):
     own_ports: frozenset[int] = frozenset()
     """Our listeners' ports, which no backend may name."""
 
-    log_format: str = "text"
+    log_format: LogFormat = "text"
+
+    def command(self) -> tuple[str, ...]:
+        """Return the command line that starts an agent with these settings; it holds no secret."""
+        document = self.model_dump_json(exclude={"data_directory"})
+        directory = str(self.data_directory)
+        return (
+            sys.executable,
+            "-m",
+            "ostiary.gateway.node",
+            "--data-dir",
+            directory,
+            "--settings",
+            document,
+        )
+
+    @property
+    def workers(self) -> tuple[Path, ...]:
+        """The workers' sockets, as said or as found."""
+        return self.control_plane or tuple(sorted(self.run.glob("worker-*.sock")))
 
     @property
     def run(self) -> Path:

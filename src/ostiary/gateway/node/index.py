@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import count
 from typing import Final
@@ -78,9 +78,10 @@ class DecisionIndex:
         """Find the decision stored under a key."""
         return self._shards[name].get(key)
 
-    def entries(self) -> Iterator[MapEntry]:
-        """Return every stored entry, for a worker that has none."""
-        return (stored.entry for shard in self._shards.values() for stored in shard.values())
+    def content(self, name: str) -> list[tuple[str, str]]:
+        """Return the entries of one map, for a worker that has none."""
+        shard = self._shards.get(name, {})
+        return [(stored.entry.key, stored.entry.value or "") for stored in shard.values()]
 
     def expire(self, now: float) -> list[MapEntry]:
         """Forget what is over; returns the deletions."""

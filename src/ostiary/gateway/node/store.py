@@ -31,6 +31,7 @@ class NodeStore:
     def __init__(self, path: Path) -> None:
         """Open the file, making it (0600) where there is none and again where it is damaged."""
         self._path = path
+        self._contacted_at = 0.0
         try:
             self._connection = self._open()
         except sqlite3.DatabaseError as error:
@@ -42,6 +43,7 @@ class NodeStore:
             meta = dict(self._connection.execute("SELECT name, value FROM meta"))
             if meta.get("schema_version") != SCHEMA_VERSION:
                 return GatewayPlan()
+            self._contacted_at = float(meta.get("contacted_at", 0))
             rows = self._connection.execute("SELECT kind, id, value FROM entries")
             entries = [Entry(kind, id, json.loads(value)) for kind, id, value in rows]
             return GatewayPlan().apply(meta["number"], entries)
@@ -50,11 +52,20 @@ class NodeStore:
             self._connection = self._start_over(error)
             return GatewayPlan()
 
-    def apply(self, answer: PlanAnswer) -> None:
+    def contacted_at(self) -> float:
+        """Return when (seconds since 1970) a control plane was last noted to have answered; 0 if never."""
+        return self._contacted_at
+
+    def note_contact(self, now: float) -> None:
+        """Write when a control plane answered."""
+        self._connection.execute("INSERT OR REPLACE INTO meta VALUES ('contacted_at', ?)", (int(now),))
+        self._contacted_at = now
+
+    def apply(self, answer: PlanAnswer, now: float) -> None:
         """Write a change, or the whole plan, in one transaction."""
         gone = [(one.kind, one.id) for one in answer.entries if one.value is None]
         there = [(one.kind, one.id, json.dumps(one.value)) for one in answer.entries if one.value is not None]
-        meta = [("number", answer.number), ("schema_version", SCHEMA_VERSION)]
+        meta = [("number", answer.number), ("schema_version", SCHEMA_VERSION), ("contacted_at", int(now))]
         with self._connection as transaction:
             transaction.execute("BEGIN IMMEDIATE")
             if answer.complete:
@@ -62,6 +73,7 @@ class NodeStore:
             transaction.executemany("DELETE FROM entries WHERE kind = ? AND id = ?", gone)
             transaction.executemany("INSERT OR REPLACE INTO entries VALUES (?, ?, ?)", there)
             transaction.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", meta)
+        self._contacted_at = now
 
     def close(self) -> None:
         """Let go of the file."""

@@ -7,7 +7,7 @@ worker that has not been given them holds calls back.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from ostiary.gateway.haproxy import MapEntry, map_files
@@ -55,15 +55,9 @@ class Structure:
             self._stale.add(change.map)
         return different
 
-    def entries(self) -> Iterator[MapEntry]:
-        """Return every entry, the maps a route points into before the routes."""
-        for name in sorted(self._maps, key=lambda one: (one.startswith("routes"), one)):
-            for key, value in self._maps[name].items():
-                yield MapEntry(name, key, value)
-
-    def keys(self, name: str) -> set[str]:
-        """Return the keys of one map."""
-        return set(self._maps.get(name, {}))
+    def content(self, name: str) -> list[tuple[str, str]]:
+        """Return the entries of one map."""
+        return list(self._maps.get(name, {}).items())
 
     def write(self) -> None:
         """Write the files that differ from the truth, each in one step. Blocking."""

@@ -1,0 +1,288 @@
+"""The agent of a gateway node: follows the plan, keeps HAProxy's maps true to it, answers misses, signs.
+
+Ready when a plan is applied and the map files are written; HAProxy need not run yet. Without a control
+plane it starts from `node.db`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from pydantic import SecretStr
+
+from ostiary.foundation.http_client import LOOPBACK, OutboundPolicy
+from ostiary.foundation.telemetry import get_logger
+from ostiary.gateway.haproxy import (
+    PLAN_KEY,
+    PLAN_MAP,
+    MapEntry,
+    resolution_changes,
+    structure_changes,
+    structure_maps,
+)
+from ostiary.gateway.node import assertion, keys
+from ostiary.gateway.node.control_plane import ControlPlane, ControlPlaneDown, PlanTooOld
+from ostiary.gateway.node.decide import ASK_WITHIN, Decider
+from ostiary.gateway.node.index import DecisionIndex
+from ostiary.gateway.node.keys import KeyTiming
+from ostiary.gateway.node.mirror import Mirror
+from ostiary.gateway.node.resolve import Resolver, names_of
+from ostiary.gateway.node.runtime import HAProxyRuntime
+from ostiary.gateway.node.state import NodeState
+from ostiary.gateway.node.store import NodeStore
+from ostiary.gateway.node.structure import Structure
+from ostiary.gateway.plan import BadPlan, Entry, GatewayPlan, Kind, PlanAnswer
+from ostiary.gateway.settings import NodeSettings
+
+_log = get_logger(__name__)
+_POLL: Final = 25.0
+_LONGEST_BACKOFF: Final = 2.0
+_RESOLVE_WITHIN: Final = 0.25
+_MARGIN: Final = 10.0
+_CONTACT_WRITTEN_EVERY: Final = 60.0
+_REFRESH_GAP: Final = 0.1
+"""Seconds between two refreshes, so that tokens of unknown keys do not become load on the control plane."""
+
+
+class Agent:
+    """One gateway node's Python part."""
+
+    def __init__(self, settings: NodeSettings, control_plane: ControlPlane, now: Callable[[], float]) -> None:
+        """Open the node's files; nothing is asked yet."""
+        gateway = settings.gateway
+        self._settings = settings
+        self._now = now
+        self._control_plane = control_plane
+        self._store = NodeStore(settings.own / "node.db")
+        plan, contacted_at = self._store.load(), self._store.contacted_at()
+        self._state = NodeState(plan, contacted_at, gateway.max_offline)
+        self._resolver = Resolver(policy_of(settings))
+        self._structure = Structure(settings.maps)
+        self._index = DecisionIndex(gateway.max_decisions)
+        runtime = HAProxyRuntime(settings.master_socket)
+        self._mirror = Mirror(runtime, self._truth, lambda: self._state.plan.number)
+        self._decider = Decider(
+            self._state,
+            self._index,
+            self._mirror.enqueue,
+            self.refresh,
+            control_plane,
+            gateway.decision_lifetime,
+            now,
+        )
+        self._timing = KeyTiming(
+            announce=gateway.jwks_max_age.total_seconds() + _MARGIN,
+            retire=gateway.decision_lifetime.total_seconds() + assertion.OUTLIVES_DECISION_SECONDS + _MARGIN,
+        )
+        self._keys_file = settings.own / "keys.json"
+        self._state.ring = keys.load(self._keys_file).step(
+            now(), self._state.rotation, self._timing, keys.generate
+        )
+        self._keys_told = False
+        self._applying = asyncio.Lock()
+        self._refreshing: asyncio.Task[None] | None = None
+        self._refreshed_at = 0.0
+        self._disk = ThreadPoolExecutor(1, thread_name_prefix="node-store")
+        self._is_ready = False
+
+    def decider(self) -> Decider | None:
+        """Return who answers misses; `None` until ready."""
+        return self._decider if self._is_ready else None
+
+    async def run(self) -> None:
+        """Follow the plan until cancelled."""
+        keys.save(self._keys_file, self._state.ring)
+        await self._start()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._mirror.run())
+            tasks.create_task(self._follow())
+            tasks.create_task(_every(1.0, self._tend))
+            tasks.create_task(_every(60.0, self._forget_revocations))
+            tasks.create_task(_every(self._settings.gateway.resolve_every.total_seconds(), self._resolve))
+
+    async def close(self) -> None:
+        """Let go of files and connections."""
+        await self._control_plane.close()
+        self._disk.shutdown()
+        self._store.close()
+
+    async def refresh(self) -> None:
+        """Ask once, now, for what changed; concurrent calls are one question. Never fails."""
+        if self._refreshing is None:
+            self._refreshing = asyncio.create_task(self._refresh())
+        with suppress(TimeoutError):
+            async with asyncio.timeout(ASK_WITHIN):
+                await asyncio.shield(self._refreshing)
+
+    async def apply(self, answer: PlanAnswer, instead_of: int | None = None) -> None:
+        """Take a newer plan; an older answer changes nothing.
+
+        `instead_of` is the number the control plane no longer knows: its complete plan then replaces that one
+        whatever its own number (a restored backup).
+
+        Raises:
+            BadPlan: the plan before stays.
+        """
+        async with self._applying:
+            before = self._state.plan
+            if answer.number <= before.number and before.number != instead_of:
+                return
+            after = answer.next_plan(before)
+            touched = _touched(before, after, answer)
+            self._state.plan = after  # nothing is awaited until the index knows, too
+            self._mirror.enqueue(self._index.invalidate(before, after, touched))
+            await self._learn(after, touched)
+            changes = self._structure.change(structure_changes(before, after, touched, self._resolver.lookup))
+            self._mirror.enqueue([*changes, MapEntry(PLAN_MAP, PLAN_KEY, str(after.number))])
+            self._structure.write()
+            await self._on_disk(lambda: self._store.apply(answer, self._now()))
+        _log.info("plan_applied", number=after.number, entries=len(answer.entries), complete=answer.complete)
+
+    async def _start(self) -> None:
+        """Get the newest plan there is, write the maps, be ready."""
+        plan = self._state.plan
+        await self._learn(plan, [(Kind.API, id) for id in plan.apis])
+        self._structure.replace(structure_maps(plan, self._resolver.lookup))
+        while not self._is_ready:
+            try:
+                await self._pull(wait=0)
+                await self._tell_keys()
+            except (ControlPlaneDown, BadPlan) as problem:
+                _log.warning("no_newer_plan", reason=str(problem), plan=self._state.plan.number)
+            if self._state.plan.number > 0:
+                self._structure.write()
+                self._is_ready = True
+                _log.info("agent_ready", plan=self._state.plan.number)
+            else:
+                await asyncio.sleep(0.1)
+
+    async def _follow(self) -> None:
+        """Long-poll; a control plane that is down is asked again with growing pauses."""
+        pause = 0.0
+        while True:
+            try:
+                number = self._state.plan.number
+                await self._pull(wait=_POLL if number else 0)
+                pause = 0.0 if self._state.plan.number else 1.0
+            except ControlPlaneDown as error:
+                if not pause:
+                    _log.warning("control_plane_out_of_reach", reason=str(error))
+                pause = min(_LONGEST_BACKOFF, 2 * pause or 0.1)
+            except Exception:
+                _log.exception("plan_not_applied")
+                pause = 1.0
+            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 (jitter)
+
+    async def _pull(self, wait: float) -> None:
+        number = self._state.plan.number
+        try:
+            answer = await self._control_plane.plan(number, wait)
+            self._state.contacted_at = self._now()
+            await self.apply(answer)
+        except (PlanTooOld, BadPlan) as problem:
+            _log.warning("complete_plan_needed", number=number, reason=str(problem) or "too old")
+            await self.apply(await self._control_plane.plan(0, 0, within=30.0), instead_of=number)
+
+    async def _refresh(self) -> None:
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(max(0.0, self._refreshed_at + _REFRESH_GAP - loop.time()))
+        self._refreshed_at, self._refreshing = loop.time(), None  # who comes now needs a later question
+        try:
+            answer = await self._control_plane.plan(self._state.plan.number, wait=0, within=ASK_WITHIN)
+            self._state.contacted_at = self._now()
+            await self.apply(answer)
+        except (ControlPlaneDown, PlanTooOld, BadPlan) as problem:
+            _log.info("plan_not_refreshed", reason=str(problem))
+
+    async def _learn(self, plan: GatewayPlan, touched: list[tuple[str, str]]) -> None:
+        apis = (plan.apis[id] for kind, id in touched if kind == Kind.API and id in plan.apis)
+        await self._resolver.learn(names_of(apis), _RESOLVE_WITHIN)
+
+    async def _resolve(self) -> None:
+        """Look up every backend's name again; names that changed change routes."""
+        hosts = await self._resolver.refresh(names_of(self._state.plan.apis.values()))
+        if hosts:
+            async with self._applying:
+                found = resolution_changes(self._state.plan, hosts, self._resolver.lookup)
+                self._mirror.enqueue(self._structure.change(found))
+                self._structure.write()
+
+    async def _tend(self) -> None:
+        """Do what time brings: decisions and revocations end, keys move on, contact is noted."""
+        now = self._now()
+        self._mirror.enqueue(self._index.expire(now))
+        ring = self._state.ring.step(now, self._state.rotation, self._timing, keys.generate)
+        if ring is not self._state.ring:
+            self._keep(ring)
+            self._keys_told = False
+        if not self._keys_told:
+            with suppress(ControlPlaneDown):
+                await self._tell_keys()
+        if self._state.contacted_at - self._store.contacted_at() >= _CONTACT_WRITTEN_EVERY:
+            await self._on_disk(lambda: self._store.note_contact(self._state.contacted_at))
+
+    async def _tell_keys(self) -> None:
+        """Have the node's keys published; only from then on does an announced key's time run."""
+        told = self._state.ring.public()
+        await self._control_plane.register_keys(told)
+        kids = frozenset(str(key["kid"]) for key in told)
+        self._keep(self._state.ring.registered(kids, self._now()))
+        self._keys_told = True
+
+    def _keep(self, ring: keys.KeyRing) -> None:
+        keys.save(self._keys_file, ring)
+        self._state.ring = ring
+
+    async def _forget_revocations(self) -> None:
+        """Drop revocations of tokens that have expired anyway; the control plane does not tell."""
+        now = self._now()
+        async with self._applying:
+            plan = self._state.plan
+            over = [id for id, one in plan.revocations.items() if one.expires_at < now]
+            if over:
+                gone = tuple(Entry(Kind.REVOCATION, id, None) for id in over)
+                self._state.plan = plan.apply(plan.number, gone)
+                answer = PlanAnswer(plan.number, complete=False, entries=gone)
+                await self._on_disk(lambda: self._store.apply(answer, self._state.contacted_at))
+
+    async def _on_disk(self, work: Callable[[], None]) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._disk, work)
+
+    def _truth(self, name: str) -> list[tuple[str, str]]:
+        """Return what a map of HAProxy must hold now."""
+        if name.startswith("decisions-"):
+            return self._index.content(name)
+        return self._structure.content(name)
+
+
+def policy_of(settings: NodeSettings) -> OutboundPolicy:
+    """Return where backends may be."""
+    return OutboundPolicy(settings.allowed_networks or LOOPBACK, settings.own_ports)
+
+
+def read_credential(path: Path) -> SecretStr:
+    """Read what the node proves itself with."""
+    return SecretStr(path.read_text().strip())
+
+
+def _touched(before: GatewayPlan, after: GatewayPlan, answer: PlanAnswer) -> list[tuple[str, str]]:
+    named = {(entry.kind, entry.id) for entry in answer.entries}
+    if answer.complete:
+        named |= {(entry.kind, entry.id) for plan in (before, after) for entry in plan.entries()}
+        named |= {*before.barred, *after.barred}
+    return sorted(named)
+
+
+async def _every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        try:
+            await work()
+        except Exception:
+            _log.exception("agent_task_failed", task=getattr(work, "__name__", "task"))
+        await asyncio.sleep(seconds)
