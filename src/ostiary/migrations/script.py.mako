@@ -10,8 +10,5 @@ depends_on = None
 
 
 def upgrade() -> None:
+    """Make the change."""
     ${upgrades if upgrades else "pass"}
-
-
-def downgrade() -> None:
-    ${downgrades if downgrades else "pass"}

@@ -1,0 +1,16 @@
+"""The internal REST API of users and user stores. Imported by the app alone."""
+
+from ostiary.foundation.clock import Clock
+from ostiary.foundation.database import Database
+from ostiary.foundation.secrets import SecretBox
+from ostiary.identity.authentication import Authentication
+from ostiary.permissions import GuardedRouter
+
+__all__ = ["routers"]
+
+
+def routers(
+    database: Database, box: SecretBox, authentication: Authentication, clock: Clock
+) -> tuple[GuardedRouter, ...]:
+    """Every route of the slice."""
+    return ()

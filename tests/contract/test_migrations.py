@@ -1,0 +1,43 @@
+"""The migrations make exactly the tables the code declares, on both databases."""
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+
+from ostiary.app import migrate
+from ostiary.foundation.database import DatabaseUnusable, metadata, write_engine
+
+
+def test_a_migrated_database_has_the_declared_schema(database_url: str) -> None:
+    migrate(database_url)
+
+    engine = write_engine(database_url)
+    with engine.begin() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, metadata) == []
+    engine.dispose()
+
+
+def test_migrating_twice_changes_nothing(database_url: str) -> None:
+    migrate(database_url)
+
+    migrate(database_url)
+
+
+def test_a_newer_schema_is_refused_with_what_to_do(database_url: str) -> None:
+    migrate(database_url)
+    engine = write_engine(database_url)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    engine.dispose()
+
+    with pytest.raises(DatabaseUnusable, match="newer ostiary"):
+        migrate(database_url)
+
+
+def test_a_damaged_database_is_refused_with_what_to_do(sqlite_url: str) -> None:
+    with open(sqlite_url.removeprefix("sqlite:///"), "wb") as file:
+        file.write(b"SQLite format 3\x00" + b"garbage" * 1000)
+
+    with pytest.raises(DatabaseUnusable, match="move it away and restore"):
+        migrate(sqlite_url)
