@@ -1,0 +1,84 @@
+"""Every route of the control plane is declared and guarded (security case: unguarded internal endpoint)."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from ostiary.app import Settings, build_app
+from ostiary.permissions import Audience, GuardedRoute
+
+PROTOCOL_ENDPOINTS = {
+    "/token", "/revoke", "/jwks", "/oauth2/token", "/oauth2/revoke", "/oauth2/introspect", "/oauth2/jwks",
+    "/gateway/jwks", "/.well-known/oauth-authorization-server",
+}  # fmt: skip
+"""What anybody may call; the endpoint authenticates clients itself where its protocol says so."""
+
+
+def routes_of(app: Any) -> Iterator[Any]:
+    for route in app.routes:
+        if hasattr(route, "original_router"):
+            yield from routes_of(route.original_router)
+        else:
+            yield route
+
+
+def all_routes(settings: Settings) -> list[Any]:
+    return list(routes_of(build_app(settings)._app))  # type: ignore[attr-defined]
+
+
+def test_there_are_routes_and_each_declares_its_access(settings: Settings) -> None:
+    routes = all_routes(settings)
+
+    assert len(routes) > 50
+    assert [route.path for route in routes if not isinstance(route, GuardedRoute)] == []
+
+
+def test_only_protocol_endpoints_are_open(settings: Settings) -> None:
+    open_paths = {r.path for r in all_routes(settings) if r.access.audience is Audience.ANYBODY}
+
+    bare = {re.sub(r"^/t/\{organization\}|/t/\{organization\}$", "", path) for path in open_paths}
+    assert bare == PROTOCOL_ENDPOINTS
+
+
+def test_internal_gateway_routes_are_for_nodes_and_nothing_else_is(settings: Settings) -> None:
+    for route in all_routes(settings):
+        assert route.path.startswith("/internal/") is (route.access.audience is Audience.GATEWAY_NODE), (
+            route.path
+        )
+
+
+CREDENTIALS = [
+    {},
+    {"Authorization": "Bearer nonsense"},
+    {"Authorization": "Basic YWRtaW46YWRtaW4="},
+    {"Authorization": "Basic not-base64"},
+    {"X-Forwarded-User": "admin", "X-Local-Administrator": "true"},
+]
+
+
+@pytest.mark.parametrize("headers", CREDENTIALS, ids=str)
+def test_nobody_passes_a_guarded_route_without_valid_credentials(
+    settings: Settings, whole_app: TestClient, headers: dict[str, str]
+) -> None:
+    guarded = [route for route in all_routes(settings) if route.access.audience is not Audience.ANYBODY]
+    if headers.get("Authorization", "").startswith("Basic YW"):
+        guarded = guarded[::8]  # each refused password takes its time
+
+    for route in guarded:
+        for organization in ("acme", "nowhere"):
+            path = re.sub(r"\{(\w+)(:\w+)?\}", "x", route.path.replace("{organization}", organization))
+            for method in route.methods:
+                response = whole_app.request(method, path, headers=headers, content=b"{")
+                assert response.status_code == 401, f"{method} {path}: {response.status_code}"
+                assert response.headers["www-authenticate"].startswith("Bearer")
+
+
+def test_an_unknown_address_is_a_404_that_says_so(whole_app: TestClient) -> None:
+    response = whole_app.get("/api/nothing/v1")
+
+    assert response.status_code == 404
+    assert response.json()["description"] == "there is nothing at this address"
+    assert response.json()["traceId"] == response.headers["x-request-id"]
