@@ -6,8 +6,9 @@ internal REST APIs, and for opaque tokens.
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any, Literal
 
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sqlalchemy import Connection
 
 from ostiary.foundation.secrets import SecretBox
@@ -19,6 +20,7 @@ from ostiary.oauth.tokens.jwt import UnreadableJWT, key_id_of, read_jwt
 from ostiary.organizations import EpochKind, Organization, by_id, latest_minimum
 
 _LONGEST = 8_192
+_Seconds = Annotated[int, Field(ge=0, lt=2**37)]
 
 
 def verify_access_token(
@@ -60,7 +62,7 @@ def read_access_jwt(connection: Connection, token: str, public_url: str) -> Toke
         wire = read_jwt(token, key.public_jwk)
         organization = by_id(connection, key.organization_id)
         claims = None if organization is None else _from_wire(wire, organization)
-    except (UnreadableJWT, KeyError, TypeError, ValueError):
+    except (UnreadableJWT, ValidationError):
         return None
     if claims is None:
         return None
@@ -68,20 +70,39 @@ def read_access_jwt(connection: Connection, token: str, public_url: str) -> Toke
     return claims if all(wire.get(name) == expected[name] for name in ("iss", "aud", "org")) else None
 
 
+class _WireClaims(BaseModel):
+    """The claims we write, each of its type; our key alone does not make a payload an access token."""
+
+    model_config = ConfigDict(strict=True, frozen=True)
+
+    jti: str
+    client_id: str
+    aut: Literal["APPLICATION", "APPLICATION_USER"]
+    sub: str
+    scope: str
+    iat: _Seconds
+    exp: _Seconds
+    epoch: int
+    store: str | None = None
+    username: str | None = None
+    family: str | None = None
+
+
 def _from_wire(wire: Mapping[str, Any], organization: Organization) -> TokenClaims:
+    said = _WireClaims.model_validate(wire)
     return TokenClaims(
-        token_id=wire["jti"],
+        token_id=said.jti,
         organization=organization,
-        client_id=wire["client_id"],
-        holder=TokenHolder(wire["aut"]),
-        subject=wire["sub"],
-        scope=frozenset(wire["scope"].split(" ")),
-        issued_at=datetime.fromtimestamp(wire["iat"], UTC),
-        expires_at=datetime.fromtimestamp(wire["exp"], UTC),
-        epoch=wire["epoch"],
-        store=wire.get("store"),
-        username=wire.get("username"),
-        family=wire.get("family"),
+        client_id=said.client_id,
+        holder=TokenHolder(said.aut),
+        subject=said.sub,
+        scope=frozenset(said.scope.split(" ")),
+        issued_at=datetime.fromtimestamp(said.iat, UTC),
+        expires_at=datetime.fromtimestamp(said.exp, UTC),
+        epoch=said.epoch,
+        store=said.store,
+        username=said.username,
+        family=said.family,
     )
 
 
