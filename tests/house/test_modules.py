@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
-from tests.house.repository_files import ROOT, documents, here, modules, sources, test_modules
+from tests.house.repository_files import ROOT, documents, here, modules, sources, suite_modules
 
 MODULE_WALL = 400
 FUNCTION_WALL = 50
@@ -19,7 +19,7 @@ OF_THE_WORKPLACE = re.compile(
 OURS = sorted(
     {
         *sources(),
-        *test_modules(),
+        *suite_modules(),
         *documents(),
         *(path for path in (ROOT / "examples").rglob("*") if path.suffix in {".py", ".yaml", ".sh"}),
         *(ROOT / name for name in ("Makefile", "pyproject.toml", ".ci/run")),
@@ -36,7 +36,7 @@ def test_every_module_says_what_it_is():
 
 
 def test_no_module_is_longer_than_the_wall():
-    long = {here(path): _lines(path) for path in [*sources(), *test_modules()] if _lines(path) > MODULE_WALL}
+    long = {here(path): _lines(path) for path in [*sources(), *suite_modules()] if _lines(path) > MODULE_WALL}
     assert long == {}
 
 
@@ -83,7 +83,7 @@ def test_public_functions_and_classes_say_what_they_do():
     assert silent == []
 
 
-@pytest.mark.parametrize("path", [p for p in test_modules() if p.name.startswith("test_")], ids=here)
+@pytest.mark.parametrize("path", [p for p in suite_modules() if p.name.startswith("test_")], ids=here)
 def test_the_name_of_a_test_is_a_sentence(path: Path):
     """At least three words: `test_a_code_is_redeemed_once`."""
     short = [
