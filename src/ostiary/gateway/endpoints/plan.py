@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response
@@ -27,11 +31,27 @@ def plan_router(feed: PlanFeed) -> GuardedRouter:
             return _answer(await feed.complete(node_id))
         await feed.acknowledge(node_id, number)
         try:
-            return _answer(await feed.after(node_id, number, wait))
+            return await _unless_gone(request, feed.after(node_id, number, wait))
         except TooOld as error:
             raise Problem(410, "410", "Gone", f"{error}: ask for the complete plan") from error
 
     return router
+
+
+async def _unless_gone(request: Request, changes: Coroutine[Any, Any, PlanAnswer]) -> Response:
+    """Wait for the changes no longer than the node does: nobody's long poll holds up a worker that stops."""
+    answering, leaving = asyncio.create_task(changes), asyncio.create_task(_gone(request))
+    try:
+        await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        return _answer(answering.result()) if answering.done() else Response(status_code=204)
+    finally:
+        answering.cancel()
+        leaving.cancel()
+
+
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 def _answer(answer: PlanAnswer) -> Response:
