@@ -5,10 +5,8 @@ has no cycle; the last stage is ready when the real listeners answer.
 """
 
 import os
-import signal
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -16,14 +14,17 @@ from ostiary.app import environment_of
 from ostiary.cli import probe
 from ostiary.cli.certificates import Authority, install_given, names_to_cover
 from ostiary.cli.data_directory import DataDirectory
-from ostiary.cli.errors import OperatorError
 from ostiary.cli.supervisor import Program
 from ostiary.foundation.clock import utc_now
+from ostiary.gateway import NodeSettings
 
 if TYPE_CHECKING:
     from ostiary.app import Settings
 
 MANAGEMENT, GATEWAY = "management HAProxy", "gateway HAProxy"
+_ANY_ADDRESS = "/-/ready"
+_ANSWERED = range(200, 500)
+"""Below 500: whoever was asked is there and did not have to say that somebody else is not."""
 DRAIN_SECONDS = 8.0
 """What requests under way get to finish when everything stops."""
 
@@ -50,6 +51,14 @@ class Tree:
             "ca": None if settings.tls else str(self._authority.certificate_file),
         }
 
+    def stages(self) -> list[list[Program]]:
+        """What is started, in order."""
+        return [[self._worker(index) for index in range(self._settings.workers)], [self._agent()]]
+
+    def prepare(self) -> None:
+        """Write what the programs read."""
+        self.renew_certificates()
+
     def renew_certificates(self) -> bool:
         """Make our own server certificate where it is due; say whether it is a new one."""
         if self._settings.tls is not None:
@@ -61,7 +70,7 @@ class Tree:
         socket = self.directory.worker_socket(index)
 
         async def is_ready() -> bool:
-            return await probe.status_on_socket(socket, "/-/ready") == 200
+            return await probe.status_on_socket(socket, _ANY_ADDRESS) in _ANSWERED
 
         command = (sys.executable, "-m", "ostiary.cli.worker", "--index", str(index))
         return Program(f"worker {index}", command, self._environment, is_ready, stop_within=DRAIN_SECONDS)
@@ -70,10 +79,20 @@ class Tree:
         socket = self.directory.run / "agent.sock"
 
         async def is_ready() -> bool:
-            return await probe.accepts(socket)
+            return await probe.status_on_socket(socket, "/ready") == 200
 
-        command = (sys.executable, "-m", "ostiary.gateway.node", "--data-dir", str(self.directory.path))
-        return Program("agent", command, self._environment, is_ready)
+        return Program("agent", self._node_settings().command(), self._environment, is_ready)
+
+    def _node_settings(self) -> NodeSettings:
+        settings, policy = self._settings, self._settings.outbound_policy
+        return NodeSettings(
+            data_directory=self.directory.path,
+            control_plane=tuple(self.directory.worker_socket(index) for index in range(settings.workers)),
+            gateway=settings.gateway,
+            allowed_networks=policy.allowed_networks,
+            own_ports=policy.own_ports,
+            log_format=settings.log_format,
+        )
 
 
 def _child_environment(settings: "Settings") -> dict[str, str]:

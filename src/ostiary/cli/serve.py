@@ -90,8 +90,8 @@ def run(settings: "Settings") -> None:
         directory.sweep()
         for port, option, address in _ports(settings):
             require_free(port, option, address, patience)
-        made = bootstrap(settings, directory)
         tree.prepare()
+        made = bootstrap(settings, directory)
         if made.administrator_password is not None:
             tell_password(made.administrator_password, directory)
         try:
