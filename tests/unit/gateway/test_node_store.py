@@ -6,7 +6,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from tests.unit.gateway.builders import a_gateway_plan
+from tests.unit.gateway.builders import NOW, a_gateway_plan
 
 from ostiary.gateway.node.store import NodeStore
 from ostiary.gateway.plan import Entry, GatewayPlan, PlanAnswer
@@ -21,9 +21,10 @@ def test_a_new_node_has_no_plan(tmp_path: Path) -> None:
 
 def test_the_last_plan_survives_a_restart(tmp_path: Path) -> None:
     store = NodeStore(tmp_path / "node.db")
-    store.apply(COMPLETE)
+    store.apply(COMPLETE, NOW)
     store.apply(
-        PlanAnswer(8, False, (Entry("api", "api", None), Entry("revocation", "token:x", {"expires_at": 9})))
+        PlanAnswer(8, False, (Entry("api", "api", None), Entry("revocation", "token:x", {"expires_at": 9}))),
+        NOW,
     )
     store.close()
 
@@ -35,15 +36,17 @@ def test_the_last_plan_survives_a_restart(tmp_path: Path) -> None:
 
 def test_a_complete_plan_replaces_everything(tmp_path: Path) -> None:
     store = NodeStore(tmp_path / "node.db")
-    store.apply(COMPLETE)
-    store.apply(PlanAnswer(3, True, ()))
+    store.apply(COMPLETE, NOW)
+    store.apply(PlanAnswer(3, True, ()), NOW)
 
     assert store.load() == GatewayPlan(number=3)
 
 
 def test_what_this_version_does_not_know_is_kept_for_the_next(tmp_path: Path) -> None:
     store = NodeStore(tmp_path / "node.db")
-    store.apply(PlanAnswer(9, False, (Entry("deny_policy", "d", {"organization_id": "org-my_company"}),)))
+    store.apply(
+        PlanAnswer(9, False, (Entry("deny_policy", "d", {"organization_id": "org-my_company"}),)), NOW
+    )
     store.close()
 
     assert NodeStore(tmp_path / "node.db").load().barred == {
@@ -52,7 +55,7 @@ def test_what_this_version_does_not_know_is_kept_for_the_next(tmp_path: Path) ->
 
 
 def test_the_file_is_private(tmp_path: Path) -> None:
-    NodeStore(tmp_path / "node.db").apply(COMPLETE)
+    NodeStore(tmp_path / "node.db").apply(COMPLETE, NOW)
 
     modes = {file.stat().st_mode & 0o777 for file in tmp_path.iterdir()}
     assert modes == {0o600}
@@ -66,14 +69,14 @@ def test_a_damaged_file_is_started_over(tmp_path: Path, content: bytes) -> None:
     store = NodeStore(path)
 
     assert store.load() == GatewayPlan()
-    store.apply(COMPLETE)
+    store.apply(COMPLETE, NOW)
     assert store.load() == PLAN
 
 
 def test_an_entry_that_cannot_be_read_starts_over(tmp_path: Path) -> None:
     path = tmp_path / "node.db"
     store = NodeStore(path)
-    store.apply(COMPLETE)
+    store.apply(COMPLETE, NOW)
     store.close()
     with sqlite3.connect(path) as connection:
         connection.execute("UPDATE entries SET value = 'x' WHERE kind = 'api'")
@@ -84,9 +87,19 @@ def test_an_entry_that_cannot_be_read_starts_over(tmp_path: Path) -> None:
 def test_a_plan_of_another_schema_is_asked_for_again(tmp_path: Path) -> None:
     path = tmp_path / "node.db"
     store = NodeStore(path)
-    store.apply(COMPLETE)
+    store.apply(COMPLETE, NOW)
     store.close()
     with sqlite3.connect(path) as connection:
         connection.execute("UPDATE meta SET value = 0 WHERE name = 'schema_version'")
 
     assert NodeStore(path).load() == GatewayPlan()
+
+
+def test_the_last_contact_survives_a_restart(tmp_path: Path) -> None:
+    store = NodeStore(tmp_path / "node.db")
+    store.apply(COMPLETE, NOW)
+    store.note_contact(NOW + 60)
+    store.close()
+
+    again = NodeStore(tmp_path / "node.db")
+    assert (again.load(), again.contacted_at()) == (PLAN, NOW + 60)

@@ -1,0 +1,123 @@
+"""Keys of gateway nodes: registered by the node, published for backends."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from joserfc.jwk import ECKey, OctKey
+from tests.http.gateway.gateway import Gateway, a_gateway
+
+from ostiary.foundation.clock import utc_now
+from ostiary.foundation.database import Database
+from ostiary.foundation.events import Event, number_events, record
+from ostiary.gateway import every_node_knows_key
+from ostiary.gateway.repository import note_seen
+
+ADDRESSES = ("/gateway/jwks", "/t/my_company/gateway/jwks")
+
+
+def a_key(state: str = "active") -> dict[str, Any]:
+    key = ECKey.generate_key("P-256")
+    return {"kid": key.thumbprint(), "jwk": dict(key.as_dict(private=False)), "state": state}
+
+
+async def kids(gateway: Gateway, address: str = "/gateway/jwks") -> list[str]:
+    answer = await gateway.http.get(address, headers={"Authorization": ""})
+    assert answer.status_code == 200
+    return [key["kid"] for key in answer.json()["keys"]]
+
+
+async def test_registered_keys_are_published_in_every_state(on_both: Gateway):
+    keys = [a_key("retiring"), a_key("active"), a_key("announced")]
+
+    assert (await on_both.put_keys(*keys)).status_code == 204
+
+    for address in ADDRESSES:
+        assert sorted(await kids(on_both, address)) == sorted(key["kid"] for key in keys)
+
+
+async def test_a_published_key_says_what_it_is_for(gateway: Gateway):
+    key = a_key()
+    await gateway.put_keys(key)
+
+    answer = await gateway.http.get("/gateway/jwks")
+
+    assert answer.headers["content-type"] == "application/jwk-set+json"
+    public = {name: key["jwk"][name] for name in ("kty", "crv", "x", "y")}
+    assert answer.json() == {"keys": [{**public, "kid": key["kid"], "use": "sig", "alg": "ES256"}]}
+
+
+async def test_how_long_keys_may_be_cached_is_a_setting(sqlite_database: Database):
+    async with a_gateway(sqlite_database, jwks_max_age=timedelta(seconds=7)) as gateway:
+        answer = await gateway.http.get("/gateway/jwks")
+
+    assert answer.headers["cache-control"] == "public, max-age=7"
+
+
+async def test_a_key_no_longer_named_is_withdrawn(on_both: Gateway):
+    old, new = a_key(), a_key("announced")
+    await on_both.put_keys(old, new)
+    await on_both.put_keys({**new, "state": "active"})
+
+    assert await kids(on_both) == [new["kid"]]
+
+
+async def test_registering_twice_changes_nothing(gateway: Gateway):
+    key = a_key()
+    await gateway.put_keys(key)
+    await gateway.put_keys(key)
+
+    assert await kids(gateway) == [key["kid"]]
+
+
+def bad_keys() -> dict[str, dict[str, Any]]:
+    private = ECKey.generate_key("P-256")
+    other = ECKey.generate_key("P-384")
+    return {
+        "private": {
+            "kid": private.thumbprint(),
+            "jwk": dict(private.as_dict(private=True)),
+            "state": "active",
+        },
+        "kid": {**a_key(), "kid": "mine"},
+        "curve": {"kid": other.thumbprint(), "jwk": dict(other.as_dict(private=False)), "state": "active"},
+        "secret": {"kid": "k", "jwk": dict(OctKey.generate_key(128).as_dict()), "state": "active"},
+        "empty": {"kid": "k", "jwk": {}, "state": "active"},
+        "point": {"kid": "k", "jwk": {"kty": "EC", "crv": "P-256", "x": "AA", "y": "AA"}, "state": "active"},
+        "types": {"kid": "k", "jwk": {"kty": "EC", "crv": "P-256", "x": 5, "y": []}, "state": "active"},
+        "state": {**a_key(), "state": "eternal"},
+        "more": {**a_key(), "use": "enc"},
+    }
+
+
+@pytest.mark.parametrize("name", bad_keys())
+async def test_what_is_no_public_key_of_the_node_is_refused(gateway: Gateway, name: str):
+    answer = await gateway.put_keys(bad_keys()[name])
+
+    assert answer.status_code in (400, 422)
+    assert await kids(gateway) == []
+
+
+async def test_an_unknown_organization_has_no_keys(gateway: Gateway):
+    assert (await gateway.http.get("/t/nobody/gateway/jwks")).status_code == 404
+
+
+async def test_a_key_signs_only_when_every_live_node_knows_it(on_both: Gateway):
+    """A token of a key that a node does not know yet would be refused there."""
+    now = utc_now()
+    node, here = on_both.node.id, on_both.organization_id
+
+    async def known(kid: str) -> bool:
+        return await on_both.installation.database.read(lambda c: every_node_knows_key(c, kid, now))
+
+    assert await known("k9")  # no live node: nobody to wait for
+    await on_both.write(lambda c: record(c, Event("key", here, "k9")))
+    await on_both.write(lambda c: note_seen(c, node, 1, now))
+    assert not await known("k9")  # not even numbered
+    await on_both.write(number_events)
+    assert not await known("k9")
+    number = await on_both.number()
+    await on_both.write(lambda c: note_seen(c, node, number, now))
+    assert await known("k9")
+    await on_both.write(lambda c: note_seen(c, node, 1, now - timedelta(hours=1)))
+    assert await known("k9")  # a dead node holds up nobody
