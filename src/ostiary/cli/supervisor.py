@@ -45,6 +45,8 @@ class Program:
     stop_signal: signal.Signals = signal.SIGTERM
     stop_within: float = 5.0
     """Seconds to finish what it is doing; then it is killed."""
+    directory: Path | None = None
+    """Where it runs; `None` is where we do."""
     relay_output: bool = False
     """Its standard error goes through our log; else it writes structured lines itself."""
 
@@ -123,6 +125,7 @@ class Supervisor:
             kept.process = await asyncio.create_subprocess_exec(
                 *program.command,
                 env=program.environment,
+                cwd=program.directory,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE if program.relay_output else sys.stderr,
                 stderr=asyncio.subprocess.STDOUT if program.relay_output else None,
