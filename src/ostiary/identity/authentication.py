@@ -63,6 +63,8 @@ class Authentication:
         self._refusal_time = RefusalTime(settings.refusals)
         self.hasher = PasswordHasher(settings.hashing)
         """The pool that hashes passwords, for whoever sets one too."""
+        self.policy = policy
+        """Where user stores may be."""
 
     async def authenticate(
         self,

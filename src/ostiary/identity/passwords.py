@@ -15,6 +15,7 @@ from pydantic import SecretStr
 
 from ostiary.identity.errors import HashingBusy, InvalidUser
 from ostiary.identity.settings import HashingSettings
+from ostiary.identity.user_names import is_text
 
 LONGEST_PASSWORD = 1024
 """Characters. Longer input is refused before it is hashed or sent anywhere."""
@@ -95,17 +96,7 @@ async def hash_password(password: SecretStr, hasher: PasswordHasher | None = Non
 def is_acceptable(password: SecretStr) -> bool:
     """Whether a store may be asked at all: an empty password is an unauthenticated bind elsewhere."""
     text = password.get_secret_value()
-    if not text.strip() or "\x00" in text or len(text) > LONGEST_PASSWORD:
-        return False
-    return _is_unicode(text)
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+    return is_text(text, LONGEST_PASSWORD) and not text.isspace()
 
 
 def _matches(known_hash: str, password: str) -> bool:

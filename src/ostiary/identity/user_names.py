@@ -77,6 +77,15 @@ def named_organization(text: str) -> str | None:
     return suffix.lower() if at else None
 
 
+def is_text(value: str, longest: int) -> bool:
+    """Whether this is 1 to `longest` characters that every database and protocol can carry."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return 0 < len(value) <= longest and "\x00" not in value
+
+
 def _without_suffix(text: str, organization: str) -> str:
     name, at, suffix = text.rpartition("@")
     return name if at and suffix.lower() == organization else text

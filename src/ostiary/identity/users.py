@@ -15,7 +15,7 @@ from ostiary.identity.errors import InvalidUser, InvalidUserName, UnknownUser
 from ostiary.identity.lockout import identity_key
 from ostiary.identity.model import User, UserSpec
 from ostiary.identity.repository import login_attempts, subjects, users
-from ostiary.identity.user_names import PRIMARY, UserName
+from ostiary.identity.user_names import PRIMARY, UserName, is_text
 from ostiary.identity.user_stores.contract import UserRecord
 from ostiary.organizations import by_id, narrow
 
@@ -141,7 +141,7 @@ def _check_claims(spec: UserSpec) -> None:
     if len(spec.claims) > _MOST_CLAIMS:
         raise InvalidUser("claims", f"at most {_MOST_CLAIMS}")
     for name, value in spec.claims.items():
-        if not 0 < len(name) <= 100 or len(value) > _LONGEST_CLAIM:
+        if not is_text(name, 100) or (value and not is_text(value, _LONGEST_CLAIM)):
             raise InvalidUser(
                 "claims", f"names of 1 to 100 characters and values of at most {_LONGEST_CLAIM} characters"
             )

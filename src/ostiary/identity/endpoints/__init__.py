@@ -1,9 +1,10 @@
-"""The internal REST API of users and user stores. Imported by the app alone."""
+"""The internal REST API of users and user stores: /api/identity/v1. Imported by the app alone."""
 
 from ostiary.foundation.clock import Clock
 from ostiary.foundation.database import Database
 from ostiary.foundation.secrets import SecretBox
 from ostiary.identity.authentication import Authentication
+from ostiary.identity.endpoints import user_stores, users
 from ostiary.permissions import GuardedRouter
 
 __all__ = ["routers"]
@@ -13,4 +14,7 @@ def routers(
     database: Database, box: SecretBox, authentication: Authentication, clock: Clock
 ) -> tuple[GuardedRouter, ...]:
     """Every route of the slice."""
-    return ()
+    return (
+        users.router(database, authentication.hasher, clock),
+        user_stores.router(database, box, authentication.policy),
+    )

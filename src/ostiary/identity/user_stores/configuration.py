@@ -18,6 +18,7 @@ from ostiary.foundation.secrets import SecretBox, SecretUnreadable
 from ostiary.identity.errors import InvalidUserStore, UnknownUserStore
 from ostiary.identity.model import RESERVED_STORES, UserStoreSettings, UserStoreSpec
 from ostiary.identity.repository import subjects, user_stores
+from ostiary.identity.user_names import is_text
 from ostiary.organizations import narrow
 
 _NAME = re.compile(r"[A-Z0-9][A-Z0-9._-]{0,62}\Z")
@@ -63,7 +64,8 @@ def list_user_stores(connection: Connection, organization_id: str) -> Sequence[U
 
 def find_user_store(connection: Connection, organization_id: str, name: str) -> UserStoreSettings | None:
     """The store of that name, whatever its case."""
-    return user_stores.find(connection, organization_id, name.upper())
+    known = _canonical_name(name)
+    return None if known is None else user_stores.find(connection, organization_id, known)
 
 
 def delete_user_store(connection: Connection, organization_id: str, name: str) -> None:
@@ -91,8 +93,8 @@ def check_spec(spec: UserStoreSpec, policy: OutboundPolicy | None = None) -> str
     Raises:
         InvalidUserStore: names the field and what was expected of it.
     """
-    name = spec.name.upper()
-    if not _NAME.match(name):
+    name = _canonical_name(spec.name)
+    if name is None:
         raise InvalidUserStore(
             "name", "1 to 63 letters, digits, '.', '_' or '-', the first a letter or digit"
         )
@@ -104,20 +106,25 @@ def check_spec(spec: UserStoreSpec, policy: OutboundPolicy | None = None) -> str
         raise InvalidUserStore("timeout_ms", "50 to 30000")
     if not 1 <= spec.concurrency <= 1000:
         raise InvalidUserStore("concurrency", "1 to 1000")
-    if spec.accepts is not None and not 1 <= len(spec.accepts) <= 255:
+    if spec.accepts is not None and not is_text(spec.accepts, 255):
         raise InvalidUserStore("accepts", "a pattern of 1 to 255 characters such as *@legacy.example")
     _check_basic(spec)
     _check_url(spec.url, policy)
     return name
 
 
+def _canonical_name(name: str) -> str | None:
+    """The name as it is kept, upper case; None where it cannot be a store's."""
+    return name.upper() if name.isascii() and _NAME.match(name.upper()) else None
+
+
 def _check_basic(spec: UserStoreSpec) -> None:
     if spec.basic is None:
         return
-    if not spec.basic.username or ":" in spec.basic.username or len(spec.basic.username) > 255:
+    if ":" in spec.basic.username or not is_text(spec.basic.username, 255):
         raise InvalidUserStore("auth.basic.username", "1 to 255 characters without ':' (RFC 7617 §2)")
     password = spec.basic.password
-    if password is not None and not 1 <= len(password.get_secret_value()) <= 1024:
+    if password is not None and not is_text(password.get_secret_value(), 1024):
         raise InvalidUserStore("auth.basic.password", "1 to 1024 characters")
 
 

@@ -1,0 +1,166 @@
+"""The internal REST API of user stores: /api/identity/v1/user-stores. No secret is ever given out."""
+
+from datetime import timedelta
+from typing import Annotated, Any
+
+from fastapi import Body
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from sqlalchemy import Connection
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from ostiary.foundation.database import Database
+from ostiary.foundation.http_client import OutboundPolicy
+from ostiary.foundation.secrets import SecretBox
+from ostiary.identity.endpoints.problems import Taken, problems
+from ostiary.identity.errors import UnknownUserStore
+from ostiary.identity.model import BasicCredentials, UserStoreSettings, UserStoreSpec
+from ostiary.identity.user_stores.configuration import (
+    delete_user_store,
+    find_user_store,
+    list_user_stores,
+    put_user_store,
+)
+from ostiary.permissions import GuardedRouter, needs, organization
+
+PREFIX = "/api/identity/v1/user-stores"
+_PERMISSION = "/permission/admin/manage/identity/userstore/config"
+_SCOPE = "internal_userstore"
+_MILLISECOND = timedelta(milliseconds=1)
+
+
+class BasicBody(BaseModel):
+    """What the service asks of us (RFC 7617). Without `password` a known store keeps its own."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    username: str
+    password: SecretStr | None = None
+
+
+class AuthBody(BaseModel):
+    """How we prove to the service who is asking."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    basic: BasicBody
+
+
+class UserStoreBody(BaseModel):
+    """A user store as an administrator describes it, with the keys of an organization file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    type: str
+    url: str
+    auth: AuthBody | None = None
+    timeout_ms: int = 2000
+    concurrency: int = 20
+    accepts: str | None = None
+    case_sensitive: bool = False
+    position: Annotated[int, Field(ge=-1_000_000, le=1_000_000)] | None = None
+
+    def spec(self, organization_id: str, name: str) -> UserStoreSpec:
+        """As the use case takes it."""
+        basic = self.auth.basic if self.auth else None
+        return UserStoreSpec(
+            organization_id=organization_id,
+            name=name,
+            type=self.type,
+            url=self.url,
+            basic=BasicCredentials(basic.username, basic.password) if basic else None,
+            timeout=min(max(self.timeout_ms, -1), 10**9) * _MILLISECOND,
+            concurrency=self.concurrency,
+            accepts=self.accepts,
+            case_sensitive=self.case_sensitive,
+            position=self.position,
+        )
+
+
+class NewUserStoreBody(UserStoreBody):
+    """A new user store."""
+
+    name: str
+
+
+def router(database: Database, box: SecretBox, policy: OutboundPolicy) -> GuardedRouter:
+    """List, read, create, change and delete user stores of the URL's organization."""
+    guarded = GuardedRouter(PREFIX, tags=["User stores"])
+    _reading(guarded, database)
+    _writing(guarded, database, box, policy)
+    return guarded
+
+
+def _reading(guarded: GuardedRouter, database: Database) -> None:
+    @guarded.get("", access=needs(f"{_PERMISSION}/view", f"{_SCOPE}_view"))
+    async def list_all(request: Request) -> dict[str, Any]:
+        """The organization's stores in the order they are asked after PRIMARY."""
+        here = organization(request).id
+        found = await database.read(lambda connection: list_user_stores(connection, here))
+        return {"user_stores": [_present(store) for store in found]}
+
+    @guarded.get("/{name}", access=needs(f"{_PERMISSION}/view", f"{_SCOPE}_view"))
+    async def read_one(request: Request, name: str) -> dict[str, Any]:
+        """One store."""
+        here = organization(request).id
+        with problems():
+            return _present(await database.read(lambda connection: _known(connection, here, name)))
+
+
+def _writing(guarded: GuardedRouter, database: Database, box: SecretBox, policy: OutboundPolicy) -> None:
+    @guarded.post("", access=needs(f"{_PERMISSION}/create", f"{_SCOPE}_create"))
+    async def create(request: Request, body: Annotated[NewUserStoreBody, Body()]) -> Response:
+        """Connect a user store; it is asked after those there are."""
+        here = organization(request).id
+
+        def unit(connection: Connection) -> UserStoreSettings:
+            if find_user_store(connection, here, body.name) is not None:
+                raise Taken("name: one that no user store of the organization has")
+            put_user_store(connection, body.spec(here, body.name), box, policy)
+            return _known(connection, here, body.name)
+
+        with problems():
+            return JSONResponse(_present(await database.write(unit)), 201)
+
+    @guarded.put("/{name}", access=needs(f"{_PERMISSION}/update", f"{_SCOPE}_update"))
+    async def replace(request: Request, name: str, body: Annotated[UserStoreBody, Body()]) -> dict[str, Any]:
+        """Change a store. Another address or user name needs its password again."""
+        here = organization(request).id
+
+        def unit(connection: Connection) -> UserStoreSettings:
+            _known(connection, here, name)
+            put_user_store(connection, body.spec(here, name), box, policy)
+            return _known(connection, here, name)
+
+        with problems():
+            return _present(await database.write(unit))
+
+    @guarded.delete("/{name}", access=needs(f"{_PERMISSION}/delete", f"{_SCOPE}_delete"))
+    async def delete(request: Request, name: str) -> Response:
+        """Disconnect a store. Tokens of its users are refused within a second."""
+        here = organization(request).id
+        with problems():
+            await database.write(lambda connection: delete_user_store(connection, here, name))
+        return Response(status_code=204)
+
+
+def _known(connection: Connection, here: str, name: str) -> UserStoreSettings:
+    found = find_user_store(connection, here, name)
+    if found is None:
+        raise UnknownUserStore(name)
+    return found
+
+
+def _present(store: UserStoreSettings) -> dict[str, Any]:
+    basic = {"username": store.basic_username, "password_is_set": store.sealed_password is not None}
+    return {
+        "name": store.name,
+        "type": store.type,
+        "url": store.url,
+        "auth": None if store.basic_username is None else {"basic": basic},
+        "timeout_ms": round(store.timeout / _MILLISECOND),
+        "concurrency": store.concurrency,
+        "accepts": store.accepts,
+        "case_sensitive": store.case_sensitive,
+        "position": store.position,
+    }

@@ -1,0 +1,135 @@
+"""The internal REST API of PRIMARY users: /api/identity/v1/users."""
+
+from typing import Annotated, Any
+
+from fastapi import Body, Query
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from sqlalchemy import Connection
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from ostiary.foundation.clock import Clock
+from ostiary.foundation.database import Database
+from ostiary.identity.endpoints.problems import Taken, problems
+from ostiary.identity.errors import UnknownUser
+from ostiary.identity.model import User, UserSpec
+from ostiary.identity.passwords import PasswordHasher
+from ostiary.identity.users import delete_user, disable_user, enable_user, find_user, list_users, put_user
+from ostiary.permissions import GuardedRouter, needs, organization
+
+PREFIX = "/api/identity/v1/users"
+_PERMISSION = "/permission/admin/manage/identity/usermgt"
+_SCOPE = "internal_user_mgt"
+
+
+class UserBody(BaseModel):
+    """A user as an administrator describes it; without `password` a known user keeps its own."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    password: SecretStr | None = None
+    claims: dict[str, str] = Field(default_factory=dict)
+    disabled: bool = False
+
+
+class NewUserBody(UserBody):
+    """A new user."""
+
+    username: str
+
+
+def router(database: Database, hasher: PasswordHasher, clock: Clock) -> GuardedRouter:
+    """List, read, create, change and delete users of the URL's organization."""
+    guarded = GuardedRouter(PREFIX, tags=["Users"])
+    _reading(guarded, database)
+    _writing(guarded, database, hasher, clock)
+    return guarded
+
+
+def _reading(guarded: GuardedRouter, database: Database) -> None:
+    @guarded.get("", access=needs(f"{_PERMISSION}/list", f"{_SCOPE}_list"))
+    async def list_all(
+        request: Request,
+        after: Annotated[str, Query(max_length=255, pattern=r"^[^\x00]*$")] = "",
+        limit: Annotated[int, Query(ge=1, le=1_000)] = 100,
+    ) -> dict[str, Any]:
+        """Users in the order of their names; `after` is the last name of the page before."""
+        here = organization(request).id
+        found = await database.read(lambda connection: list_users(connection, here, after, limit))
+        return {"users": [_present(user) for user in found]}
+
+    @guarded.get("/{username}", access=needs(f"{_PERMISSION}/view", f"{_SCOPE}_view"))
+    async def read_one(request: Request, username: str) -> dict[str, Any]:
+        """One user."""
+        here = organization(request).id
+        with problems():
+            return _present(await database.read(lambda connection: _known(connection, here, username)))
+
+
+def _writing(guarded: GuardedRouter, database: Database, hasher: PasswordHasher, clock: Clock) -> None:
+    @guarded.post("", access=needs(f"{_PERMISSION}/create", f"{_SCOPE}_create"))
+    async def create(request: Request, body: Annotated[NewUserBody, Body()]) -> Response:
+        """Create a user."""
+        here = organization(request).id
+        with problems():
+            spec = await _spec(here, body.username, body, hasher)
+
+            def unit(connection: Connection) -> User:
+                if find_user(connection, here, body.username) is not None:
+                    raise Taken("username: one that no user of the organization has")
+                return _put(connection, spec, body, clock)
+
+            return JSONResponse(_present(await database.write(unit)), 201)
+
+    @guarded.put("/{username}", access=needs(f"{_PERMISSION}/update", f"{_SCOPE}_update"))
+    async def replace(request: Request, username: str, body: Annotated[UserBody, Body()]) -> dict[str, Any]:
+        """Change a user. A new password or disabling ends its tokens within a second."""
+        here = organization(request).id
+        with problems():
+            spec = await _spec(here, username, body, hasher)
+
+            def unit(connection: Connection) -> User:
+                _known(connection, here, username)
+                return _put(connection, spec, body, clock)
+
+            return _present(await database.write(unit))
+
+    @guarded.delete("/{username}", access=needs(f"{_PERMISSION}/delete", f"{_SCOPE}_delete"))
+    async def delete(request: Request, username: str) -> Response:
+        """Delete a user. Its tokens are refused within a second."""
+        here = organization(request).id
+        with problems():
+            await database.write(lambda connection: delete_user(connection, here, username))
+        return Response(status_code=204)
+
+
+async def _spec(here: str, username: str, body: UserBody, hasher: PasswordHasher) -> UserSpec:
+    password_hash = None if body.password is None else await hasher.hash(body.password)
+    return UserSpec(here, username, password_hash, body.claims)
+
+
+def _put(connection: Connection, spec: UserSpec, body: UserBody, clock: Clock) -> User:
+    put_user(connection, spec, clock)
+    if body.disabled:
+        disable_user(connection, spec.organization_id, spec.username, clock)
+    else:
+        enable_user(connection, spec.organization_id, spec.username)
+    return _known(connection, spec.organization_id, spec.username)
+
+
+def _known(connection: Connection, here: str, username: str) -> User:
+    found = find_user(connection, here, username)
+    if found is None:
+        raise UnknownUser(username)
+    return found
+
+
+def _present(user: User) -> dict[str, Any]:
+    return {
+        "username": user.username,
+        "subject": user.subject_id,
+        "claims": dict(user.claims),
+        "disabled": user.disabled,
+        "created_at": user.created_at.isoformat(),
+        "updated_at": user.updated_at.isoformat(),
+    }

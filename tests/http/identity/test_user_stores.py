@@ -1,0 +1,108 @@
+"""/api/identity/v1/user-stores"""
+
+from typing import Any
+
+import httpx2
+import pytest
+from tests.support.identity import World
+from tests.support.login_service import SERVICE_PASSWORD, SERVICE_USER, LoginService
+
+from ostiary.identity import LoginUnavailable
+
+
+@pytest.fixture
+async def service():
+    started = await LoginService({"testuser": "secret"}).start()
+    yield started
+    await started.stop()
+
+
+def a_body(url: str, /, **changes: Any) -> dict[str, Any]:
+    auth = {"basic": {"username": SERVICE_USER, "password": SERVICE_PASSWORD}}
+    return {"name": "External", "type": "rest", "url": url, "auth": auth} | changes
+
+
+def without(body: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: value for name, value in body.items() if name not in names}
+
+
+async def test_a_connected_store_is_asked_and_its_secret_is_not_shown(
+    api: httpx2.AsyncClient, world: World, service: LoginService
+):
+    answer = await api.post("/user-stores", json=a_body(service.url))
+
+    shown = {
+        "name": "EXTERNAL",
+        "type": "rest",
+        "url": service.url,
+        "auth": {"basic": {"username": SERVICE_USER, "password_is_set": True}},
+        "timeout_ms": 2000,
+        "concurrency": 20,
+        "accepts": None,
+        "case_sensitive": False,
+        "position": 0,
+    }
+    assert (answer.status_code, answer.json()) == (201, shown)
+    assert (await api.get("/user-stores")).json() == {"user_stores": [shown]}
+    assert (await api.get("/user-stores/external")).json() == shown
+    user = await world.log_in("testuser", "secret")
+    assert user.subject.display("my_company") == "EXTERNAL/testuser@my_company"
+
+
+async def test_another_address_does_not_get_the_old_secret(
+    api: httpx2.AsyncClient, world: World, service: LoginService
+):
+    await api.post("/user-stores", json=a_body("https://login.example/"))
+    moved = a_body(service.url, auth={"basic": {"username": SERVICE_USER}})
+
+    answer = await api.put("/user-stores/EXTERNAL", json=without(moved, "name"))
+
+    assert answer.json()["auth"] == {"basic": {"username": SERVICE_USER, "password_is_set": False}}
+    with pytest.raises(LoginUnavailable):
+        await world.log_in("testuser", "secret")
+    assert service.asked == []
+
+
+async def test_a_taken_name_is_a_conflict(api: httpx2.AsyncClient):
+    await api.post("/user-stores", json=a_body("https://login.example/"))
+
+    assert (await api.post("/user-stores", json=a_body("https://other.example/"))).status_code == 409
+    assert (await api.get("/user-stores/EXTERNAL")).json()["url"] == "https://login.example/"
+
+
+async def test_a_disconnected_store_is_gone(api: httpx2.AsyncClient):
+    await api.post("/user-stores", json=a_body("https://login.example/"))
+
+    assert (await api.delete("/user-stores/external")).status_code == 204
+    assert (await api.get("/user-stores/external")).status_code == 404
+    assert (await api.delete("/user-stores/external")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"url": "https://169.254.169.254/latest"}, "url"),
+        ({"url": "https://10.0.0.1/"}, "url"),
+        ({"url": "http://login.example/"}, "url"),
+        ({"url": "file:///etc/passwd"}, "url"),
+        ({"name": "PRIMARY"}, "name"),
+        ({"name": "a/b"}, "name"),
+        ({"name": "ß"}, "name"),
+        ({"accepts": "\x00"}, "accepts"),
+        ({"auth": {"basic": {"username": "a", "password": ""}}}, "auth.basic.password"),
+        ({"type": "ldap"}, "type"),
+        ({"timeout_ms": 0}, "timeout_ms"),
+        ({"timeout_ms": 10**30}, "timeout_ms"),
+        ({"concurrency": 10**6}, "concurrency"),
+        ({"auth": {"basic": {"username": "a:b"}}}, "auth.basic.username"),
+        ({"secret": "x"}, "secret"),
+    ],
+)
+async def test_bad_input_names_the_field_and_changes_nothing(
+    api: httpx2.AsyncClient, change: dict[str, object], field: str
+):
+    answer = await api.post("/user-stores", json=a_body("https://login.example/", **change))
+
+    assert answer.status_code == 400
+    assert field in answer.json()["description"]
+    assert (await api.get("/user-stores")).json() == {"user_stores": []}
