@@ -12,7 +12,7 @@ from enum import Enum
 from itertools import pairwise
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BaseModel, SecretStr
@@ -81,8 +81,11 @@ def _attribute_docstrings(model: type[BaseModel]) -> dict[str, str]:
 
 
 def _alternatives(annotation: Any) -> list[Any]:
+    if get_origin(annotation) is Annotated:
+        return _alternatives(get_args(annotation)[0])
     if get_origin(annotation) in (Union, UnionType):
-        return [part for part in get_args(annotation) if part is not NoneType]
+        parts = [part for part in get_args(annotation) if part is not NoneType]
+        return [inner for part in parts for inner in _alternatives(part)]
     return [annotation]
 
 

@@ -2,9 +2,10 @@
 
 import re
 import shlex
+from itertools import dropwhile
 from pathlib import Path
+from typing import Any
 
-import click
 import pytest
 import typer
 from tests.house.repository_files import DOCS, ROOT, documents, here
@@ -40,11 +41,9 @@ def _command_lines(path: Path) -> list[list[str]]:
     text = BLOCK.sub("", path.read_text())
     quoted = re.findall(r"`((?:\.venv/bin/)?ostiary(?: [^`]+)?)`", text)
     found = [part for line in [*_shell_lines(path), *quoted] for part in re.split(r"[|;&]+\s*|\$\(", line)]
-    words = [shlex.split(line.replace("…", " "), comments=True) for line in found if "ostiary" in line]
-    starts = [
-        w[next(i for i, x in enumerate(w) if "=" not in x) :] for w in words if any("=" not in x for x in w)
-    ]
-    return [w for w in starts if Path(w[0]).name == "ostiary"]
+    split = [shlex.split(line.replace("…", " "), comments=True) for line in found if "ostiary" in line]
+    commands = [list(dropwhile(lambda word: "=" in word, words)) for words in split]
+    return [words for words in commands if words and Path(words[0]).name == "ostiary"]
 
 
 @pytest.mark.parametrize("page", documents(), ids=here)
@@ -88,8 +87,8 @@ def test_commands_a_page_names_exist(page: Path):
     assert [" ".join(words) for words in _command_lines(page) if not _is_understood(root, words[1:])] == []
 
 
-def _is_understood(command: click.Command, words: list[str]) -> bool:
-    while isinstance(command, click.Group) and words and not words[0].startswith("-"):
+def _is_understood(command: Any, words: list[str]) -> bool:
+    while hasattr(command, "commands") and words and not words[0].startswith("-"):
         found = command.commands.get(words[0])
         if found is None:
             return False
@@ -101,7 +100,7 @@ def _is_understood(command: click.Command, words: list[str]) -> bool:
 
 def test_the_command_that_tests_is_the_one_the_readme_shows():
     """`.ci/run` runs what a person is told to run, then the checks."""
-    shown = [line for line in _shell_lines(README) if line.startswith("make")]
+    shown = [line.partition("#")[0].strip() for line in _shell_lines(README)]
     assert "make demo" in shown
     assert "make test" in shown
     run = [line.strip() for line in (ROOT / ".ci/run").read_text().splitlines()]
@@ -118,3 +117,13 @@ def test_the_settings_page_is_current():
     generate = module_from_spec(spec)
     spec.loader.exec_module(generate)
     assert (DOCS / "reference" / "settings.md").read_text() == generate.settings_page()
+
+
+def test_every_setting_says_what_it_means():
+    """A row of the page without a meaning is a field without a sentence below it."""
+    rows = re.findall(r"^\| `(\w+)` \|.*$", (DOCS / "reference" / "settings.md").read_text(), re.MULTILINE)
+    silent = [
+        line for line in (DOCS / "reference" / "settings.md").read_text().splitlines() if "|  |" in line
+    ]
+    assert len(rows) > 10
+    assert silent == []

@@ -27,6 +27,11 @@ OURS = sorted(
 )
 
 
+def _written_by_hand(path: Path) -> bool:
+    """A migration is written by a tool, once, and read top to bottom if at all."""
+    return path.parent.name != "versions"
+
+
 def _lines(path: Path) -> int:
     return len(path.read_text().splitlines())
 
@@ -36,14 +41,18 @@ def test_every_module_says_what_it_is():
 
 
 def test_no_module_is_longer_than_the_wall():
-    long = {here(path): _lines(path) for path in [*sources(), *suite_modules()] if _lines(path) > MODULE_WALL}
+    long = {
+        here(path): _lines(path)
+        for path in filter(_written_by_hand, OURS)
+        if path.suffix in {".py", ".lua"} and _lines(path) > MODULE_WALL
+    }
     assert long == {}
 
 
 def test_no_function_is_longer_than_the_wall():
     """The docstring does not count: it may say what has to be said."""
     long = {}
-    for path in modules():
+    for path in filter(_written_by_hand, modules()):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 first = node.body[1] if ast.get_docstring(node) and len(node.body) > 1 else node.body[0]

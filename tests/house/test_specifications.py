@@ -22,7 +22,10 @@ def test_every_cited_specification_is_listed():
 @pytest.mark.parametrize("spec", sorted(LISTED))
 def test_what_the_page_calls_implemented_is_cited_where_it_says(spec: str):
     """A row that names modules names ones that cite the specification."""
-    named = [ROOT / "src/ostiary" / path for path in re.findall(r"`((?!tests/)[a-z_/]+\.(?:py|lua))`", LISTED[spec])]
+    named = [
+        ROOT / "src/ostiary" / path
+        for path in re.findall(r"`((?!tests/)[a-z_/]+\.(?:py|lua))`", LISTED[spec])
+    ]
     wrong = [here(path) for path in named if not path.exists() or spec not in cited_in(path.read_text())]
     assert wrong == []
 

@@ -68,16 +68,23 @@ class Settings(BaseSettings):
     )
 
     data_dir: Path = Path("ostiary-data")
+    """Everything an installation keeps on disk."""
     management_port: int = Field(9443, ge=1, le=65535)
+    """Of the listener for administrators, with TLS."""
     gateway_port: int = Field(8243, ge=1, le=65535)
+    """Of the listener for applications, with TLS."""
     http_port: int = Field(0, ge=0, le=65535)
     """A cleartext copy of the gateway listener on loopback; 0 is off."""
     address: str = "0.0.0.0"  # noqa: S104 (a server's listeners)
+    """Where both listeners listen; all interfaces unless set."""
     workers: int = Field(2, ge=1, le=64)
+    """Processes of the control plane."""
     public_url: str | None = None
     """What clients call the management listener; issuers start with it. Never taken from a request."""
     database_url: Secret | None = None
+    """`postgresql+psycopg://…` or `sqlite:///PATH`; unset, SQLite in the data directory."""
     log_format: LogFormat = "text"
+    """Lines for people, or one JSON object a line."""
     tls: TLSSettings | None = None
     outbound: OutboundSettings = OutboundSettings()
     tokens: TokenSettings = TokenSettings()
