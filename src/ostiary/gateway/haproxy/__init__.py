@@ -3,31 +3,25 @@
 Everything here is pure; `node/` writes the files, talks to the running process and answers misses.
 Publisher text appears only in map values, every part of it percent-encoded, never in the configuration.
 
-Maps (all in one folder; every file of `map_files()` exists, possibly empty, before HAProxy starts; no file
-that changes while HAProxy runs grows above about 1,000 entries at the sizes of the budget):
+Maps, in one folder. Every file of `map_files()` exists, possibly empty, before HAProxy starts; none that
+changes while it runs grows above about 1,000 entries at the sizes of the budget:
 
-========================  =====================================  ===============================================
-file                      key                                    value, written by
-========================  =====================================  ===============================================
-`plan.map`                `number`                               the plan's number; set **last** and only at run
-                                                                 time (the file stays empty): a worker without it
-                                                                 holds calls for a moment, then answers 503
-`routes-XX.map`           organization/context/version/          the API: state, targets, … (`structure_maps`)
-`resources-XX.map`        API id.digest.n                        a chunk of the API's resources (`structure_maps`)
-`epochs-XX.map`           organization id:kind:key, encoded      the minimum epoch (`structure_maps`)
-`floors-XX.map`           organization id                        the highest minimum of the organization: tokens
-                                                                 at or above it need no look-up (`structure_maps`)
-`decisions-XX.map`        API id:sha256(credential) in hex       `encode_decision(Decision)`: grants only,
-                                                                 written by the agent; XX = the first two digits
-                                                                 of the hash, see `decision_entry`
-========================  =====================================  ===============================================
+* `plan.map`: `number` → the plan's number, set **last** and only at run time (the file stays empty). A worker
+  without it holds calls for a moment, then answers 503.
+* `routes-XX.map`: organization/context/version/ → the API: its state, targets, … (`structure_maps`).
+* `resources-XX.map`: API id.digest.n → a chunk of the API's resources (`structure_maps`).
+* `epochs-XX.map`: organization id:kind:key, encoded → the minimum epoch (`structure_maps`).
+* `floors-XX.map`: organization id → the highest minimum of the organization: tokens at or above it need no
+  look-up (`structure_maps`).
+* `decisions-XX.map`: API id:sha256(credential) in hex → `encode_decision(Decision)`. Grants only, written by
+  the agent; XX are the first two digits of the hash (`decision_entry`).
 
 The structure's files are written to disk, for the next start or reload, as well as changed in every live
 worker. Changes go in the order `structure_changes` gives them (what is new, what points to it, what is gone).
 Decisions of a worker that a reload started are whatever the agent puts there; empty is correct.
 
-The miss protocol. `decide.lua` asks the agent when it has no usable decision (none stored, expired, or below a
-minimum epoch), over HTTP on the agent's unix socket, with a deadline of 800 ms and no retry::
+The miss protocol. `decide.lua` asks the agent when it has no usable decision (none stored, expired, or below
+a minimum epoch), over HTTP on the agent's unix socket, with a deadline of 800 ms and no retry::
 
     POST /decide HTTP/1.1
     Content-Type: application/json
@@ -40,10 +34,10 @@ The answer is `200`, `text/plain`, one of::
     refuse <name>                         one of the names in AGENT_REFUSALS, e.g. `refuse invalid_token`
 
 Anything else (another status, time-out, no agent) is answered 503 with `Retry-After` and never lets a call
-through. The same checks (expiry, epochs, organization, scopes, target) are done on a granted decision as on a
-stored one, so a grant below a minimum epoch is refused too. Only the agent stores decisions. Concurrent misses
-of one credential arrive concurrently: the agent makes them one flight. Resource scopes and throttling are no
-concern of the agent: a decision holds for (API, credential), for every resource of the API.
+through. The same checks (expiry, epochs, organization, scopes, target) are done on a granted decision as on
+a stored one, so a grant below a minimum epoch is refused too. Only the agent stores decisions. Concurrent
+misses of one credential arrive concurrently: the agent makes them one flight. Resource scopes and throttling
+are no concern of the agent: a decision holds for (API, credential), for every resource of the API.
 """
 
 from ostiary.gateway.haproxy.decisions import (
@@ -57,6 +51,7 @@ from ostiary.gateway.haproxy.decisions import (
     shard,
 )
 from ostiary.gateway.haproxy.maps import (
+    MAPS,
     PLAN_KEY,
     PLAN_MAP,
     files,
@@ -66,13 +61,17 @@ from ostiary.gateway.haproxy.maps import (
     structure_maps,
     unsupported,
 )
+from ostiary.gateway.haproxy.render import GatewayListener, Listener, gateway_config, management_config
 from ostiary.gateway.haproxy.resources import Resolve
 
 __all__ = [
     "AGENT_REFUSALS",
+    "MAPS",
     "PLAN_KEY",
     "PLAN_MAP",
     "Decision",
+    "GatewayListener",
+    "Listener",
     "MapEntry",
     "Quota",
     "Resolve",
@@ -80,6 +79,8 @@ __all__ = [
     "decision_key",
     "encode_decision",
     "files",
+    "gateway_config",
+    "management_config",
     "map_files",
     "resolution_changes",
     "shard",

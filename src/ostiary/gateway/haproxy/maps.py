@@ -18,6 +18,9 @@ from ostiary.gateway.haproxy.decisions import MapEntry, encode
 from ostiary.gateway.haproxy.resources import Resolve, Unsupported, chunks, resources_value, targets
 from ostiary.gateway.plan import API, Epoch, GatewayPlan, Kind
 
+MAPS: Final = "maps"
+"""The folder of the map files, beside the configuration: HAProxy runs in the folder of its sockets, so every
+path it sees is short and has no surprising character."""
 PLAN_MAP: Final = "plan.map"
 PLAN_KEY: Final = "number"
 ROUTE_SHARDS: Final = 64
@@ -26,7 +29,8 @@ FLOOR_SHARDS: Final = 64
 EPOCH_SHARDS: Final = 256
 DECISION_SHARDS: Final = 256
 _FORMAT: Final = "1"
-_PLAIN: Final = re.compile(r"[A-Za-z0-9._~-]+")
+_ARRIVAL: Final = ("epochs", "floors", "resources", "routes")
+_PLAIN: Final = re.compile(r"[A-Za-z0-9._~-]{1,200}")
 _STATES: Final = frozenset({"CREATED", "PROTOTYPED", "PUBLISHED", "BLOCKED", "DEPRECATED", "RETIRED"})
 UNSUPPORTED: Final = "UNSUPPORTED"
 """The state of an API that says something this node cannot enforce: every call is refused."""
@@ -70,7 +74,12 @@ def structure_changes(
     new = [*_epochs_of(after, epochs), *_entries_of(after, apis, resolve)]
     kept = {(entry.map, entry.key) for entry in new}
     gone = [MapEntry(entry.map, entry.key, None) for entry in old if (entry.map, entry.key) not in kept]
-    return [*new, *gone]
+    return [*sorted(new, key=_arrival), *sorted(gone, key=_arrival, reverse=True)]
+
+
+def _arrival(entry: MapEntry) -> int:
+    """Restrictions first, and nothing before what it points to; things leave the other way round."""
+    return _ARRIVAL.index(entry.map.partition("-")[0])
 
 
 def resolution_changes(plan: GatewayPlan, host_changed: Iterable[str], resolve: Resolve) -> list[MapEntry]:
@@ -147,6 +156,8 @@ def _body(api: API, resolve: Resolve) -> tuple[list[str], str, str]:
 def _prefix(api: API) -> str | None:
     """`/context/version`, or `None` when no path that hygiene lets through could reach it."""
     segments = [*api.context.strip("/").split("/"), api.version]
+    if not _PLAIN.fullmatch(api.id):
+        return None
     if any(one in {".", ".."} or not _PLAIN.fullmatch(one) for one in segments):
         return None
     return "/" + "/".join(segments)

@@ -1,7 +1,7 @@
-"""The resources and backend addresses of an API, written as the map values `router.lua` and `decide.lua` read.
+"""The resources and backend addresses of an API, written as the map values that the Lua files read.
 
-A call's path segment is percent-decoded before it is compared, so literals are kept in one canonical encoding
-and `/caf%C3%A9`, `/café` and `/caf%c3%a9` are one resource. A trailing slash is no difference.
+A call's path segment is percent-decoded before it is compared, so literals have one canonical encoding, and
+`/caf%C3%A9`, `/café` and `/caf%c3%a9` are one resource. A trailing slash is no difference.
 """
 
 from __future__ import annotations

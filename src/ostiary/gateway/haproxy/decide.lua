@@ -1,0 +1,278 @@
+-- Whether a call may pass: reads maps, and asks the agent on a miss. Loaded once per thread; holds no decision.
+--
+-- Its outputs are variables. A Lua error, a loop that HAProxy cuts or a wrong type leaves them unset and lets
+-- the request go on, so the last act of a grant is txn.allow=1, and the first rule after the actions refuses
+-- whatever lacks it. A refusal is txn.refusal, a name in refusals.lua.
+--
+-- The formats of the maps and of the agent's answers are described in __init__.py.
+
+local folder, maps, agent = ...
+local router = assert(loadfile(folder .. "/router.lua"))()
+
+local DEADLINE = 800 -- milliseconds for the agent
+local CACHED = 256   -- APIs whose parsed form each generation of the cache keeps
+
+local function shards(family, count, method)
+    local loaded = {}
+    for i = 0, count - 1 do
+        loaded[i] = Map.new(("%s/%s-%02x.map"):format(maps, family, i), method)
+    end
+    return loaded
+end
+
+local plan = Map.new(maps .. "/plan.map", Map._str)
+local routes = shards("routes", 64, Map._beg)
+local resources = shards("resources", 64, Map._str)
+local floors = shards("floors", 64, Map._str)
+local epochs = shards("epochs", 256, Map._str)
+local decisions = {}
+for i, map in pairs(shards("decisions", 256, Map._str)) do decisions[("%02x"):format(i)] = map end
+
+local function refuse(txn, name)
+    txn:set_var("txn.refusal", name)
+end
+
+-- Parsed APIs, by the text they were parsed from: two generations, so the cache is bounded and the used stay.
+local young, old = {}, {}
+local young_count = 0
+
+local function remember(text, api)
+    if young_count >= CACHED then young, old, young_count = {}, young, 0 end
+    young[text] = api
+    young_count = young_count + 1
+    return api
+end
+
+local ROUTE = "^1|([^|]*)|(%u+)|([^|]*)|(%d+)|(%x+)|(%x+)|(%x*)|(%d+)|([^|]*)|([^|]*)$"
+
+local function parse_targets(text)
+    if text == "-" then return nil end
+    local targets = {}
+    for one in text:gmatch("[^,]+") do
+        local scheme, address, port, authority, sni, base =
+            one:match("^(%a+)%+([^+]+)%+(%d+)%+([^+]+)%+([^+]+)%+([^+]*)$")
+        targets[#targets + 1] = {
+            https = scheme == "https", address = router.decode(address), port = tonumber(port),
+            authority = router.decode(authority), sni = router.decode(sni), base = router.decode(base),
+        }
+    end
+    return targets
+end
+
+local function parse_api(text)
+    local id, state, organization, offset, floor, shard, digest, count, production, sandbox = text:match(ROUTE)
+    local chunks = {}
+    for n = 1, tonumber(count) do
+        chunks[n] = assert(resources[tonumber(shard, 16)]:lookup(("%s.%s.%d"):format(id, digest, n)), "a chunk is missing")
+    end
+    return {
+        id = id, state = state, organization = organization, offset = tonumber(offset),
+        floor = floors[tonumber(floor, 16)], trie = router.parse(table.concat(chunks, "|")), turn = 0,
+        PRODUCTION = parse_targets(production), SANDBOX = parse_targets(sandbox),
+    }
+end
+
+-- Finds the API of a path: the API, the organization's name, the path inside the API.
+local function route(txn, path)
+    local organization, rest = "default", path
+    if path:sub(1, 3) == "/t/" then
+        organization, rest = path:match("^/t/([^/]+)(/.+)$")
+        if not organization then return nil end
+    end
+    local first = rest:match("^/([^/]+)")
+    if not first then return nil end
+    local text = routes[txn.c:crc32(organization .. "/" .. first) % 64]:lookup(organization .. rest .. "/")
+    if not text then return nil end
+    local api = young[text]
+    if not api then api = remember(text, old[text] or parse_api(text)) end
+    return api, organization, rest:sub(api.offset + 1)
+end
+
+local REFUSED_STATE = {
+    CREATED = "not_found", RETIRED = "not_found", BLOCKED = "api_blocked", UNSUPPORTED = "unsupported",
+    PUBLISHED = false, PROTOTYPED = false, DEPRECATED = false,
+}
+
+-- Finds what is called: the API, the path inside it, the scopes of the resource; or nil after a refusal.
+local function called(txn)
+    local api, organization, path = route(txn, txn.f:path())
+    if not api then return refuse(txn, "not_found") end
+    txn:set_var("txn.realm", organization)
+    txn:set_var("txn.api", api.id)
+    local refused = REFUSED_STATE[api.state]
+    if refused ~= false then return refuse(txn, refused or "unsupported") end
+    local methods = router.match(api.trie, path)
+    if not methods then return refuse(txn, "no_resource") end
+    local scopes = router.scopes(methods, txn.f:method())
+    if not scopes then
+        txn:set_var("txn.methods", router.allowed(methods))
+        return refuse(txn, "wrong_method")
+    end
+    return api, path, scopes
+end
+
+local DECISION = "^1|(%d+)|(%d+)|([^|]*)|([^|]*)|([^|]*)|([^|]*)|(%u+)|([^|]*)|([^|]*)|(%d*)|(%l*)|([^|]+)$"
+
+local function parse_decision(text)
+    local expires, epoch, organization, subject, client, application, key_type, scopes, counter, limit, per, assertion =
+        text:match(DECISION)
+    if not expires then return nil end
+    return {
+        expires = tonumber(expires), epoch = tonumber(epoch), organization = organization, subject = subject,
+        client = client, application = application, key_type = key_type, scopes = scopes,
+        counter = counter, limit = tonumber(limit), per = per, assertion = assertion,
+    }
+end
+
+local function minimum(txn, key)
+    return tonumber(epochs[txn.c:crc32(key) % 256]:lookup(key)) or 0
+end
+
+-- Whether nothing that this decision rests on was narrowed after its token was issued: claim >= minimum.
+local function current(txn, api, decision)
+    local floor = api.floor:lookup(api.organization)
+    if not floor or decision.epoch >= tonumber(floor) then return true end
+    local mine, epoch = api.organization .. ":", decision.epoch
+    if epoch < minimum(txn, mine .. "organization:" .. api.organization) then return false end
+    if epoch < minimum(txn, mine .. "client:" .. decision.client) then return false end
+    if epoch < minimum(txn, mine .. "subject:" .. decision.subject) then return false end
+    if epoch < minimum(txn, mine .. "application:" .. decision.application) then return false end
+    for scope in decision.scopes:gmatch("[^,]+") do
+        if epoch < minimum(txn, mine .. "scope:" .. scope) then return false end
+    end
+    return true
+end
+
+-- A decision that holds now for this API, or nil.
+local function usable(txn, api, text, now)
+    local decision = text and parse_decision(text)
+    if not decision or now >= decision.expires or decision.organization ~= api.organization then return nil end
+    return current(txn, api, decision) and decision or nil
+end
+
+local function has_scope(decision, scopes)
+    if #scopes == 0 then return true end
+    for _, scope in ipairs(scopes) do
+        if decision.scopes:find("," .. scope .. ",", 1, true) then return true end
+    end
+    return false
+end
+
+local SECONDS = { second = 1, minute = 60, hour = 3600, day = 86400 }
+
+-- The start of the month after the one of a day given as year and month, in seconds since 1970.
+local function next_month(year, month)
+    year, month = month == 12 and year + 1 or year, month % 12 + 1
+    local y = month <= 2 and year - 1 or year
+    local days = 365 * y + y // 4 - y // 100 + y // 400 + (153 * ((month + 9) % 12) + 2) // 5 - 719468
+    return days * 86400
+end
+
+-- The number of the fixed clock window and its end.
+local function window(per, now)
+    local seconds = SECONDS[per]
+    if seconds then
+        local number = now // seconds
+        return number, (number + 1) * seconds
+    end
+    assert(per == "month", "an unknown period")
+    local date = os.date("!*t", now)
+    return date.year * 12 + date.month, next_month(date.year, date.month)
+end
+
+local function count_against(txn, decision, now)
+    if decision.counter == "" then return end
+    local number, ends = window(decision.per, now)
+    txn:set_var("txn.counter", decision.counter .. "|" .. number)
+    txn:set_var("txn.per", decision.per)
+    txn:set_var("txn.limit", decision.limit)
+    txn:set_var("txn.window_end", ends)
+end
+
+local function send_to(txn, target, path)
+    txn:set_var("txn.address", target.address)
+    txn:set_var("txn.port", target.port)
+    txn:set_var("txn.authority", target.authority)
+    if target.https then txn:set_var("txn.sni", target.sni) end
+    if path == "" and target.base == "" then path = "/" end
+    txn:set_var("txn.path", target.base .. path)
+end
+
+-- Applies a usable decision to this call. Its last act is the grant.
+local function pass(txn, api, path, scopes, decision, now)
+    if not has_scope(decision, scopes) then
+        txn:set_var("txn.scope", router.decode(table.concat(scopes, " ")))
+        return refuse(txn, "insufficient_scope")
+    end
+    local targets
+    if decision.key_type == "PRODUCTION" or decision.key_type == "SANDBOX" then targets = api[decision.key_type] end
+    if not targets then return refuse(txn, "no_endpoint") end
+    if #targets == 0 then return refuse(txn, "no_address") end
+    api.turn = api.turn % #targets + 1
+    send_to(txn, targets[api.turn], path)
+    count_against(txn, decision, now)
+    txn:set_var("txn.assertion", decision.assertion)
+    txn:set_var("txn.allow", 1)
+end
+
+-- First action: decides on what is stored. Sets txn.miss when the agent has to be asked.
+local function decide(txn)
+    local api, path, scopes = called(txn)
+    if not api then return end
+    local credential = txn:get_var("txn.credential")
+    if not credential then return refuse(txn, "missing_token") end
+    local now = core.now().sec
+    local stored = decisions[credential:sub(1, 2)]:lookup(api.id .. ":" .. credential)
+    local decision = usable(txn, api, stored, now)
+    if not decision then
+        txn:set_var("txn.miss", true)
+        return
+    end
+    pass(txn, api, path, scopes, decision, now)
+end
+
+local BODY = '{"api":"%s","credential_sha256":"%s","credential":"%s","address":"%s"}'
+local AGENT_MAY_SAY = {
+    invalid_token = true, subscription_blocked = true, subscription_inactive = true, not_subscribed = true,
+    unavailable = true,
+}
+
+local function question(api, credential, token, address)
+    return {
+        url = "http://agent/decide", dst = "unix@" .. agent, timeout = DEADLINE,
+        headers = { ["content-type"] = { "application/json" } },
+        body = BODY:format(api.id, credential, token, address),
+    }
+end
+
+-- Second action, after a miss: asks the agent and decides on its answer. Whatever is not an answer is 503.
+local function ask(txn)
+    local api, path, scopes = called(txn)
+    if not api then return end
+    local token = txn.f:http_auth_bearer()
+    if not token or not token:match("^[%w%-._~+/]+=*$") then return refuse(txn, "invalid_token") end
+    local credential = txn:get_var("txn.credential")
+    local answer = core.httpclient():post(question(api, credential, token, txn.f:src()))
+    if not answer or answer.status ~= 200 or not answer.body then return refuse(txn, "unavailable") end
+    local name = answer.body:match("^refuse ([%l_]+)\n?$")
+    if name then return refuse(txn, AGENT_MAY_SAY[name] and name or "unavailable") end
+    local text = answer.body:match("^grant\n([^\n]+)\n?$")
+    if not text then return refuse(txn, "unavailable") end
+    local now = core.now().sec
+    local decision = usable(txn, api, text, now)
+    if not decision then return refuse(txn, "invalid_token") end
+    pass(txn, api, path, scopes, decision, now)
+end
+
+-- A worker just started has no plan entry until the agent has brought its maps up to date: calls wait for it.
+local function await_plan(txn)
+    for _ = 1, 100 do
+        if plan:lookup("number") then return end
+        core.msleep(20)
+    end
+    refuse(txn, "not_ready")
+end
+
+core.register_action("decide", { "http-req" }, decide)
+core.register_action("ask", { "http-req" }, ask)
+core.register_action("await_plan", { "http-req" }, await_plan)

@@ -1,0 +1,100 @@
+-- How a refusal looks: status, code and text (wso2-compatible codes), as JSON or XML by Accept.
+--
+-- Only fixed texts and values made here reach an answer, so nothing needs escaping.
+
+local SECURITY = "http://wso2.org/apimanager/security"
+local THROTTLING = "http://wso2.org/apimanager/throttling"
+local CREDENTIALS = "Make sure you have provided the correct security credentials"
+
+local REFUSALS = {
+    bad_request = { 400, "400", "Bad Request", "The path or the headers of the request are ambiguous" },
+    headers_too_large = { 431, "431", "Request Header Fields Too Large", "The headers of the request are larger than 16384 bytes" },
+    body_too_large = { 413, "413", "Content Too Large", "The body of the request is larger than this endpoint takes" },
+    not_found = { 404, "404", "Not Found", "The requested resource is not available" },
+    no_resource = { 404, "900906", "No matching resource found in the API for the given request", "Check the path of the request" },
+    wrong_method = { 405, "900906", "No matching resource found in the API for the given request", "The resource does not take this method" },
+    missing_token = { 401, "900902", "Missing Credentials", "Invalid Credentials. Make sure your API invocation call has a header: 'Authorization : Bearer ACCESS_TOKEN'" },
+    invalid_token = { 401, "900901", "Invalid Credentials", "Invalid Credentials. " .. CREDENTIALS, challenge = 'error="invalid_token"' },
+    no_endpoint = { 401, "900901", "Invalid Credentials", "The API has no endpoint for keys of this type", challenge = 'error="invalid_token"' },
+    subscription_blocked = { 401, "900907", "The requested API is temporarily blocked", "The subscription to the API is blocked" },
+    subscription_inactive = { 401, "900909", "The subscription to the API is inactive", "The subscription to the API waits for approval or was rejected" },
+    not_subscribed = { 403, "900908", "Resource forbidden", "The application is not subscribed to the API" },
+    insufficient_scope = { 403, "900910", "The access token does not allow you to access the requested resource", "The access token lacks a scope of the resource" },
+    throttled = { 429, "900804", "Message throttled out", nil, namespace = THROTTLING },
+    guessing = { 429, "900806", "Message throttled out", "Too many refused credentials came from this address", namespace = THROTTLING, retry_after = 10 },
+    api_blocked = { 503, "700700", "API blocked", "This API has been blocked temporarily. Please try again later or contact the system administrators.", retry_after = 60 },
+    unsupported = { 503, "900900", "Unclassified Authentication Failure", "This gateway cannot enforce what the API demands", retry_after = 60 },
+    unavailable = { 503, "900900", "Unclassified Authentication Failure", "The credentials cannot be checked now", retry_after = 2 },
+    not_ready = { 503, "900900", "Unclassified Authentication Failure", "The gateway is starting", retry_after = 2 },
+    no_address = { 503, "303001", "Runtime Error", "The backend of the API has no known address", retry_after = 5 },
+    internal = { 500, "900900", "Unclassified Authentication Failure", "The gateway could not decide" },
+}
+
+-- The quality a client gives a media type: that of the most specific range that covers it (RFC 9110 §12.5.1).
+local function quality(accept, kind, subtype)
+    local best, specific = 0, 0
+    for range in accept:gmatch("[^,]+") do
+        local k, s, parameters = range:match("^%s*([^/;%s]+)/([^;%s]+)%s*(.*)$")
+        if k then
+            k, s = k:lower(), s:lower()
+            local q = tonumber(parameters:match("[qQ]%s*=%s*([%d.]+)") or "1") or 0
+            local how = (k == kind and s == subtype and 3) or (k == kind and s == "*" and 2) or (k == "*" and s == "*" and 1) or 0
+            if how > specific then best, specific = q, how end
+        end
+    end
+    return best
+end
+
+local function prefers_xml(accept)
+    if not accept or #accept > 2000 then return false end
+    local json = quality(accept, "application", "json")
+    return math.max(quality(accept, "application", "xml"), quality(accept, "text", "xml")) > json
+end
+
+local JSON = '{"code":"%s","message":"%s","description":"%s"}'
+local JSON_LATER = '{"code":"%s","message":"%s","description":"%s","nextAccessTime":"%s"}'
+local XML = '<%s:fault xmlns:%s="%s"><%s:code>%s</%s:code><%s:message>%s</%s:message><%s:description>%s</%s:description>%s</%s:fault>'
+
+local function body(refusal, description, later, xml)
+    local code, message = refusal[2], refusal[3]
+    if xml then
+        local ns = refusal.namespace or SECURITY
+        local p = ns == THROTTLING and "amt" or "ams"
+        local more = later and ("<%s:nextAccessTime>%s</%s:nextAccessTime>"):format(p, later, p) or ""
+        return XML:format(p, p, ns, p, code, p, p, message, p, p, description, p, more, p)
+    end
+    if later then return JSON_LATER:format(code, message, description, later) end
+    return JSON:format(code, message, description)
+end
+
+-- The value of WWW-Authenticate for a refusal with 401 or for a lacking scope (RFC 6750 §3).
+local function challenge(name, refusal, realm, scope)
+    if name == "insufficient_scope" then
+        return ('Bearer realm="%s", error="insufficient_scope", scope="%s"'):format(realm, scope or "")
+    end
+    if refusal[1] ~= 401 then return nil end
+    local more = refusal.challenge and ", " .. refusal.challenge or ""
+    return ('Bearer realm="%s"%s'):format(realm, more)
+end
+
+-- Sets txn.status, txn.body, txn.xml and the headers an answer carries. Where this fails, a rule answers 500.
+local function present(txn)
+    local name = txn:get_var("txn.refusal") or "internal"
+    local refusal = REFUSALS[name] or REFUSALS.internal
+    local retry_after, description, later = refusal.retry_after, refusal[4], nil
+    if name == "throttled" then
+        local open_at = txn:get_var("txn.window_end")
+        retry_after = math.max(1, open_at - core.now().sec)
+        later = os.date("!%Y-%b-%d %H:%M:%S+0000 UTC", open_at)
+        description = "You have exceeded your quota .You can access API after " .. later
+    end
+    local xml = prefers_xml(txn.f:req_fhdr("accept"))
+    txn:set_var("txn.xml", xml)
+    txn:set_var("txn.body", body(refusal, description, later, xml))
+    local header = challenge(name, refusal, txn:get_var("txn.realm") or "default", txn:get_var("txn.scope"))
+    if header then txn:set_var("txn.challenge", header) end
+    if retry_after then txn:set_var("txn.retry_after", retry_after) end
+    txn:set_var("txn.status", refusal[1])
+end
+
+core.register_action("present", { "http-req" }, present)

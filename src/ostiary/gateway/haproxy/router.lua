@@ -1,0 +1,131 @@
+-- Which resource of an API a call is about: a trie over path segments.
+--
+-- Reads the values that resources.py writes: METHOD:/segment/{}/*:scope,scope|… with percent-encoded parts.
+-- The path is matched first, independent of the method; in each segment a literal goes before a literal with
+-- placeholders, that before a placeholder, that before the rest (`*`). The method is looked at afterwards, so
+-- a wrong method is never an escape to a wider resource. Errors here are errors of decide.lua: the call fails.
+
+local router = {}
+
+local function decode(text)
+    return (text:gsub("%%(%x%x)", function(hex) return string.char(tonumber(hex, 16)) end))
+end
+router.decode = decode
+
+local function node()
+    return { literals = {} }
+end
+
+-- Splits "x{}y" into the literal pieces around its placeholders.
+local function pieces_of(segment)
+    local pieces, from = {}, 1
+    while true do
+        local open = segment:find("{}", from, true)
+        pieces[#pieces + 1] = decode(segment:sub(from, open and open - 1))
+        if not open then return pieces end
+        from = open + 2
+    end
+end
+
+local function child(parent, segment)
+    if segment == "*" then
+        parent.rest = parent.rest or node()
+        return parent.rest
+    end
+    local pieces = pieces_of(segment)
+    if #pieces == 1 then
+        local literal = pieces[1]
+        parent.literals[literal] = parent.literals[literal] or node()
+        return parent.literals[literal]
+    end
+    if segment == "{}" then
+        parent.any = parent.any or node()
+        return parent.any
+    end
+    parent.patterns = parent.patterns or {}
+    for _, one in ipairs(parent.patterns) do
+        if one.text == segment then return one.node end
+    end
+    local new = { text = segment, pieces = pieces, node = node() }
+    table.insert(parent.patterns, new)
+    -- The longer literal is the more specific one; the text makes the order the same everywhere.
+    table.sort(parent.patterns, function(a, b)
+        if #a.text ~= #b.text then return #a.text > #b.text end
+        return a.text < b.text
+    end)
+    return new.node
+end
+
+-- Whether the literal pieces occur in this order with at least one byte for each placeholder between them.
+local function fits(pieces, segment)
+    local first, last = pieces[1], pieces[#pieces]
+    if segment:sub(1, #first) ~= first then return false end
+    local at, stop = #first + 1, #segment - #last
+    if last ~= "" and segment:sub(stop + 1) ~= last then return false end
+    for i = 2, #pieces - 1 do
+        local from, to = segment:find(pieces[i], at + 1, true)
+        if not from or to > stop then return false end
+        at = to + 1
+    end
+    return at <= stop
+end
+
+-- Parses a resources value into a trie.
+function router.parse(value)
+    local root = node()
+    for method, path, scopes in value:gmatch("([A-Z]+):([^:|]*):([^:|]*)") do
+        local at = root
+        for segment in path:gmatch("[^/]+") do at = child(at, segment) end
+        local required = {}
+        for scope in scopes:gmatch("[^,]+") do required[#required + 1] = scope end
+        at.methods = at.methods or {}
+        at.methods[method] = required
+    end
+    return root
+end
+
+local function find(at, segments, position)
+    local segment = segments[position]
+    if not segment then
+        if at.methods then return at.methods end
+        return at.rest and at.rest.methods
+    end
+    local literal = at.literals[segment]
+    local found = literal and find(literal, segments, position + 1)
+    if found then return found end
+    if at.patterns then
+        for _, one in ipairs(at.patterns) do
+            found = fits(one.pieces, segment) and find(one.node, segments, position + 1)
+            if found then return found end
+        end
+    end
+    found = at.any and find(at.any, segments, position + 1)
+    return found or (at.rest and at.rest.methods)
+end
+
+-- Finds the methods of the resource that `path` names: method -> scopes, any one of which suffices.
+-- nil: no such resource.
+function router.match(root, path)
+    local segments = {}
+    for segment in path:gmatch("[^/]+") do
+        segments[#segments + 1] = segment:find("%", 1, true) and decode(segment) or segment
+    end
+    if #segments > 64 then return nil end
+    return find(root, segments, 1) or nil
+end
+
+-- The scopes a method takes; HEAD is answered as GET is. nil: wrong method.
+function router.scopes(methods, method)
+    return methods[method] or (method == "HEAD" and methods.GET) or nil
+end
+
+-- The value of an Allow header.
+function router.allowed(methods)
+    local names = {}
+    for name in pairs(methods) do names[#names + 1] = name end
+    if methods.GET and not methods.HEAD then names[#names + 1] = "HEAD" end
+    table.sort(names)
+    return table.concat(names, ", ")
+end
+
+return router
