@@ -217,7 +217,7 @@ def parse_backend_url(text: str) -> str:
         parts = urlsplit(text)
         port = parts.port
     except ValueError:
-        raise Invalid("backend", repr(text), expected) from None
+        raise Invalid("backend", "a malformed address", expected) from None
     host = parts.netloc.rpartition(":")[0] if port is not None else parts.netloc
     wrong = (
         parts.scheme not in ("http", "https")
@@ -230,7 +230,8 @@ def parse_backend_url(text: str) -> str:
         or not all("!" <= character <= "~" for character in text)
     )
     if wrong or len(text) > 500:
-        raise Invalid("backend", repr(text), expected)
+        found = "an address with a user name" if "@" in text else repr(text)
+        raise Invalid("backend", found, expected)
     return text
 
 

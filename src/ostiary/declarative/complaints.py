@@ -77,5 +77,6 @@ class Refused(Exception):
 def did_you_mean(text: str, known: Iterable[str]) -> str:
     """A hint naming the closest known word; empty where none is close."""
     by_folded = {word.casefold(): word for word in known}
-    close = get_close_matches(text.casefold(), by_folded, n=1, cutoff=0.6)
+    begun = [word for word in by_folded if len(text) > 2 and word.startswith(text.casefold())]
+    close = get_close_matches(text.casefold(), by_folded, n=1, cutoff=0.6) or begun[:1]
     return f"did you mean {by_folded[close[0]]!r}?" if close else ""

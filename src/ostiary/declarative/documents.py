@@ -22,7 +22,7 @@ MAX_ALIASES = 1_000
 _NULL = re.compile(r"(~|null|Null|NULL|)\Z")
 _BOOLEAN = re.compile(r"(?:(true|True|TRUE)|false|False|FALSE)\Z")
 _INTEGER = re.compile(r"[-+]?[0-9]{1,18}\Z")
-_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?\Z")
+_FLOAT = re.compile(r"[-+]?(?:(?:\.[0-9]+|[0-9]+\.[0-9]*)(?:[eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+)\Z")
 _STRING_TAGS = (None, "!", "tag:yaml.org,2002:str")
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 

@@ -40,8 +40,8 @@ _EXPECTED: dict[str, Callable[[dict[str, Any]], str]] = {
     "less_than_equal": lambda context: f"at most {context['le']:,}",
     "string_too_short": lambda context: f"at least {context['min_length']} characters",
     "string_too_long": lambda context: f"at most {context['max_length']} characters",
-    "too_short": lambda context: f"at least {context['min_length']} entries",
-    "too_long": lambda context: f"at most {context['max_length']} entries",
+    "too_short": lambda context: f"a list of at least {context['min_length']}",
+    "too_long": lambda context: f"a list of at most {context['max_length']}",
     "string_pattern_mismatch": lambda context: _PATTERNS.get(
         context["pattern"], f"text like {context['pattern']}"
     ),
@@ -144,7 +144,7 @@ def _complaint(data: Any, item: Any) -> Complaint:
         return Complaint(path, "a file with mistakes", str(context["error"]))
     expected = _EXPECTED[kind](context) if kind in _EXPECTED else str(item["msg"])
     shown = kind in _SHOWN and isinstance(item["input"], str | int | float)
-    found = repr(item["input"]) if shown else _kind(item["input"])
+    found = repr(item["input"]) if shown and "@" not in str(item["input"]) else _kind(item["input"])
     if kind == "union_tag_invalid":
         path, found = (*path, "type"), repr(context["tag"])
     return Complaint(path, found, expected, _hint_for(item, expected))
@@ -209,4 +209,6 @@ def _without_echoes(complaints: list[Complaint]) -> list[Complaint]:
 
 def _kind(value: Any) -> str:
     names = {str: "text", bool: "true or false", int: "a number", float: "a number", list: "a list"}
+    if value == []:
+        return "an empty list"
     return "nothing" if value is None else names.get(type(value), "a mapping")
