@@ -1,11 +1,18 @@
 """The gateway: published APIs become HAProxy's maps, and every call is decided on the node that serves it.
 
-Control side: `nodes`, `feed` and `current` tell gateway nodes the plan. Node side: `node/` (the agent)
-and `haproxy/` (what HAProxy is given). They meet in `plan/`.
+Control side: `feed` and `current` tell gateway nodes the plan, `nodes` knows the nodes. Node side: `node/`
+(the agent) and `haproxy/` (what HAProxy is given). They meet in `plan/`. The agent's process imports this
+module too, so nothing here imports the slices the plan is drawn from.
 """
 
 from ostiary.gateway.errors import InvalidNodeKeys
-from ostiary.gateway.feed import PlanFeed
+from ostiary.gateway.haproxy import (
+    GatewayListener,
+    Listener,
+    gateway_config,
+    management_config,
+    map_files,
+)
 from ostiary.gateway.nodes import (
     ensure_embedded_node,
     every_node_knows_key,
@@ -16,17 +23,33 @@ from ostiary.gateway.nodes import (
 )
 from ostiary.gateway.repository import NodeRecord
 from ostiary.gateway.settings import GatewaySettings, NodeSettings
+from ostiary.gateway.supervise import (
+    BadConfiguration,
+    HAProxy,
+    HAProxyUnusable,
+    find_haproxy,
+    system_ca,
+)
 
 __all__ = [
+    "BadConfiguration",
+    "GatewayListener",
     "GatewaySettings",
+    "HAProxy",
+    "HAProxyUnusable",
     "InvalidNodeKeys",
+    "Listener",
     "NodeRecord",
     "NodeSettings",
-    "PlanFeed",
     "ensure_embedded_node",
     "every_node_knows_key",
+    "find_haproxy",
     "find_node_by_credential",
+    "gateway_config",
+    "management_config",
+    "map_files",
     "published_node_keys",
     "register_node_keys",
     "rotate_node_keys",
+    "system_ca",
 ]
