@@ -239,8 +239,6 @@ async def _relay(kept: _Kept, process: asyncio.subprocess.Process) -> None:
 def _say(name: str, text: str) -> None:
     if text.startswith(("[ALERT]", "[EMERG]")):
         log.error("program_says", program=name, text=text)
-    elif text.startswith("[WARNING]"):
-        log.warning("program_says", program=name, text=text)
     else:
         log.debug("program_says", program=name, text=text)
 

@@ -51,7 +51,7 @@ class HAProxy:
 
     def command(self, run: Path, name: str) -> tuple[str, ...]:
         """Return the command line that runs `run/<name>.cfg`, with its master socket beside it."""
-        socket = f"{name}.master.sock,level,admin,mode,600"
+        socket = f"unix@{name}.master.sock,level,admin,mode,600"
         return (str(self.binary), "-W", "-S", socket, "-C", str(run), "-f", f"{name}.cfg")
 
     def check(self, run: Path, name: str) -> None:

@@ -48,6 +48,9 @@ def _perform(console: Console, once: bool) -> bool:
             outcomes = [_show(console, step) for step in Story(scratch, http).steps()]
         held = all(outcome.holds for outcome in outcomes)
         _conclude(console, held, len(outcomes))
+        scratch.keep = not held
+        if not held:
+            _line(console, "the log is kept in", str(scratch.place.log), "")
         if not once:
             _keep_serving(console, scratch)
     return held

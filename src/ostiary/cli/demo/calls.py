@@ -42,6 +42,8 @@ class Call:
 
     def perform(self, http: httpx2.Client) -> "Answer":
         """Send it."""
+        if self.bearer is not None and not self.bearer.exists():
+            return Answer(0, error="there is no token: an earlier step did not get one")
         headers = {}
         if self.accept is not None:
             headers["Accept"] = self.accept

@@ -50,6 +50,8 @@ class Scratch:
         self.secrets = {name: random_token(9) for name in SECRETS}
         self.testuser_password = random_token(9)
         self.ready: Mapping[str, str] = {}
+        self.keep = False
+        """Leave the directory behind, for whoever wants to know why a step did not hold."""
 
     def __enter__(self) -> Self:
         try:
@@ -66,7 +68,7 @@ class Scratch:
 
     def _prepare(self) -> None:
         directory = Path(tempfile.mkdtemp(prefix="ostiary-demo-"))
-        self._stack.callback(shutil.rmtree, directory, ignore_errors=True)
+        self._stack.callback(self._remove, directory)
         quickstart = quickstart_directory()
         management, gateway, login, backend = self._ports()
         self._server_ports = (management, gateway)
@@ -96,6 +98,10 @@ class Scratch:
         keys = f"https://localhost:{gateway}/t/my_company/gateway/jwks"
         trust = str(self.place.data.tls / "ca.pem")
         self._run([str(quickstart / "backend.py"), "--port", str(backend), "--jwks", keys, "--ca", trust])
+
+    def _remove(self, directory: Path) -> None:
+        if not self.keep:
+            shutil.rmtree(directory, ignore_errors=True)
 
     def start_server(self) -> float:
         """Start `ostiary serve` and wait until it is ready; returns the seconds it took.
