@@ -21,7 +21,7 @@ _LONGEST_COMMAND: Final = 14_000
 """Bytes; HAProxy takes a little under half of `tune.bufsize 32768`."""
 _BATCH: Final = 64
 """Commands sent before their answers are read, so that neither side waits for the other."""
-_NOT_FOUND: Final = ["entry not found."]
+_NOT_FOUND: Final = (["entry not found."], ["Key not found."])
 _MASTER: Final = 0
 _T = TypeVar("_T")
 
@@ -269,7 +269,7 @@ class _Session:
 
 
 def _found(command: _Command, answer: list[str]) -> bool:
-    if not answer or answer == _NOT_FOUND:
+    if not answer or answer in _NOT_FOUND:
         return not answer
     if answer[0].startswith("Can't find the target"):
         raise _Disconnected

@@ -1,0 +1,383 @@
+"""A real HAProxy with our configuration, a backend that says what reached it, and an agent that is told what to say."""
+
+import asyncio
+import hashlib
+import http.client
+import json
+import shutil
+import signal
+import socket
+import socketserver
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from tests.system.waiting import until
+
+from ostiary.cli.supervisor import die_with_parent
+from ostiary.gateway.haproxy import (
+    PLAN_KEY,
+    PLAN_MAP,
+    Decision,
+    GatewayListener,
+    Listener,
+    MapEntry,
+    Quota,
+    decision_entry,
+    encode_decision,
+    files,
+    gateway_config,
+    management_config,
+    structure_maps,
+)
+from ostiary.gateway.haproxy.render import HERE as LUA
+from ostiary.gateway.node.runtime import HAProxyRuntime, RuntimeUnavailable, Worker
+from ostiary.gateway.plan import Entry, GatewayPlan
+from ostiary.gateway.supervise import find_haproxy
+
+TOKEN = "a-token.of-ours"
+ORGANIZATION = "00000000-0000-4000-8000-000000000001"
+DEFAULT = "00000000-0000-4000-8000-000000000002"
+ORDERS = "00000000-0000-4000-8000-00000000000a"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a client got."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class Backend:
+    """Answers every call with the request that reached it, as JSON."""
+
+    def __init__(self) -> None:
+        self.calls: list[dict[str, Any]] = []
+        calls = self.calls
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def answer(self) -> None:
+                length = int(self.headers.get("content-length", 0))
+                body = self.rfile.read(length)
+                call = {
+                    "method": self.command,
+                    "path": self.path,
+                    "headers": [[name.lower(), value] for name, value in self.headers.items()],
+                    "body": body.decode("latin-1"),
+                }
+                calls.append(call)
+                text = json.dumps(call).encode()
+                head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(text)}\r\n\r\n"
+                self.wfile.write(head.encode() + (b"" if self.command == "HEAD" else text))
+
+            do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do_PATCH = do_OPTIONS = answer
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.port: int = self._server.server_address[1]
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class _UnixServer(socketserver.ThreadingUnixStreamServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+    def handle_error(self, *_: object) -> None:
+        """HAProxy's checks end their connection as soon as they know enough."""
+
+
+class UnixHTTP:
+    """An HTTP server on a unix socket; `answer` is what it says to (path, body), or `None` to stay silent."""
+
+    def __init__(self, path: Path, answer: Callable[[str, bytes], tuple[int, str] | None]) -> None:
+        self.answer = answer
+        self.asked: list[tuple[str, bytes]] = []
+        self.headers: list[list[tuple[str, str]]] = []
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def reply(self) -> None:
+                body = self.rfile.read(int(self.headers.get("content-length", 0)))
+                outer.asked.append((self.path, body))
+                outer.headers.append([(name.lower(), value) for name, value in self.headers.items()])
+                said = outer.answer(self.path, body)
+                if said is None:
+                    time.sleep(30)  # hangs; the thread dies with the test process
+                    return
+                head = f"HTTP/1.1 {said[0]} Said\r\nContent-Length: {len(said[1])}\r\n\r\n"
+                self.wfile.write((head + said[1]).encode())
+
+            do_GET = do_POST = reply
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+            def address_string(self) -> str:
+                return "unix"
+
+        path.unlink(missing_ok=True)
+        self._server = _UnixServer(str(path), Handler)
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+def entry(kind: str, id: str, **value: Any) -> Entry:
+    return Entry(kind, id, value)
+
+
+def an_organization(id: str = ORGANIZATION, name: str = "my_company") -> Entry:
+    return entry(
+        "organization", id, name=name, issuer=f"https://x/t/{name}", audience=f"https://x/t/{name}/gateway"
+    )
+
+
+def an_api(
+    id: str = ORDERS,
+    *,
+    context: str = "/orders",
+    version: str = "1.0.0",
+    state: str = "PUBLISHED",
+    production: Sequence[str] = (),
+    sandbox: Sequence[str] = (),
+    resources: Iterable[tuple[str, str, Sequence[str]]] = (("GET", "/*", ()),),
+    organization_id: str = ORGANIZATION,
+) -> Entry:
+    said = [{"method": method, "path": path, "scopes": list(scopes)} for method, path, scopes in resources]
+    return entry(
+        "api",
+        id,
+        organization_id=organization_id,
+        name="Orders",
+        context=context,
+        version=version,
+        state=state,
+        backend={"production": list(production), "sandbox": list(sandbox)},
+        resources=said,
+    )
+
+
+def sha256(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def a_decision(
+    token: str = TOKEN,
+    *,
+    api: str = ORDERS,
+    lifetime: float = 300,
+    epoch: int = 5,
+    scopes: Iterable[str] = (),
+    quota: Quota | None = None,
+    key_type: str = "PRODUCTION",
+    organization_id: str = ORGANIZATION,
+) -> Decision:
+    return Decision(
+        api_id=api,
+        credential_sha256=sha256(token),
+        expires_at=int(time.time() + lifetime),
+        epoch=epoch,
+        organization_id=organization_id,
+        subject="subject-1",
+        client_id="mobile app",
+        application_id="application-1",
+        key_type=key_type,
+        scopes=frozenset(scopes),
+        quota=quota,
+        assertion="header.assertion.signature",
+    )
+
+
+def grant(decision: Decision) -> tuple[int, str]:
+    return 200, f"grant\n{encode_decision(decision)}"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def addresses(_host: str, _port: int) -> tuple[str, ...]:
+    return ("127.0.0.1",)
+
+
+@dataclass
+class DataPlane:
+    """One HAProxy gateway and all it talks to."""
+
+    plan: GatewayPlan
+    backend: Backend
+    lua: Path = LUA
+    threads: int = 2
+    access_log: str = "refused"
+    folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="ostiary-dp-")))
+    port: int = field(default_factory=free_port)
+    tls_port: int = field(default_factory=free_port)
+    process: "subprocess.Popen[bytes] | None" = None
+    agent: UnixHTTP | None = None
+    worker: UnixHTTP | None = None
+
+    def start(self, *, planned: bool = True) -> "DataPlane":
+        maps = self.folder / "maps"
+        maps.mkdir(exist_ok=True)
+        for name, text in files(structure_maps(self.plan, addresses)).items():
+            (maps / name).write_text(text)
+        certificate = a_certificate(self.folder)
+        listener = GatewayListener(
+            port=self.tls_port,
+            certificate=certificate,
+            workers=("worker-0.sock",),
+            host="127.0.0.1",
+            threads=self.threads,
+            access_log=self.access_log,  # type: ignore[arg-type]
+            http_port=self.port,
+            backend_ca=self.folder / "ca.pem",
+            lua=self.lua,
+        )
+        (self.folder / "gateway.cfg").write_text(gateway_config(listener))
+        self.agent = UnixHTTP(self.folder / "agent.sock", lambda *_: (200, "refuse invalid_token"))
+        self.worker = UnixHTTP(self.folder / "worker-0.sock", lambda path, _: (200, f"worker {path}"))
+        self.launch("gateway")
+        if planned:
+            self.set(MapEntry(PLAN_MAP, PLAN_KEY, "1"))
+            until(lambda: self.get("/-/ready").status == 200, what="readiness")
+        return self
+
+    def launch(self, name: str) -> None:
+        haproxy = find_haproxy()
+        haproxy.check(self.folder, name)
+        self.log = (self.folder / f"{name}.log").open("wb")
+        command = haproxy.command(self.folder, name)
+        self.process = subprocess.Popen(
+            command,
+            stdout=self.log,
+            stderr=subprocess.STDOUT,
+            env=dict(haproxy.environment),
+            preexec_fn=die_with_parent(),
+        )
+        until(lambda: self.workers(name), what="a worker")
+
+    def workers(self, name: str = "gateway") -> Sequence[Worker]:
+        try:
+            return self.run(lambda runtime: runtime.workers(), name)
+        except RuntimeUnavailable:
+            return ()
+
+    def stop(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(2)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        for server in (self.agent, self.worker):
+            if server is not None:
+                server.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def run(self, work: Callable[[HAProxyRuntime], Any], name: str = "gateway") -> Any:
+        async def with_runtime() -> Any:
+            runtime = HAProxyRuntime(self.folder / f"{name}.master.sock")
+            try:
+                return await work(runtime)
+            finally:
+                runtime.close()
+
+        return asyncio.run(with_runtime())
+
+    def set(self, *changes: MapEntry) -> None:
+        self.run(lambda runtime: runtime.apply(changes))
+
+    def decide(self, *decisions: Decision) -> None:
+        self.set(*(decision_entry(one) for one in decisions))
+
+    def get(self, path: str, token: str | None = None, **headers: str) -> Answer:
+        return self.call("GET", path, token, **headers)
+
+    def call(
+        self, method: str, path: str, token: str | None = None, body: bytes | None = None, **headers: str
+    ) -> Answer:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        try:
+            return call_on(connection, method, path, token, body, **headers)
+        finally:
+            connection.close()
+
+    def raw(self, request: bytes) -> Answer:
+        """Send these bytes and read one answer."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=10) as connection:
+            connection.sendall(request)
+            response = http.client.HTTPResponse(connection)
+            response.begin()
+            return Answer(response.status, _headers(response), response.read())
+
+    def logged(self) -> str:
+        return (self.folder / "gateway.log").read_text()
+
+
+def call_on(
+    connection: http.client.HTTPConnection,
+    method: str,
+    path: str,
+    token: str | None = None,
+    body: bytes | None = None,
+    **headers: str,
+) -> Answer:
+    said = {name.replace("_", "-"): value for name, value in headers.items()}
+    if token is not None:
+        said["Authorization"] = f"Bearer {token}"
+    connection.request(method, path, body=body, headers=said)
+    response = connection.getresponse()
+    return Answer(response.status, _headers(response), response.read())
+
+
+def _headers(response: http.client.HTTPResponse) -> dict[str, str]:
+    return {name.lower(): value for name, value in response.getheaders()}
+
+
+def management(folder: Path, port: int, workers: Sequence[str]) -> None:
+    """Write the management listener's configuration and its certificate."""
+    certificate = a_certificate(folder)
+    text = management_config(
+        Listener(port=port, certificate=certificate, workers=tuple(workers), host="127.0.0.1", threads=1)
+    )
+    (folder / "management.cfg").write_text(text)
+
+
+def a_certificate(folder: Path) -> Path:
+    """A self-signed certificate for localhost: `server.pem` with its key, `ca.pem` without."""
+    pem = folder / "server.pem"
+    if not pem.exists():
+        subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+        made = ["-keyout", str(folder / "key.pem"), "-out", str(folder / "ca.pem")]
+        kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
+        subprocess.run(["openssl", "req", "-x509", *kind, *subject, *made], check=True, capture_output=True)
+        pem.write_text((folder / "ca.pem").read_text() + (folder / "key.pem").read_text())
+    return pem
