@@ -1,5 +1,6 @@
 """The real app on real SQL, without listeners."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,17 +13,24 @@ from ostiary.foundation.identifiers import new_id
 from ostiary.organizations import Organization, put
 
 
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    """Settings of an installation in a scratch directory, its database migrated."""
-    loaded = load_settings(None, {"data_dir": tmp_path})
-    migrate(loaded.database)
-    engine = write_engine(loaded.database)
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with the organizations `default` and `acme`, to be copied."""
+    path = tmp_path_factory.mktemp("migrated") / "ostiary.db"
+    migrate(f"sqlite:///{path}")
+    engine = write_engine(f"sqlite:///{path}")
     with engine.begin() as connection:
         put(connection, Organization(new_id(), "default", "Default"))
         put(connection, Organization(new_id(), "acme", "Acme"))
     engine.dispose()
-    return loaded
+    return path
+
+
+@pytest.fixture
+def settings(tmp_path: Path, migrated: Path) -> Settings:
+    """Settings of an installation in a scratch directory, its database migrated."""
+    shutil.copy(migrated, tmp_path / "ostiary.db")
+    return load_settings(None, {"data_dir": tmp_path})
 
 
 @pytest.fixture

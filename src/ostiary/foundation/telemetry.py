@@ -53,4 +53,8 @@ def _renderer(log_format: LogFormat) -> structlog.types.Processor:
         return structlog.processors.JSONRenderer(
             serializer=lambda event, **_: orjson.dumps(event, default=str).decode()
         )
-    return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=28)
+    return structlog.dev.ConsoleRenderer(
+        colors=sys.stderr.isatty(),
+        pad_event_to=28,
+        exception_formatter=structlog.dev.plain_traceback,  # the rich one prints locals, and secrets in them
+    )
