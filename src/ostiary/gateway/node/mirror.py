@@ -122,6 +122,8 @@ class Mirror:
                 self._supplying = None
 
     async def _supply(self, pid: int) -> None:
+        """Replace every map of a worker; calls wait meanwhile, also where another agent had supplied it."""
+        await self._runtime.apply([MapEntry(PLAN_MAP, PLAN_KEY, None)], pid=pid)
         for name in map_files():
             if name != PLAN_MAP:
                 await self._runtime.replace(name, list(self._truth(name)), pid=pid)
