@@ -1,7 +1,13 @@
 """The composition root: settings, migrations and the wiring of every slice."""
 
-from ostiary.app.migrations import migrate
 from ostiary.app.settings import Settings, environment_of, load_settings
 from ostiary.app.wiring import build_app
 
 __all__ = ["Settings", "build_app", "environment_of", "load_settings", "migrate"]
+
+
+def migrate(url: str) -> None:
+    """Apply the missing migrations; see `ostiary.app.migrations`, which workers never load."""
+    from ostiary.app.migrations import migrate as apply_missing
+
+    apply_missing(url)

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol
 
-import psycopg
 from sqlalchemy.engine import URL
 
 from ostiary.foundation.telemetry import get_logger
@@ -108,6 +107,8 @@ class PostgreSQLChanges(_Subscribers):
         self._conninfo = url.set(drivername="postgresql").render_as_string(hide_password=False)
 
     async def _watch(self) -> None:
+        import psycopg  # 0.2 s that an installation on SQLite need not wait for
+
         while True:
             try:
                 async with await psycopg.AsyncConnection.connect(
