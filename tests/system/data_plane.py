@@ -1,4 +1,4 @@
-"""A real HAProxy with our configuration, a backend that says what reached it, and an agent that is told what to say."""
+"""A real HAProxy with our configuration, a backend that echoes, and an agent that is told what to say."""
 
 import asyncio
 import hashlib
@@ -12,7 +12,8 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -80,7 +81,7 @@ class Backend:
                 }
                 calls.append(call)
                 text = json.dumps(call).encode()
-                head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(text)}\r\n\r\n"
+                head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(text)}\r\n\r\n"
                 self.wfile.write(head.encode() + (b"" if self.command == "HEAD" else text))
 
             do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do_PATCH = do_OPTIONS = answer
@@ -227,6 +228,24 @@ def addresses(_host: str, _port: int) -> tuple[str, ...]:
     return ("127.0.0.1",)
 
 
+@contextmanager
+def running(*entries: Entry, **how: Any) -> Iterator["DataPlane"]:
+    """A data plane that has this plan; `http://backend` in an API's addresses is its backend."""
+    backend = Backend()
+    said = [_with_port(one, backend.port) for one in entries]
+    plane = DataPlane(GatewayPlan().apply(1, said), backend, **how)
+    try:
+        yield plane.start()
+    finally:
+        plane.stop()
+        backend.stop()
+
+
+def _with_port(one: Entry, port: int) -> Entry:
+    text = json.dumps(one.value).replace("http://backend", f"http://127.0.0.1:{port}")
+    return Entry(one.kind, one.id, json.loads(text))
+
+
 @dataclass
 class DataPlane:
     """One HAProxy gateway and all it talks to."""
@@ -337,6 +356,16 @@ class DataPlane:
             response = http.client.HTTPResponse(connection)
             response.begin()
             return Answer(response.status, _headers(response), response.read())
+
+    def show(self, map: str) -> list[str]:
+        """The entries of a map in the one live worker, as `key value`."""
+        pid = self.workers()[0].pid
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(str(self.folder / "gateway.master.sock"))
+            connection.sendall(f"@!{pid} show map maps/{map}\n".encode())
+            connection.shutdown(socket.SHUT_WR)
+            text = b"".join(iter(lambda: connection.recv(65536), b"")).decode()
+        return [line.partition(" ")[2] for line in text.splitlines() if line.startswith("0x")]
 
     def logged(self) -> str:
         return (self.folder / "gateway.log").read_text()

@@ -238,10 +238,10 @@ local AGENT_MAY_SAY = {
 }
 
 local function question(api, credential, token, address)
+    local body = BODY:format(api.id, credential, token, address)
     return {
-        url = "http://agent/decide", dst = "unix@" .. agent, timeout = DEADLINE,
-        headers = { ["content-type"] = { "application/json" } },
-        body = BODY:format(api.id, credential, token, address),
+        url = "http://agent/decide", dst = "unix@" .. agent, timeout = DEADLINE, body = body,
+        headers = { ["content-type"] = { "application/json" }, ["content-length"] = { tostring(#body) } },
     }
 end
 

@@ -1,0 +1,536 @@
+"""Who may call what: routes, resources, tokens, scopes, epochs, as the real HAProxy decides."""
+
+import json
+from collections.abc import Iterator
+from zlib import crc32
+
+import pytest
+from tests.system.data_plane import (
+    DEFAULT,
+    ORDERS,
+    ORGANIZATION,
+    TOKEN,
+    DataPlane,
+    a_decision,
+    an_api,
+    an_organization,
+    entry,
+    grant,
+    running,
+    sha256,
+)
+
+from ostiary.gateway.haproxy import MapEntry, decision_entry, decision_key, shard
+from ostiary.gateway.haproxy.maps import epoch_key
+
+CALL = "/t/my_company/orders/1.0.0"
+RESOURCES = [
+    ("GET", "/", ()),
+    ("GET", "/{id}", ()),
+    ("POST", "/", ("orders:write", "admin")),
+    ("GET", "/latest", ("orders:read",)),
+    ("DELETE", "/{id}", ("admin",)),
+    ("PUT", "/*", ("admin",)),
+    ("GET", "/files/{name}.txt", ()),
+    ("GET", "/files/{name}", ("admin",)),
+    ("GET", "/archive/*", ()),
+    ("GET", "/café", ("admin",)),
+]
+STATES = ["CREATED", "PROTOTYPED", "PUBLISHED", "BLOCKED", "DEPRECATED", "RETIRED"]
+
+
+def _state_api(number: int) -> str:
+    return f"00000000-0000-4000-8000-0000000000f{number}"
+
+
+@pytest.fixture(scope="module")
+def plane() -> Iterator[DataPlane]:
+    apis = [
+        an_api(production=["http://backend/base"], resources=RESOURCES),
+        an_api("nested", context="/orders/1.0.0", version="2", production=["http://backend/nested"]),
+        an_api("unprefixed", context="/shop", organization_id=DEFAULT, production=["http://backend"]),
+        an_api("bare", context="/bare", sandbox=["http://backend/sandbox"]),
+        an_api("gone", context="/gone", production=["http://gone.invalid"]),
+        an_api("small", context="/small", resources=[("GET", "/", ())]),
+        an_api("unknown", context="/unknown", resources=[("GET", "/{a}{b}", ())]),
+    ]
+    states = [
+        an_api(_state_api(n), context=f"/{state.lower()}", state=state, production=["http://backend"])
+        for n, state in enumerate(STATES)
+    ]
+    epochs = [
+        entry("epoch", f"{ORGANIZATION}:client:mobile app", minimum=3),
+        entry("epoch", f"{ORGANIZATION}:scope:orders:write", minimum=9),
+    ]
+    with running(
+        an_organization(), an_organization(DEFAULT, "default"), *apis, *states, *epochs
+    ) as running_plane:
+        yield running_plane
+
+
+@pytest.fixture(autouse=True)
+def nothing_stored(plane: DataPlane) -> None:
+    """No decision is stored, and the agent refuses every credential."""
+    assert plane.agent is not None
+    plane.agent.answer = lambda *_: (200, "refuse invalid_token")
+    plane.agent.asked.clear()
+    plane.backend.calls.clear()
+    plane.run(lambda runtime: runtime.replace(shard(sha256(TOKEN)), []))
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "forwarded"),
+    [
+        ("GET", CALL, "/base"),
+        ("GET", f"{CALL}/", "/base/"),
+        ("GET", f"{CALL}/42", "/base/42"),
+        ("GET", f"{CALL}/42/", "/base/42/"),
+        ("GET", f"{CALL}/42?of=mine;x=1", "/base/42?of=mine;x=1"),
+        ("HEAD", f"{CALL}/42", "/base/42"),
+        ("GET", f"{CALL}/a%20b%40c", "/base/a%20b%40c"),
+        ("GET", f"{CALL}/files/report.txt", "/base/files/report.txt"),
+        ("GET", f"{CALL}/archive", "/base/archive"),
+        ("GET", f"{CALL}/archive/2026/01", "/base/archive/2026/01"),
+    ],
+)
+def test_a_granted_call_reaches_the_backend_at_its_own_path(
+    plane: DataPlane, method: str, path: str, forwarded: str
+):
+    plane.decide(a_decision())
+
+    answer = plane.call(method, path, TOKEN)
+
+    assert answer.status == 200
+    assert [(call["method"], call["path"]) for call in plane.backend.calls] == [(method, forwarded)]
+
+
+def test_the_backend_gets_the_assertion_and_never_the_token(plane: DataPlane):
+    plane.decide(a_decision())
+
+    answer = plane.call("GET", f"{CALL}/42", TOKEN, Accept="*/*")
+
+    headers = {
+        "accept": "*/*",
+        "accept-encoding": "identity",
+        "host": f"127.0.0.1:{plane.backend.port}",
+        "x-forwarded-for": "127.0.0.1",
+        "x-forwarded-proto": "http",
+        "x-jwt-assertion": "header.assertion.signature",
+        "x-request-id": answer.headers["x-request-id"],
+    }
+    assert dict(plane.backend.calls[0]["headers"]) == headers
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [
+        ("GET", "/", 404, "404"),
+        ("GET", "/t", 404, "404"),
+        ("GET", "/t/my_company", 404, "404"),
+        ("GET", "/orders/1.0.0", 404, "404"),  # of another organization
+        ("GET", "/t/other/orders/1.0.0", 404, "404"),
+        ("GET", "/t/my_company/orders", 404, "404"),
+        ("GET", "/t/my_company/orders/1.0.00", 404, "404"),
+        ("GET", "/t/my_company/orders/1.0", 404, "404"),
+        ("GET", "/t/my_company/ORDERS/1.0.0", 404, "404"),
+        ("GET", f"{CALL}/42/lines", 405, "900906"),  # that is PUT /*
+        ("GET", "/t/my_company/small/1.0.0/x", 404, "900906"),
+        ("POST", f"{CALL}/42", 405, "900906"),
+        ("PUT", f"{CALL}/42", 405, "900906"),  # the template decides, not /*
+        ("DELETE", f"{CALL}/latest", 405, "900906"),  # the literal decides, not the template
+        ("OPTIONS", CALL, 405, "900906"),
+        ("GET", "/internal/gateway/v1/plan", 404, "404"),
+        ("GET", "/api/whatever", 404, "404"),
+        ("POST", "/oauth2/token", 404, "404"),
+    ],
+)
+def test_what_is_not_published_is_refused_before_any_credential(
+    plane: DataPlane, method: str, path: str, status: int, code: str
+):
+    answer = plane.call(method, path)
+
+    assert (answer.status, answer.json()["code"]) == (status, code)
+    assert plane.agent is not None
+    assert plane.agent.asked == []
+
+
+def test_a_wrong_method_names_the_right_ones(plane: DataPlane):
+    assert plane.call("PATCH", f"{CALL}/42").headers["allow"] == "DELETE, GET, HEAD"
+
+
+def test_the_longer_context_wins(plane: DataPlane):
+    plane.decide(a_decision(api="nested"))
+
+    answer = plane.get("/t/my_company/orders/1.0.0/2/x", TOKEN)
+
+    assert (answer.status, plane.backend.calls[0]["path"]) == (200, "/nested/x")
+
+
+@pytest.mark.parametrize("prefix", ["", "/t/default"])
+def test_the_default_organization_needs_no_prefix(plane: DataPlane, prefix: str):
+    plane.decide(a_decision(api="unprefixed", organization_id=DEFAULT))
+
+    assert plane.get(f"{prefix}/shop/1.0.0/x", TOKEN).status == 200
+
+
+@pytest.mark.parametrize(
+    ("state", "status"),
+    [
+        ("CREATED", 404),
+        ("PROTOTYPED", 200),
+        ("PUBLISHED", 200),
+        ("BLOCKED", 503),
+        ("DEPRECATED", 200),
+        ("RETIRED", 404),
+    ],
+)
+def test_the_state_of_an_api_decides(plane: DataPlane, state: str, status: int):
+    plane.decide(a_decision(api=_state_api(STATES.index(state))))
+
+    answer = plane.get(f"/t/my_company/{state.lower()}/1.0.0/x", TOKEN)
+
+    assert answer.status == status
+    if status == 503:
+        assert answer.json()["code"] == "700700"
+
+
+def test_an_api_that_cannot_be_enforced_is_refused_whole(plane: DataPlane):
+    assert plane.get("/t/my_company/unknown/1.0.0/ab", TOKEN).status == 503
+
+
+def test_no_token_is_missing_credentials(plane: DataPlane):
+    answer = plane.get(f"{CALL}/42")
+
+    assert answer.status == 401
+    assert answer.headers["www-authenticate"] == 'Bearer realm="my_company"'
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.json() == {
+        "code": "900902",
+        "message": "Missing Credentials",
+        "description": "Invalid Credentials. Make sure your API invocation call has a header: "
+        "'Authorization : Bearer ACCESS_TOKEN'",
+    }
+
+
+@pytest.mark.parametrize("header", ["Basic bW9iaWxlOnNlY3JldA==", "bearer", "Digest x", ""])
+def test_another_scheme_is_missing_credentials(plane: DataPlane, header: str):
+    answer = plane.call("GET", f"{CALL}/42", Authorization=header)
+
+    assert (answer.status, answer.json()["code"]) == (401, "900902")
+
+
+def test_an_unknown_token_is_invalid_credentials(plane: DataPlane):
+    answer = plane.get(f"{CALL}/42", TOKEN)
+
+    assert answer.status == 401
+    assert answer.headers["www-authenticate"] == 'Bearer realm="my_company", error="invalid_token"'
+    assert answer.json() == {
+        "code": "900901",
+        "message": "Invalid Credentials",
+        "description": "Invalid Credentials. Make sure you have provided the correct security credentials",
+    }
+
+
+def test_the_agent_is_asked_with_the_agreed_words(plane: DataPlane):
+    assert plane.agent is not None
+    plane.get(f"{CALL}/42", TOKEN)
+
+    ((path, body),) = plane.agent.asked
+    assert path == "/decide"
+    assert json.loads(body) == {
+        "api": ORDERS,
+        "credential_sha256": sha256(TOKEN),
+        "credential": TOKEN,
+        "address": "127.0.0.1",
+    }
+
+
+@pytest.mark.parametrize("token", ['a"b', "a b", "a\\b", "a=b", "="])
+def test_what_cannot_be_a_token_is_refused_without_asking(plane: DataPlane, token: str):
+    assert plane.agent is not None
+    answer = plane.get(f"{CALL}/42", token)
+
+    assert (answer.status, answer.json()["code"]) == (401, "900901")
+    assert plane.agent.asked == []
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "code"),
+    [
+        ("invalid_token", 401, "900901"),
+        ("subscription_blocked", 401, "900907"),
+        ("subscription_inactive", 401, "900909"),
+        ("not_subscribed", 403, "900908"),
+        ("unavailable", 503, "900900"),
+    ],
+)
+def test_the_agents_refusals_have_their_codes(plane: DataPlane, name: str, status: int, code: str):
+    assert plane.agent is not None
+    plane.agent.answer = lambda *_: (200, f"refuse {name}")
+
+    answer = plane.get(f"{CALL}/42", TOKEN)
+
+    assert (answer.status, answer.json()["code"]) == (status, code)
+    assert ("www-authenticate" in answer.headers) == (status == 401)
+    assert ("retry-after" in answer.headers) == (status == 503)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        (500, "grant\nx"),
+        (200, ""),
+        (200, "grant"),
+        (200, "refuse"),
+        (200, "refuse allow"),
+        (200, "refuse ../x"),
+        (200, "grant\n1|2|3"),
+        (200, "grant\n\n"),
+        (204, ""),
+        (302, "grant"),
+    ],
+)
+def test_an_answer_of_the_agent_that_is_none_lets_nobody_through(plane: DataPlane, said: tuple[int, str]):
+    assert plane.agent is not None
+    plane.agent.answer = lambda *_: said
+
+    assert plane.get(f"{CALL}/42", TOKEN).status in (401, 503)
+    assert plane.backend.calls == []
+
+
+def test_a_grant_of_the_agent_is_used_at_once_and_stored_by_the_agent_alone(plane: DataPlane):
+    assert plane.agent is not None
+    plane.agent.answer = lambda *_: grant(a_decision())
+
+    statuses = [plane.get(f"{CALL}/42", TOKEN).status for _ in range(2)]
+
+    assert statuses == [200, 200]
+    assert len(plane.agent.asked) == 2
+
+
+def test_a_stored_decision_asks_nobody(plane: DataPlane):
+    assert plane.agent is not None
+    plane.decide(a_decision())
+
+    assert plane.get(f"{CALL}/42", TOKEN).status == 200
+    assert plane.agent.asked == []
+
+
+def test_a_deleted_decision_is_gone_at_once(plane: DataPlane):
+    plane.decide(a_decision())
+    assert plane.get(f"{CALL}/42", TOKEN).status == 200
+
+    plane.set(MapEntry(shard(sha256(TOKEN)), decision_key(ORDERS, sha256(TOKEN)), None))
+
+    assert plane.get(f"{CALL}/42", TOKEN).status == 401
+
+
+def test_a_decision_is_for_one_api(plane: DataPlane):
+    plane.decide(a_decision(api="nested"))
+
+    assert plane.get(f"{CALL}/42", TOKEN).status == 401
+
+
+@pytest.mark.parametrize("where", ["stored", "granted"])
+@pytest.mark.parametrize(
+    "unusable",
+    [
+        {"lifetime": -1},
+        {"epoch": 2},  # the client was narrowed at 3
+        {"epoch": 8, "scopes": ["orders:write"]},  # the scope was narrowed at 9
+        {"organization_id": DEFAULT},
+    ],
+)
+def test_a_decision_that_no_longer_holds_is_refused(plane: DataPlane, where: str, unusable: dict):
+    assert plane.agent is not None
+    decision = a_decision(**unusable)
+    if where == "stored":
+        plane.decide(decision)
+    else:
+        plane.agent.answer = lambda *_: grant(decision)
+
+    assert plane.get(f"{CALL}/42", TOKEN).status == 401
+    assert len(plane.agent.asked) == 1
+
+
+def test_a_token_issued_after_a_narrowing_holds(plane: DataPlane):
+    plane.decide(a_decision(epoch=9, scopes=["orders:write"]))
+
+    assert plane.call("POST", f"{CALL}/", TOKEN).status == 200
+
+
+def test_a_narrowing_while_serving_takes_effect_at_once(plane: DataPlane):
+    plane.decide(a_decision(epoch=5))
+    key = epoch_key(ORGANIZATION, "subject", "subject-1")
+    assert plane.get(f"{CALL}/42", TOKEN).status == 200
+
+    plane.set(MapEntry(_epoch_map(key), key, "6"))
+    try:
+        assert plane.get(f"{CALL}/42", TOKEN).status == 401
+    finally:
+        plane.set(MapEntry(_epoch_map(key), key, None))
+
+
+def _epoch_map(key: str) -> str:
+    return f"epochs-{crc32(key.encode()) % 256:02x}.map"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "scopes", "status"),
+    [
+        ("POST", "/", (), 403),
+        ("POST", "/", ("orders:read",), 403),
+        ("POST", "/", ("orders", "write", "orders:write2", "admi"), 403),
+        ("POST", "/", ("orders:write",), 200),
+        ("POST", "/", ("admin",), 200),
+        ("POST", "/", ("orders:read", "admin"), 200),
+        ("GET", "/latest", (), 403),
+        ("HEAD", "/latest", (), 403),
+        ("GET", "/latest/", (), 403),
+        ("GET", "/l%61test", ("orders:read",), 400),
+        ("GET", "/files/x.pdf", (), 403),
+        ("GET", "/files/.txt", (), 403),  # the placeholder is not empty: the wider template decides
+        ("GET", "/caf%C3%A9", (), 403),
+        ("GET", "/caf%c3%a9", (), 403),
+    ],
+)
+def test_any_one_scope_of_the_resource_suffices(
+    plane: DataPlane, method: str, path: str, scopes: tuple[str, ...], status: int
+):
+    plane.decide(a_decision(epoch=99, scopes=scopes))
+
+    answer = plane.call(method, f"{CALL}{path}", TOKEN)
+
+    assert answer.status == status
+    if status == 403 and method != "HEAD":
+        assert answer.json()["code"] == "900910"
+
+
+def test_a_missing_scope_says_which_ones_would_do(plane: DataPlane):
+    plane.decide(a_decision())
+
+    answer = plane.call("POST", f"{CALL}/", TOKEN)
+
+    challenge = 'Bearer realm="my_company", error="insufficient_scope", scope="admin orders:write"'
+    assert answer.headers["www-authenticate"] == challenge
+
+
+def test_the_key_type_picks_the_backend(plane: DataPlane):
+    plane.decide(a_decision(api="bare", key_type="SANDBOX"))
+
+    assert plane.get("/t/my_company/bare/1.0.0/x", TOKEN).status == 200
+    assert plane.backend.calls[0]["path"] == "/sandbox/x"
+
+
+def test_a_key_without_a_backend_of_its_type_is_refused(plane: DataPlane):
+    plane.decide(a_decision(api="bare", key_type="PRODUCTION"))
+
+    answer = plane.get("/t/my_company/bare/1.0.0/x", TOKEN)
+
+    assert (answer.status, answer.json()["code"]) == (401, "900901")
+
+
+@pytest.mark.parametrize("accept", ["application/xml", "text/xml", "application/json;q=0.5, text/xml"])
+def test_a_refusal_is_xml_where_that_is_preferred(plane: DataPlane, accept: str):
+    answer = plane.call("GET", f"{CALL}/42", Accept=accept)
+
+    assert answer.headers["content-type"] == "application/xml"
+    assert answer.body.decode() == (
+        '<ams:fault xmlns:ams="http://wso2.org/apimanager/security"><ams:code>900902</ams:code>'
+        "<ams:message>Missing Credentials</ams:message><ams:description>Invalid Credentials. Make sure "
+        "your API invocation call has a header: 'Authorization : Bearer ACCESS_TOKEN'</ams:description></ams:fault>"
+    )
+
+
+@pytest.mark.parametrize(
+    "accept", ["*/*", "application/*", "text/xml;q=0.5, */*", "text/xml, application/json", "text/html", "x"]
+)
+def test_a_refusal_is_json_otherwise(plane: DataPlane, accept: str):
+    answer = plane.call("GET", f"{CALL}/42", Accept=accept)
+
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.json()["code"] == "900902"
+
+
+def test_a_dead_backend_is_unavailable_and_not_our_failure(plane: DataPlane):
+    plane.decide(a_decision(api="gone"))
+
+    answer = plane.get("/t/my_company/gone/1.0.0/x", TOKEN)
+
+    assert (answer.status, answer.json()["code"]) == (503, "303001")
+    assert answer.headers["x-request-id"]
+
+
+def test_protocol_endpoints_go_to_the_workers(plane: DataPlane):
+    assert plane.worker is not None
+    paths = [
+        "/token",
+        "/revoke",
+        "/jwks",
+        "/gateway/jwks",
+        "/t/my_company/token",
+        "/t/my_company/gateway/jwks",
+    ]
+
+    said = [plane.get(path).body.decode() for path in paths]
+
+    assert said == [f"worker {path}" for path in paths]
+
+
+def test_the_workers_are_told_the_truth_about_the_client(plane: DataPlane):
+    assert plane.worker is not None
+    forged = {"X-Forwarded-For": "10.0.0.1", "X-Forwarded-Proto": "https", "X_Forwarded_For": "10.0.0.1"}
+    plane.call("GET", "/token", **forged, Forwarded="for=10.0.0.1")
+
+    said = [header for header in plane.worker.headers[-1] if "forwarded" in header[0]]
+    assert said == [("x-forwarded-for", "127.0.0.1"), ("x-forwarded-proto", "http")]
+
+
+def test_a_large_form_is_refused(plane: DataPlane):
+    answer = plane.call("POST", "/token", body=b"x" * 70_000)
+
+    assert answer.status == 413
+
+
+def test_a_large_form_of_unknown_length_is_refused(plane: DataPlane):
+    chunk = b"2000\r\n" + b"x" * 0x2000 + b"\r\n"
+    head = b"POST /token HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+    assert plane.raw(head + chunk * 4 + b"0\r\n\r\n").status == 413
+
+
+def test_guessing_credentials_ends_and_others_go_on(plane: DataPlane):
+    assert plane.agent is not None
+    plane.decide(a_decision())
+    statuses = []
+    while 429 not in statuses and len(statuses) < 1000:
+        statuses.append(plane.get(f"{CALL}/42", f"guess-{len(statuses)}").status)
+    asked = len(plane.agent.asked)
+
+    assert statuses[-1] == 429
+    assert plane.get(f"{CALL}/42", "one-more").status == 429
+    assert len(plane.agent.asked) == asked
+    assert plane.get(f"{CALL}/42", TOKEN).status == 200
+
+
+def test_no_secret_is_logged(plane: DataPlane):
+    plane.get(f"{CALL}/secret-free?password=in-the-query", "secret-token")
+    plane.decide(a_decision())
+    plane.call("POST", f"{CALL}/?code=in-the-query", TOKEN)
+
+    logged = plane.logged()
+    assert '"event":"access"' in logged
+    for secret in ("secret-token", TOKEN, "in-the-query", "assertion.signature", sha256(TOKEN)):
+        assert secret not in logged
+    lines = [line for line in logged.splitlines() if line.startswith("{")]
+    assert all(json.loads(line)["request_id"] for line in lines)
+
+
+def test_values_of_a_decision_survive_the_runtime_api(plane: DataPlane):
+    decision = a_decision(scopes=["odd;scope", "back\\slash", "per%cent", "pipe|comma,"])
+    plane.decide(decision)
+    stored = decision_entry(decision)
+
+    lines = plane.show(stored.map)
+
+    assert f"{stored.key} {stored.value}" in lines
