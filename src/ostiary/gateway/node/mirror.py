@@ -19,6 +19,7 @@ from ostiary.gateway.node.runtime import RuntimeRefused, RuntimeUnavailable, Wor
 
 _log = get_logger(__name__)
 LOOK_EVERY: Final = 0.25
+LOOK_WITHOUT_WORKERS_EVERY: Final = 0.05
 _BATCH: Final = 500
 
 
@@ -70,7 +71,7 @@ class Mirror:
             await self._drain()
             if loop.time() >= next_look:
                 await self._look()
-                next_look = loop.time() + LOOK_EVERY
+                next_look = loop.time() + (LOOK_EVERY if self._complete else LOOK_WITHOUT_WORKERS_EVERY)
             self._woken.clear()
             if not self._queue:
                 with suppress(TimeoutError):
