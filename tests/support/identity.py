@@ -30,7 +30,7 @@ from ostiary.organizations import ChainPolicy, Organization, put
 
 PASSWORD = "correct horse battery staple"
 BOX = SecretBox(b"k" * 32)
-QUICK = RefusalSettings(minimum=timedelta(milliseconds=1))
+QUICK = RefusalSettings(minimum=timedelta(milliseconds=1), percentile=0.51, headroom=1, samples=10)
 
 
 @dataclass

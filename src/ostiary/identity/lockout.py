@@ -73,7 +73,7 @@ class Lockout:
         started, waited = clock(), False
         while True:
             try:
-                await self._database.write(lambda connection: self._take(connection, counters))
+                await self._take_whole(counters)
             except _Busy:
                 waited = True
                 if clock() - started >= self._settings.patience.total_seconds():
@@ -121,6 +121,18 @@ class Lockout:
         """Write an attempt's end."""
         await self._database.write(lambda connection: attempt.write(connection, self._clock))
 
+    async def _take_whole(self, counters: Counters) -> None:
+        """Take the places, or none: a login given up meanwhile gives back what its transaction took."""
+        unit = self._database.write(lambda connection: self._take(connection, counters))
+        transaction = asyncio.ensure_future(unit)
+        try:
+            await asyncio.shield(transaction)
+        except asyncio.CancelledError:
+            await asyncio.wait([transaction])
+            if transaction.exception() is None:
+                await self._database.write(lambda connection: _release(connection, counters))
+            raise
+
     def _take(self, connection: Connection, counters: Counters) -> None:
         now = self._clock()
         oldest_pending = now - self._settings.longest_login
@@ -136,6 +148,11 @@ class Lockout:
         gate.users -= 1
         if gate.users == 0:
             self._gates.pop(key, None)
+
+
+def _release(connection: Connection, counters: Counters) -> None:
+    for key, _ in counters:
+        login_attempts.release(connection, key)
 
 
 @dataclass(slots=True)

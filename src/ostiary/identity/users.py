@@ -120,7 +120,10 @@ def _create(connection: Connection, spec: UserSpec, username: str, clock: Clock)
     if spec.password_hash is None:
         raise InvalidUser("password", "one, because the user is new")
     user_id, now = new_id(), clock()
-    users.add(connection, user_id, spec.organization_id, username, spec.password_hash, spec.claims, now)
+    if not users.add(
+        connection, user_id, spec.organization_id, username, spec.password_hash, spec.claims, now
+    ):
+        return put_user(connection, spec, clock)  # somebody else has just made it
     subjects.see(connection, spec.organization_id, PRIMARY, PRIMARY, UserRecord(user_id, username), now)
     return True
 

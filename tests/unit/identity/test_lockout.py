@@ -50,44 +50,50 @@ async def rows(world: World) -> int:
     )
 
 
-async def test_five_failures_lock_and_time_unlocks(world: World, clock: AdvancingClock):
-    await world.user("bob")
-    await attempts(world, 5, "bob")
-    assert await attempt(world, "bob", PASSWORD) == "refused"
+async def test_five_failures_lock_and_time_unlocks(
+    world: World, clock: AdvancingClock, service: LoginService
+):
+    await world.store(service.url)
+    await attempts(world, 5, "testuser")
+    assert await attempt(world, "testuser", "secret") == "refused"
 
     clock.advance(LIMITS.client_lock)
 
-    assert await attempt(world, "bob", PASSWORD) == "accepted"
+    assert await attempt(world, "testuser", "secret") == "accepted"
 
 
-async def test_four_failures_do_not_lock_and_a_success_forgets_them(world: World):
-    await world.user("bob")
+async def test_four_failures_do_not_lock_and_a_success_forgets_them(world: World, service: LoginService):
+    await world.store(service.url)
     for _ in range(3):
-        await attempts(world, 4, "bob")
-        assert await attempt(world, "bob", PASSWORD) == "accepted"
+        await attempts(world, 4, "testuser")
+        assert await attempt(world, "testuser", "secret") == "accepted"
     assert await rows(world) == 0
 
 
-async def test_a_lock_does_not_grow_by_further_attempts(world: World, clock: AdvancingClock):
-    await world.user("bob")
-    await attempts(world, 5, "bob")
+async def test_a_lock_does_not_grow_by_further_attempts(
+    world: World, clock: AdvancingClock, service: LoginService
+):
+    await world.store(service.url)
+    await attempts(world, 5, "testuser")
     for _ in range(4):
         clock.advance(LIMITS.client_lock / 5)
-        assert await attempt(world, "bob") == "refused"
+        assert await attempt(world, "testuser") == "refused"
     clock.advance(LIMITS.client_lock / 5)
 
-    assert await attempt(world, "bob", PASSWORD) == "accepted"
+    assert await attempt(world, "testuser", "secret") == "accepted"
 
 
-async def test_one_client_does_not_lock_another_until_the_users_own_limit(world: World):
-    await world.user("bob")
-    await attempts(world, 5, "bob", "first")
-    assert await attempt(world, "bob", PASSWORD, "first") == "refused"
-    assert await attempt(world, "bob", "wrong", "second") == "refused"
-    await attempts(world, 4, "bob", "second")
-    await attempts(world, 2, "bob", "third")
+async def test_one_client_does_not_lock_another_until_the_users_own_limit(
+    world: World, service: LoginService
+):
+    await world.store(service.url)
+    await attempts(world, 5, "testuser", "first")
+    assert await attempt(world, "testuser", "secret", "first") == "refused"
+    assert await attempt(world, "testuser", "wrong", "second") == "refused"
+    await attempts(world, 4, "testuser", "second")
+    await attempts(world, 2, "testuser", "third")
 
-    assert await attempt(world, "bob", PASSWORD, "fourth") == "refused"
+    assert await attempt(world, "testuser", "secret", "fourth") == "refused"
 
 
 async def test_fifty_parallel_guesses_through_mixed_spellings_are_one_identity(
@@ -172,6 +178,19 @@ async def test_outages_and_abandoned_logins_leave_nothing_behind(world: World, s
     assert await rows(world) == 0
 
 
+async def test_a_login_given_up_while_it_reserves_leaves_nothing_behind(world: World, service: LoginService):
+    await world.store(service.url)
+    for turns in range(25):
+        given_up = asyncio.create_task(attempt(world, "testuser"))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        given_up.cancel()
+        await asyncio.gather(given_up, return_exceptions=True)
+
+    assert await attempt(world, "testuser", "secret") == "accepted"
+    assert await rows(world) == 0
+
+
 async def test_who_finds_every_place_taken_waits_no_longer_than_its_patience(
     world: World, service: LoginService
 ):
@@ -190,18 +209,20 @@ async def test_who_finds_every_place_taken_waits_no_longer_than_its_patience(
     await quick.authentication.close()
 
 
-async def test_a_worker_that_dies_under_way_blocks_nobody_for_long(world: World, clock: AdvancingClock):
-    await world.user("bob")
+async def test_a_worker_that_dies_under_way_blocks_nobody_for_long(
+    world: World, clock: AdvancingClock, service: LoginService
+):
+    await world.store(service.url)
     lockout = world.authentication._lockout
     from ostiary.identity.lockout import identity_key
 
-    counters = lockout.counters(world.organization.id, identity_key("PRIMARY", "bob"), "app")
+    counters = lockout.counters(world.organization.id, identity_key("EXTERNAL", "testuser"), "app")
     for _ in range(5):
         await lockout.take(counters)
 
     clock.advance(LIMITS.longest_login)
 
-    assert await attempt(world, "bob", PASSWORD) == "accepted"
+    assert await attempt(world, "testuser", "secret") == "accepted"
 
 
 async def test_unknown_names_are_counted_too(world: World, service: LoginService):
@@ -228,11 +249,13 @@ async def test_counters_of_unknown_names_expire_and_are_bounded(world: World, cl
     assert await rows(world) == 0
 
 
-async def test_a_lock_out_is_seen_by_the_one_function_but_ends_no_session(world: World):
-    await world.user("bob")
-    subject = (await world.log_in("bob")).subject
+async def test_a_lock_out_is_seen_by_the_one_function_but_ends_no_session(
+    world: World, service: LoginService
+):
+    await world.store(service.url)
+    subject = (await world.log_in("testuser", "secret")).subject
     for client in ("a", "b", "c"):
-        await attempts(world, 4, "bob", client)
+        await attempts(world, 4, "testuser", client)
 
     standing = await world.database.read(
         lambda c: check_standing(c, world.organization.id, subject.id, world.clock)

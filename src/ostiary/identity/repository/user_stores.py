@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, select, update
 
 from ostiary.identity.model import UserStoreSettings
+from ostiary.identity.repository import upsert
 from ostiary.identity.tables import user_stores
 
 
@@ -30,10 +31,12 @@ def next_position(connection: Connection, organization_id: str) -> int:
     return 0 if last is None else last + 1
 
 
-def add(connection: Connection, store: UserStoreSettings) -> None:
-    """Insert a store."""
+def add(connection: Connection, store: UserStoreSettings) -> bool:
+    """Insert a store; False where the name is taken."""
     row = {"id": store.id, "organization_id": store.organization_id, "name": store.name, **_values(store)}
-    connection.execute(insert(user_stores).values(row))
+    statement = upsert(connection, user_stores).values(row)
+    added = connection.execute(statement.on_conflict_do_nothing(index_elements=["organization_id", "name"]))
+    return bool(added.rowcount == 1)
 
 
 def change(connection: Connection, store: UserStoreSettings) -> None:

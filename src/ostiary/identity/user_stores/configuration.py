@@ -47,8 +47,9 @@ def put_user_store(
     if known is None:
         position = user_stores.next_position(connection, spec.organization_id)
         wanted = _settings(replace(spec, name=name), new_id(), position, revision=1)
-        user_stores.add(connection, replace(wanted, sealed_password=_sealed(spec, wanted.id, box)))
-        return True
+        if user_stores.add(connection, replace(wanted, sealed_password=_sealed(spec, wanted.id, box))):
+            return True
+        return put_user_store(connection, spec, box, policy)  # somebody else has just made it
     wanted = _settings(replace(spec, name=name), known.id, known.position, known.revision)
     wanted = replace(wanted, sealed_password=_secret_to_keep(known, spec, box))
     if wanted == known:
