@@ -150,7 +150,10 @@ class Tree:
             return await probe.status_on_socket(socket, _ANY_ADDRESS) in _ANSWERED
 
         command = (sys.executable, "-m", "ostiary.cli.worker", "--index", str(index))
-        return Program(f"worker {index}", command, self._environment, is_ready, stop_within=DRAIN_SECONDS)
+        environment = self._environment
+        return Program(
+            f"worker {index}", command, environment, is_ready, stop_within=DRAIN_SECONDS, waits=True
+        )
 
     def _agent(self) -> Program:
         socket = self.directory.run / "agent.sock"
@@ -158,7 +161,8 @@ class Tree:
         async def is_ready() -> bool:
             return await probe.status_on_socket(socket, "/ready") == 200
 
-        return Program("agent", self._node_settings().command(), self._environment, is_ready)
+        command = (*self._node_settings().command(), "--wait")
+        return Program("agent", command, self._environment, is_ready, waits=True)
 
     def _node_settings(self) -> NodeSettings:
         settings, policy = self._settings, self._settings.outbound_policy

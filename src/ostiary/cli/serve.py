@@ -79,7 +79,6 @@ def run(settings: "Settings") -> None:
     Raises:
         OperatorError: it cannot start; nothing is left running.
     """
-    from ostiary.cli.bootstrap import bootstrap, tell_password
     from ostiary.cli.programs import Tree
 
     directory = DataDirectory(settings.data_dir)
@@ -90,35 +89,47 @@ def run(settings: "Settings") -> None:
         directory.sweep()
         for port, option, address in _ports(settings):
             require_free(port, option, address, patience)
-        tree.prepare()
-        made = bootstrap(settings, directory)
-        if made.administrator_password is not None:
-            tell_password(made.administrator_password, directory)
         try:
-            asyncio.run(_serve(tree))
+            asyncio.run(_serve(settings, tree))
         finally:
             directory.sweep()
 
 
-async def _serve(tree: "Tree") -> None:
+async def _serve(settings: "Settings", tree: "Tree") -> None:
     supervisor = Supervisor(tree.stages())
     stop = _stop_on_signal(supervisor)
-    starting = asyncio.create_task(supervisor.start())
+    starting = asyncio.create_task(_start(settings, tree, supervisor))
     stopped = asyncio.create_task(stop.wait())
-    await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
     renewing = asyncio.create_task(_keep_certificates(tree, supervisor))
     try:
+        await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
         if starting.done():
             await starting
             _announce(tree)
             await stopped
+            log.info("stopping")
     finally:
         tree.directory.ready_file.unlink(missing_ok=True)
-        log.info("stopping")
         for task in (renewing, stopped, starting):
             task.cancel()
         await asyncio.wait({starting})
         await supervisor.stop()
+
+
+async def _start(settings: "Settings", tree: "Tree", supervisor: Supervisor) -> None:
+    """Prepare everything while the programs load themselves, then let them begin."""
+    await supervisor.warm()
+    await asyncio.to_thread(_prepare, settings, tree)
+    await supervisor.start()
+
+
+def _prepare(settings: "Settings", tree: "Tree") -> None:
+    from ostiary.cli.bootstrap import bootstrap, tell_password
+
+    tree.prepare()
+    made = bootstrap(settings, tree.directory)
+    if made.administrator_password is not None:
+        tell_password(made.administrator_password, tree.directory)
 
 
 def _stop_on_signal(supervisor: Supervisor) -> asyncio.Event:

@@ -45,6 +45,8 @@ class Program:
     stop_signal: signal.Signals = signal.SIGTERM
     stop_within: float = 5.0
     """Seconds to finish what it is doing; then it is killed."""
+    waits: bool = False
+    """It may be started early: it loads itself and begins when its standard input ends."""
     directory: Path | None = None
     """Where it runs; `None` is where we do."""
     relay_output: bool = False
@@ -72,6 +74,20 @@ class Supervisor:
         self._stopping = False
         adopt_orphans()
 
+    async def warm(self) -> None:
+        """Let the programs that wait load themselves while other preparations go on.
+
+        Raises:
+            OperatorError: one cannot be started. Nothing is left running.
+        """
+        try:
+            for kept in self._all():
+                if kept.program.waits:
+                    await self._spawn(kept, asyncio.subprocess.PIPE)
+        except BaseException:
+            await self.stop(hurry=True)
+            raise
+
     async def start(self) -> None:
         """Start every stage; each is ready before the next one starts.
 
@@ -81,7 +97,7 @@ class Supervisor:
         try:
             for stage in self._stages:
                 for kept in stage:
-                    await self._spawn(kept)
+                    await self._begin(kept)
                 await asyncio.gather(*(self._until_ready(kept) for kept in stage))
         except BaseException:
             await self.stop(hurry=True)
@@ -119,14 +135,20 @@ class Supervisor:
     def _all(self) -> list[_Kept]:
         return [kept for stage in self._stages for kept in stage]
 
-    async def _spawn(self, kept: _Kept) -> None:
+    async def _begin(self, kept: _Kept) -> None:
+        if kept.process is None:
+            await self._spawn(kept)
+        elif kept.process.stdin is not None:
+            kept.process.stdin.close()
+
+    async def _spawn(self, kept: _Kept, stdin: int = asyncio.subprocess.DEVNULL) -> None:
         program = kept.program
         try:
             kept.process = await asyncio.create_subprocess_exec(
                 *program.command,
                 env=program.environment,
                 cwd=program.directory,
-                stdin=asyncio.subprocess.DEVNULL,
+                stdin=stdin,
                 stdout=asyncio.subprocess.PIPE if program.relay_output else sys.stderr,
                 stderr=asyncio.subprocess.STDOUT if program.relay_output else None,
                 process_group=0,

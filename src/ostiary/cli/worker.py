@@ -10,6 +10,7 @@ import asyncio
 import os
 import signal
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -72,6 +73,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--index", type=int, required=True)
     index = parser.parse_args().index
+    sys.stdin.read()  # started early: it begins when whoever prepares the rest lets go of its input
     settings = load_settings()
     configure_logging(settings.log_format)
     directory = DataDirectory(settings.data_dir)

@@ -92,7 +92,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m ostiary.gateway.node")
     parser.add_argument("--data-dir", required=True, type=Path)
     parser.add_argument("--settings", default="{}")
+    parser.add_argument("--wait", action="store_true", help="begin when standard input ends")
     arguments = parser.parse_args()
+    if arguments.wait:
+        sys.stdin.read()
     settings = NodeSettings(data_directory=arguments.data_dir, **json.loads(arguments.settings))
     configure_logging(settings.log_format)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
