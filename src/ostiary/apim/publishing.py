@@ -39,10 +39,9 @@ def create_api(connection: Connection, organization_id: str, spec: APISpec, poli
         Conflict: the name and version, or the path, are taken.
         TransitionRefused: no new API version can have that state.
     """
-    _refuse_taken_name(connection, organization_id, spec)
-    return _write(
-        connection, _made(new_id(), organization_id, spec, LifecycleState.CREATED), policy, new=True
-    )
+    api = check_api(_made(new_id(), organization_id, spec, LifecycleState.CREATED))
+    _refuse_taken_name(connection, api)
+    return _write(connection, api, policy, new=True)
 
 
 def change_api(
@@ -57,9 +56,9 @@ def change_api(
         TransitionRefused: the state cannot be reached.
     """
     found = get_api(connection, organization_id, api_id)
-    if (spec.name, spec.version) != (found.name, found.version):
+    changed = check_api(_made(api_id, organization_id, spec, found.state))
+    if (changed.name, changed.version) != (found.name, found.version):
         raise Invalid("name", f"{spec.name} {spec.version}", f"{found.name} {found.version}, which stay")
-    changed = _made(api_id, organization_id, spec, found.state)
     return found if changed == found else _write(connection, changed, policy, new=False)
 
 
@@ -123,7 +122,6 @@ def _made(api_id: str, organization_id: str, spec: APISpec, current: LifecycleSt
 
 
 def _write(connection: Connection, api: API, policy: OutboundPolicy, *, new: bool) -> API:
-    check_api(api)
     _check_addresses(api, policy)
     _check_scopes(connection, api)
     _refuse_taken_path(connection, api)
@@ -135,7 +133,7 @@ def _write(connection: Connection, api: API, policy: OutboundPolicy, *, new: boo
 
 def _plan_ids(connection: Connection, api: API) -> list[str]:
     if len(set(api.plans)) < len(api.plans):
-        raise Invalid("plans", ", ".join(api.plans), "each plan once")
+        raise Invalid("plans", ", ".join(map(repr, api.plans)), "each plan once")
     return [plan.id for plan in plans_named(connection, api.organization_id, api.plans)]
 
 
@@ -155,9 +153,9 @@ def _check_scopes(connection: Connection, api: API) -> None:
             raise Invalid("scopes", repr(scope), "a scope of this organization; no such scope is registered")
 
 
-def _refuse_taken_name(connection: Connection, organization_id: str, spec: APISpec) -> None:
-    if repository.find_api_named(connection, organization_id, spec.name, spec.version):
-        raise Conflict(f"there is an API {spec.name} {spec.version} already")
+def _refuse_taken_name(connection: Connection, api: API) -> None:
+    if repository.find_api_named(connection, api.organization_id, api.name, api.version):
+        raise Conflict(f"there is an API {api.name} {api.version} already")
 
 
 def _refuse_taken_path(connection: Connection, api: API) -> None:

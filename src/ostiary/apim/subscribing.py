@@ -92,7 +92,7 @@ def _offered(connection: Connection, api: API, plan: str) -> str:
     if plan not in api.plans:
         offered = ", ".join(api.plans) or "none"
         raise NotSubscribable(
-            f"{api.name} {api.version} is not offered with the plan {plan} (but: {offered})"
+            f"{api.name} {api.version} is not offered with the plan {plan!r} (but: {offered})"
         )
     try:
         return plans_named(connection, api.organization_id, [plan])[0].id
