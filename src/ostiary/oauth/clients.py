@@ -24,6 +24,7 @@ from ostiary.oauth.model import (
     Validity,
     is_reserved,
     is_scope_token,
+    is_text,
 )
 from ostiary.oauth.repository import clients as repository
 from ostiary.organizations import narrow
@@ -33,7 +34,6 @@ _GRANT_TYPES = frozenset(map(str, GrantType))
 _CLIENT_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._~-]{0,127}")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _SECRET = re.compile(r"[\x20-\x7E]{1,256}")
-_CONTROL = re.compile(r"[\x00-\x1F\x7F]")
 _LONGEST = timedelta(days=36_500)
 
 
@@ -79,7 +79,7 @@ def put_client(
 
 def find_client(connection: Connection, organization_id: str, client_id: str) -> Client | None:
     """The organization's client of that id."""
-    return repository.find(connection, organization_id, client_id)
+    return repository.find(connection, organization_id, client_id) if is_client_id(client_id) else None
 
 
 def list_clients(connection: Connection, organization_id: str) -> list[Client]:
@@ -93,7 +93,7 @@ def delete_client(connection: Connection, organization_id: str, client_id: str) 
     Raises:
         UnknownClient: the organization has none of that id.
     """
-    if not repository.remove(connection, organization_id, client_id):
+    if not is_client_id(client_id) or not repository.remove(connection, organization_id, client_id):
         raise UnknownClient(client_id)
     narrow(connection, organization_id, "client", client_id)
     record(connection, Event("client", organization_id, client_id))
@@ -134,7 +134,7 @@ def _rules(spec: ClientSpec) -> Iterator[tuple[str, bool, str]]:
         client_id is None or not _UUID.fullmatch(client_id),
         "not the form of a UUID, which a user's subject identifier has",
     )
-    yield "name", len(spec.name) <= 200 and not _CONTROL.search(spec.name), "at most 200 printable characters"
+    yield "name", is_text(spec.name, 200), "at most 200 printable characters"
     yield (
         "client_secret",
         secret is None or bool(_SECRET.fullmatch(secret.get_secret_value())),

@@ -17,6 +17,7 @@ DEFAULT_SCOPE = "default"
 RESERVED_SCOPES = frozenset({DEFAULT_SCOPE, "SYSTEM", "openid"})
 INTERNAL_PREFIX = "internal_"
 
+_NOT_TEXT = re.compile(r"[\x00-\x1F\x7F\uD800-\uDFFF]")
 _SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]{1,200}")
 
 
@@ -173,6 +174,11 @@ def is_reserved(value: str) -> bool:
 def is_scope_token(value: str) -> bool:
     """Whether `value` is one scope-token (RFC 6749 §3.3) of a length we serve."""
     return _SCOPE_TOKEN.fullmatch(value) is not None
+
+
+def is_text(value: str, longest: int) -> bool:
+    """Whether `value` can be shown and stored: no control characters, no half of a surrogate pair."""
+    return len(value) <= longest and not _NOT_TEXT.search(value)
 
 
 def scope_text(scope: Scope) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from sqlalchemy import Connection
 
 from ostiary.oauth.errors import BadField, UnknownScope
-from ostiary.oauth.model import Scope, ScopeSpec, entitled_scopes, is_reserved, is_scope_token
+from ostiary.oauth.model import Scope, ScopeSpec, entitled_scopes, is_reserved, is_scope_token, is_text
 from ostiary.oauth.repository import scopes as repository
 from ostiary.organizations import narrow
 from ostiary.permissions import Member, roles_of
@@ -46,7 +46,7 @@ def delete_scope(connection: Connection, organization_id: str, name: str) -> Non
     Raises:
         UnknownScope: the organization has none of that name.
     """
-    if not repository.remove(connection, organization_id, name):
+    if not is_scope_token(name) or not repository.remove(connection, organization_id, name):
         raise UnknownScope(name)
     narrow(connection, organization_id, "scope", name)
 
@@ -99,6 +99,7 @@ def _rules(spec: ScopeSpec) -> Iterator[tuple[str, bool, str]]:
         "1 to 200 visible ASCII characters without space, quote or backslash (RFC 6749 §3.3)",
     )
     yield "name", not is_reserved(spec.name), "not default, SYSTEM, openid or internal_…, which are reserved"
-    yield "description", len(spec.description) <= 1_000, "at most 1000 characters"
+    yield "description", is_text(spec.description, 1_000), "at most 1000 printable characters"
     yield "roles", not (spec.everyone and spec.roles), "either roles or everyone, not both"
-    yield "roles", all(0 < len(role) <= 100 for role in spec.roles), "names of 1 to 100 characters"
+    are_names = all(role and is_text(role, 100) for role in spec.roles)
+    yield "roles", are_names, "names of 1 to 100 printable characters"

@@ -100,14 +100,14 @@ async def test_a_token_ends_to_the_second(installation: Installation, token_form
 
 @pytest.mark.parametrize("token_format", ["jwt", "opaque"])
 @pytest.mark.parametrize("what", ["client", "subject", "scope", "organization", "other client"])
-async def test_a_token_dies_with_what_it_rests_on(on_both: Installation, token_format: str, what: str):
+async def test_a_token_dies_with_what_it_rests_on(installation: Installation, token_format: str, what: str):
     """Changes within a second: a token issued before a narrowing is refused, by counter and not by time."""
-    await on_both.a_client(token_format=token_format)
-    await on_both.a_user()
-    await on_both.a_scope("orders:read", everyone=True)
-    body = await on_both.password_token(scope="orders:read")
-    subject = (await on_both.introspect(body["access_token"]))["sub"]
-    here = on_both.organization.id
+    await installation.a_client(token_format=token_format)
+    await installation.a_user()
+    await installation.a_scope("orders:read", everyone=True)
+    body = await installation.password_token(scope="orders:read")
+    subject = (await installation.introspect(body["access_token"]))["sub"]
+    here = installation.organization.id
     concerned = {
         "client": ("client", "mobile"),
         "subject": ("subject", subject),
@@ -116,12 +116,12 @@ async def test_a_token_dies_with_what_it_rests_on(on_both: Installation, token_f
         "other client": ("client", "other"),
     }[what]
 
-    await on_both.database.write(lambda c: narrow(c, here, *concerned))
+    await installation.database.write(lambda c: narrow(c, here, *concerned))
 
-    told = await on_both.introspect(body["access_token"])
+    told = await installation.introspect(body["access_token"])
     assert told["active"] is (what == "other client")
-    later = await on_both.password_token(scope="orders:read")
-    assert (await on_both.introspect(later["access_token"]))["active"] is True
+    later = await installation.password_token(scope="orders:read")
+    assert (await installation.introspect(later["access_token"]))["active"] is True
 
 
 async def test_taking_a_scope_from_everyone_refuses_its_tokens(on_both: Installation):

@@ -227,16 +227,17 @@ BAD_REQUESTS = {
 }
 
 
-@pytest.mark.parametrize("case", BAD_REQUESTS)
-async def test_bad_input_gets_a_400_that_says_why(on_both: Installation, case: str):
+async def test_bad_input_gets_a_400_that_says_why(on_both: Installation):
+    """No 500 for anything a client can send, whatever the database makes of it."""
     await on_both.a_client()
     await on_both.a_user()
-    form, error = BAD_REQUESTS[case]
 
-    answer = await on_both.token(**form)
+    answers = {case: await on_both.token(**form) for case, (form, _) in BAD_REQUESTS.items()}
 
-    assert (answer.status_code, answer.json().get("error")) == (400, error)
-    assert answer.headers["cache-control"] == "no-store"
+    assert {case: (answer.status_code, answer.json().get("error")) for case, answer in answers.items()} == {
+        case: (400, error) for case, (_, error) in BAD_REQUESTS.items()
+    }
+    assert {answer.headers["cache-control"] for answer in answers.values()} == {"no-store"}
 
 
 @pytest.mark.parametrize(
