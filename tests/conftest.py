@@ -13,6 +13,9 @@ import pytest
 
 from ostiary.foundation.database import Database, metadata, write_engine
 
+pytest_plugins = ("tests.house.quiet_logs",)
+"""No test passes whose captured output holds a secret."""
+
 
 @pytest.fixture(scope="session")
 def postgresql_server() -> Iterator[str]:

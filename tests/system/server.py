@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+from tests.house.quiet_logs import leaked
 from tests.system.waiting import alive, until
 
 from ostiary.cli.ports import free_ports
@@ -29,7 +30,7 @@ class Server:
         self.management_port, self.gateway_port, spare = free_ports(3)
         self.http_port = spare if http else 0
         self.environment: dict[str, str] = {"OSTIARY_ADMIN_PASSWORD": ADMIN_PASSWORD}
-        self.log = directory.with_suffix(".log")
+        self.log = scratch_log(directory)
         self.process: subprocess.Popen[bytes] | None = None
 
     def command(self, *options: str) -> list[str]:
@@ -94,12 +95,14 @@ class Server:
         until(lambda: not any(map(alive, pids)), what="the end of every process")
 
     def stop(self) -> None:
-        """End it, however it is."""
+        """End it, however it is; whatever it has said holds no secret."""
         if self.process is not None and self.process.poll() is None:
             try:
                 self.terminate()
             except subprocess.TimeoutExpired:
                 self.kill_everything()
+        if self.log.exists():
+            assert leaked(self.said()) == []
 
     def ostiary(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run another command against this server, as its own user."""
@@ -127,6 +130,12 @@ class Server:
         return httpx2.Client(
             base_url=f"https://localhost:{self.gateway_port}", verify=self.trust(), timeout=10
         )
+
+
+def scratch_log(directory: Path) -> Path:
+    """Where a server on that directory says what it says: beside it, whatever it is."""
+    above = next(parent for parent in directory.parents if parent.is_dir())
+    return above / f"{directory.name}.log"
 
 
 def clean_environment() -> dict[str, str]:
