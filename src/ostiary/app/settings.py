@@ -84,9 +84,9 @@ class Settings(BaseSettings):
     database_url: Secret | None = None
     """`postgresql+psycopg://…` or `sqlite:///PATH`; unset, SQLite in the data directory."""
     log_format: LogFormat = "text"
+    """Lines for people, or one JSON object a line."""
     haproxy: Path | None = None
     """The HAProxy to run; without it the first fit one of PATH and the installed package."""
-    """Lines for people, or one JSON object a line."""
     tls: TLSSettings | None = None
     outbound: OutboundSettings = OutboundSettings()
     tokens: TokenSettings = TokenSettings()

@@ -1,0 +1,1 @@
+"""The migrations, in order; each is made once and never changed."""
