@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 BIN := .venv/bin
-.PHONY: help setup setup-dev demo test check migration lock clean
+.PHONY: docs help setup setup-dev demo test check migration lock clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -37,6 +37,9 @@ check: setup-dev ## format, lint, types, imports
 
 migration: setup-dev ## write a migration from changed tables: make migration m="what it does"
 	$(BIN)/python -m ostiary.migrations "$(m)"
+
+docs: setup-dev ## write the generated pages of docs/reference again
+	$(BIN)/python docs/reference/generate.py
 
 lock: setup-dev ## resolve the lock files again from pyproject.toml
 	$(BIN)/uv pip compile --upgrade --universal --generate-hashes --no-emit-index-url --quiet pyproject.toml -o requirements.lock

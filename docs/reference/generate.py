@@ -1,6 +1,6 @@
 """Writes `docs/reference/settings.md` from the settings themselves; a test notices when it is not current.
 
-Run it with `.venv/bin/python docs/reference/generate.py`.
+`make docs` runs it.
 """
 
 import ast

@@ -108,7 +108,7 @@ def test_the_command_that_tests_is_the_one_the_readme_shows():
 
 
 def test_the_settings_page_is_current():
-    """Made from the settings themselves: `.venv/bin/python docs/reference/generate.py` writes it again."""
+    """Made from the settings themselves: `make docs` writes it again."""
     from importlib.util import module_from_spec, spec_from_file_location
 
     spec = spec_from_file_location("generate_reference", DOCS / "reference" / "generate.py")
