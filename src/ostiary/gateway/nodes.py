@@ -68,11 +68,15 @@ def register_node_keys(
 
     Raises:
         InvalidNodeKeys: not a public P-256 key, or a `kid` that is not its thumbprint (RFC 7638), so that
-            no node can take another's place in the published list.
+            no node can take another's place in the published list; or another node's key.
     """
     if len(keys) > _AT_MOST:
         raise InvalidNodeKeys(f"keys: at most {_AT_MOST} were expected")
-    repository.replace_keys(connection, node_id, [_checked(key) for key in keys], now)
+    checked = {key.kid: key for key in map(_checked, keys)}
+    for kid, owner in repository.owners_of_keys(connection, list(checked)).items():
+        if owner != node_id:
+            raise InvalidNodeKeys(f"key {kid}: it is another node's")
+    repository.replace_keys(connection, node_id, list(checked.values()), now)
 
 
 def published_node_keys(connection: Connection) -> list[dict[str, Any]]:

@@ -97,6 +97,13 @@ def replace_keys(connection: Connection, node_id: str, keys: Sequence[NodeKeyRec
             connection.execute(insert(gateway_node_keys).values(**row, registered_at=now))
 
 
+def owners_of_keys(connection: Connection, kids: Sequence[str]) -> dict[str, str]:
+    """Which node has registered each of these keys."""
+    columns = (gateway_node_keys.c.kid, gateway_node_keys.c.node_id)
+    rows = connection.execute(select(*columns).where(gateway_node_keys.c.kid.in_(kids)))
+    return {row.kid: row.node_id for row in rows}
+
+
 def all_keys(connection: Connection) -> list[NodeKeyRecord]:
     """The keys of every node, the oldest first."""
     columns = (gateway_node_keys.c.kid, gateway_node_keys.c.jwk, gateway_node_keys.c.state)

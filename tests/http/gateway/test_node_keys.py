@@ -5,12 +5,14 @@ from typing import Any
 
 import pytest
 from joserfc.jwk import ECKey, OctKey
+from pydantic import SecretStr
 from tests.http.gateway.gateway import Gateway, a_gateway
+from tests.support.identity import BOX
 
 from ostiary.foundation.clock import utc_now
 from ostiary.foundation.database import Database
 from ostiary.foundation.events import Event, number_events, record
-from ostiary.gateway import every_node_knows_key
+from ostiary.gateway import ensure_embedded_node, every_node_knows_key
 from ostiary.gateway.repository import note_seen
 
 ADDRESSES = ("/gateway/jwks", "/t/my_company/gateway/jwks")
@@ -96,6 +98,19 @@ async def test_what_is_no_public_key_of_the_node_is_refused(gateway: Gateway, na
 
     assert answer.status_code in (400, 422)
     assert await kids(gateway) == []
+
+
+async def test_another_nodes_key_cannot_be_taken(gateway: Gateway):
+    key = a_key()
+    await gateway.put_keys(key)
+    other = "credential-of-another-node"
+    await gateway.write(lambda c: ensure_embedded_node(c, SecretStr(other), BOX, utc_now()))
+    gateway.http.headers["Authorization"] = f"Bearer {other}"
+
+    answer = await gateway.put_keys({**key, "state": "retiring"})
+
+    assert answer.status_code == 400
+    assert await kids(gateway) == [key["kid"]]
 
 
 async def test_an_unknown_organization_has_no_keys(gateway: Gateway):

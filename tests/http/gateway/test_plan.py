@@ -226,3 +226,40 @@ async def test_only_a_node_is_told_the_plan(gateway: Gateway, authorization: str
         gateway.http.headers.pop("Authorization", None)
         answer = await gateway.http.request(method, f"/internal/gateway/v1/{path}", headers=headers)
         assert answer.status_code == 401
+
+
+async def test_a_node_that_goes_away_ends_its_long_poll(gateway: Gateway):
+    """Otherwise a worker that is told to stop would wait for nobody."""
+    number, gone = await gateway.number(), asyncio.Event()
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": "/internal/gateway/v1/plan",
+        "raw_path": b"/internal/gateway/v1/plan",
+        "query_string": f"after={number}&wait=25".encode(),
+        "headers": [(b"authorization", f"Bearer {CREDENTIAL}".encode())],
+        "scheme": "http",
+        "http_version": "1.1",
+        "server": None,
+        "client": None,
+        "root_path": "",
+        "state": {},
+    }
+    messages = [{"type": "http.request", "body": b"", "more_body": False}]
+
+    async def receive() -> dict[str, Any]:
+        if messages:
+            return messages.pop()
+        await gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(_: Any) -> None:
+        pass
+
+    polling = asyncio.create_task(gateway.app(scope, receive, send))
+    done, _ = await asyncio.wait({polling}, timeout=0.2)
+    assert not done
+    gone.set()
+
+    async with asyncio.timeout(2):
+        await polling

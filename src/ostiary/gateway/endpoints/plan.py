@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 from starlette.requests import Request
@@ -16,6 +16,7 @@ from ostiary.gateway.feed import LONGEST_WAIT, PlanFeed
 from ostiary.gateway.plan import PlanAnswer
 from ostiary.permissions import GATEWAY_NODE, GuardedRouter, principal
 
+Result = TypeVar("Result")
 _LARGEST_NUMBER = 2**63 - 1
 
 

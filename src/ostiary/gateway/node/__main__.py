@@ -98,6 +98,9 @@ def main() -> None:
         sys.stdin.read()
     settings = NodeSettings(data_directory=arguments.data_dir, **json.loads(arguments.settings))
     configure_logging(settings.log_format)
+    if not (settings.own / "credential").exists():
+        _log.error("no_credential", advice=f"{settings.own}/credential is made by `ostiary serve`")
+        sys.exit(1)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         sys.exit(runner.run(serve(settings)))
 

@@ -149,12 +149,15 @@ class Agent:
         plan = self._state.plan
         await self._learn(plan, [(Kind.API, id) for id in plan.apis])
         self._structure.replace(structure_maps(plan, self._resolver.lookup))
+        told = False
         while not self._is_ready:
             try:
                 await self._pull(wait=0)
                 await self._tell_keys()
             except (ControlPlaneDown, BadPlan) as problem:
-                _log.warning("no_newer_plan", reason=str(problem), plan=self._state.plan.number)
+                if not told:
+                    _log.info("no_newer_plan", reason=str(problem), plan=self._state.plan.number)
+                told = True
             if self._state.plan.number > 0:
                 self._structure.write()
                 self._is_ready = True
