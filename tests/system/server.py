@@ -6,6 +6,7 @@ import signal
 import ssl
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ class Server:
         self.environment: dict[str, str] = {"OSTIARY_ADMIN_PASSWORD": ADMIN_PASSWORD}
         self.log = scratch_log(directory)
         self.process: subprocess.Popen[bytes] | None = None
+        self._launched_ns = 0
 
     def command(self, *options: str) -> list[str]:
         return [
@@ -42,6 +44,7 @@ class Server:
 
     def launch(self, *options: str, **environment: str) -> subprocess.Popen[bytes]:
         """Start without waiting; everything it says is appended to `log`."""
+        self._launched_ns = time.time_ns()
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 self.command(*options),
@@ -59,9 +62,13 @@ class Server:
         return self
 
     def ready(self) -> Mapping[str, Any] | None:
+        """What this run announced; a file that a killed run left says nothing."""
+        file = self.directory / "ready.json"
         try:
-            announced: Mapping[str, Any] = json.loads((self.directory / "ready.json").read_text())
-        except FileNotFoundError:
+            if file.stat().st_mtime_ns < self._launched_ns:
+                return None
+            announced: Mapping[str, Any] = json.loads(file.read_text())
+        except (FileNotFoundError, NotADirectoryError):
             return None
         return announced
 

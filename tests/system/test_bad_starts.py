@@ -1,6 +1,5 @@
 """A start that cannot succeed says one clear line, leaves nothing running and ends with status 1."""
 
-import os
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -117,8 +116,10 @@ def test_a_settings_file_that_is_no_toml_is_named(a_server: MakeServer, scratch:
     assert f"{settings}: not valid TOML" in _refused(a_server(), "--config", str(settings))
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_directory_that_cannot_be_written_says_so(a_server: MakeServer, scratch: Path):
-    scratch.chmod(0o500)
+def test_a_data_directory_that_cannot_be_made_says_so(a_server: MakeServer, scratch: Path):
+    (scratch / "file").touch()
 
-    assert "cannot be used" in _refused(a_server())
+    line = _refused(a_server("file/data"))
+
+    assert line.startswith(f"the data directory {scratch}/file/data cannot be used")
+    assert "--data-dir" in line

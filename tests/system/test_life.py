@@ -4,6 +4,8 @@ import json
 import os
 import signal
 import stat
+import subprocess
+import sys
 import time
 
 import httpx2
@@ -14,6 +16,15 @@ from tests.system.waiting import alive, until
 
 START_BUDGET = 5.0
 REPAIRED_WITHIN = 5.0
+
+
+def _waiting_for_a_core() -> float:
+    """How many times longer than its CPU time a process takes here now; 1 on a machine that is free."""
+    before, started = os.times(), time.monotonic()
+    subprocess.run([sys.executable, "-c", "import fastapi"], check=True)
+    after, took = os.times(), time.monotonic() - started
+    used = after.children_user + after.children_system - before.children_user - before.children_system
+    return max(1.0, took / used)
 
 
 def _serves(server: Server) -> bool:
@@ -29,6 +40,7 @@ def _serves(server: Server) -> bool:
 
 def test_it_is_ready_within_the_budget_and_announces_where_it_is(a_server: MakeServer):
     server = a_server(http=True)
+    waiting = _waiting_for_a_core()
     started = time.monotonic()
 
     server.start()
@@ -41,7 +53,7 @@ def test_it_is_ready_within_the_budget_and_announces_where_it_is(a_server: MakeS
         "ca": str(server.directory / "tls" / "ca.pem"),
     }
     assert _serves(server)
-    assert took < START_BUDGET
+    assert took < START_BUDGET * max(waiting, _waiting_for_a_core())
 
 
 def test_what_is_secret_on_disk_is_private(server: Server):
