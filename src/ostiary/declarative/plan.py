@@ -5,7 +5,7 @@ set when its object is created, when it was missing, when the address it goes to
 secrets are asked for; otherwise it stays, so applying a file again rotates nothing.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -38,6 +38,9 @@ class Action(StrEnum):
 
 ADDRESSES: dict[Kind, tuple[str, ...]] = {Kind.USER_STORE: ("url", "username")}
 """Attributes that say where a secret goes: when one changes, the secret kept is not sent there."""
+
+REQUIRED: dict[Kind, tuple[str, ...]] = {Kind.USER: ("password",), Kind.CLIENT: ("client_secret",)}
+"""Secrets a new thing cannot be without."""
 
 Picture = Mapping[str, Any]
 SET = "set"
@@ -97,7 +100,7 @@ def difference(state: State, wishes: Wishes, *, set_secrets: bool = False) -> tu
     """Everything that has to change, by kind; within one kind removals come first.
 
     Raises:
-        Refused: a new thing's secret is said to be unchanged.
+        Refused: a new thing lacks its secret, or it is said to be unchanged.
     """
     complaints: list[Complaint] = []
     changes: list[Change] = []
@@ -109,8 +112,7 @@ def difference(state: State, wishes: Wishes, *, set_secrets: bool = False) -> tu
         changes += removed
         for name, wish in wished.items():
             if wish is not None:
-                found = _unchanged_but_missing(wish, actual.get(name))
-                complaints += found
+                complaints += _missing_secrets(kind, wish, actual.get(name))
                 changes += _changes(kind, name, actual.get(name), wish, set_secrets=set_secrets)
     if complaints:
         raise Refused(complaints)
@@ -147,11 +149,11 @@ def _secret_details(actual: Actual, wish: Wish, *, everything: bool, moved: bool
             yield Detail(secret, None, CLEARED)
 
 
-def _unchanged_but_missing(wish: Wish, actual: Actual | None) -> Iterable[Complaint]:
+def _missing_secrets(kind: Kind, wish: Wish, actual: Actual | None) -> Iterator[Complaint]:
     for secret, given in wish.secrets.items():
         if given is Given.UNCHANGED and (actual is None or secret not in actual.secrets):
-            yield Complaint(
-                (*wish.path, *secret.split(".")),
-                "{unchanged: true}",
-                "a value, because there is none to keep",
-            )
+            path = (*wish.path, *secret.split("."))
+            yield Complaint(path, "{unchanged: true}", "a value, because there is none to keep")
+    for secret in REQUIRED.get(kind, ()) if actual is None else ():
+        if secret not in wish.secrets:
+            yield Complaint(wish.path, "nothing", f"the key {secret!r}, because the {kind} is new")

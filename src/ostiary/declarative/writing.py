@@ -85,8 +85,9 @@ def _complaint(work: Work, change: Change, error: Exception) -> Complaint:
     field = getattr(error, "field", "")
     where = (*path, *field.split(".")) if field else path
     expected = getattr(error, "expected", "")
-    found = getattr(error, "found", "" if expected else str(error))
-    return Complaint(where, found, expected)
+    if isinstance(error, identity.InvalidUserStore) and error.field == "url":
+        return Complaint(where, expected, "")  # the outbound policy says what is wrong, in a sentence
+    return Complaint(where, getattr(error, "found", "" if expected else str(error)), expected)
 
 
 def _organization(work: Work, change: Change) -> None:
@@ -209,8 +210,6 @@ def _client(work: Work, change: Change) -> None:
     found = application_named(work.connection, here, application.name)
     if found is None:
         raise _Follows
-    if change.action is Action.ADD and "client_secret" not in change.sets:
-        raise oauth.BadField("client_secret", "one, because the client is new")
     spec = _client_spec(application, part, work.wish(change).picture)
     oauth.put_client(
         work.connection,

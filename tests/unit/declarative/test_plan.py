@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ostiary.declarative import Action, Change, Detail, Kind, Refused
-from ostiary.declarative.plan import Actual, Given, State, Wish, Wishes, difference
+from ostiary.declarative.plan import REQUIRED, Actual, Given, State, Wish, Wishes, difference
 
 PATH = ("users", 0)
 
@@ -77,6 +77,12 @@ def test_nothing_cannot_stay_unchanged(state: State):
         difference(state, a_user(password=Given.UNCHANGED))
 
 
+def test_a_new_user_needs_a_password_and_a_known_one_does_not():
+    with pytest.raises(Refused, match=r"users\[0\]: found nothing, expected the key 'password', because"):
+        difference({}, a_user(password=None))
+    assert difference(the_user(), a_user(password=None)) == ()
+
+
 def test_a_new_address_takes_the_secret_of_the_file():
     """A secret kept for one address is never sent to another."""
     (change,) = difference(THE_STORE, a_store("https://b"))
@@ -118,7 +124,7 @@ _VALUES = (
 )
 _PICTURES = st.dictionaries(st.sampled_from("abc"), _VALUES)
 _THINGS = st.dictionaries(st.sampled_from("xyz"), _PICTURES)
-_WORLDS = st.dictionaries(st.sampled_from(list(Kind)), _THINGS)
+_WORLDS = st.dictionaries(st.sampled_from(sorted(set(Kind) - set(REQUIRED))), _THINGS)
 
 
 def made(world: dict[Kind, dict[str, dict[str, object]]]) -> State:
