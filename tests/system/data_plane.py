@@ -60,6 +60,11 @@ class Answer:
         return json.loads(self.body)
 
 
+class _TCPServer(ThreadingHTTPServer):
+    def handle_error(self, *_: object) -> None:
+        """HAProxy ends idle connections when it stops."""
+
+
 class Backend:
     """Answers every call with the request that reached it, as JSON."""
 
@@ -89,7 +94,7 @@ class Backend:
             def log_message(self, *_: object) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = _TCPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         self.port: int = self._server.server_address[1]
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
@@ -359,13 +364,23 @@ class DataPlane:
 
     def show(self, map: str) -> list[str]:
         """The entries of a map in the one live worker, as `key value`."""
-        pid = self.workers()[0].pid
+        text = self.told(f"show map maps/{map}")
+        return [line.partition(" ")[2] for line in text.splitlines() if line.startswith("0x")]
+
+    def told(self, command: str) -> str:
+        """What the one live worker answers on its command line."""
+        (worker,) = self.workers()
         with socket.socket(socket.AF_UNIX) as connection:
             connection.connect(str(self.folder / "gateway.master.sock"))
-            connection.sendall(f"@!{pid} show map maps/{map}\n".encode())
+            connection.sendall(f"@!{worker.pid} {command}\n".encode())
             connection.shutdown(socket.SHUT_WR)
-            text = b"".join(iter(lambda: connection.recv(65536), b"")).decode()
-        return [line.partition(" ")[2] for line in text.splitlines() if line.startswith("0x")]
+            return b"".join(iter(lambda: connection.recv(65536), b"")).decode()
+
+    def reload(self) -> None:
+        """Replace the worker and wait for the new one; the old one may still serve."""
+        before = {worker.pid for worker in self.workers()}
+        self.run(lambda runtime: runtime.reload())
+        until(lambda: {worker.pid for worker in self.workers()} - before, what="a new worker")
 
     def logged(self) -> str:
         return (self.folder / "gateway.log").read_text()

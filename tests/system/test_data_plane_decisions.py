@@ -438,7 +438,8 @@ def test_a_refusal_is_xml_where_that_is_preferred(plane: DataPlane, accept: str)
     assert answer.body.decode() == (
         '<ams:fault xmlns:ams="http://wso2.org/apimanager/security"><ams:code>900902</ams:code>'
         "<ams:message>Missing Credentials</ams:message><ams:description>Invalid Credentials. Make sure "
-        "your API invocation call has a header: 'Authorization : Bearer ACCESS_TOKEN'</ams:description></ams:fault>"
+        "your API invocation call has a header: 'Authorization : Bearer ACCESS_TOKEN'</ams:description>"
+        "</ams:fault>"
     )
 
 

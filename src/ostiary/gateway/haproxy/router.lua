@@ -110,7 +110,6 @@ function router.match(root, path)
     for segment in path:gmatch("[^/]+") do
         segments[#segments + 1] = segment:find("%", 1, true) and decode(segment) or segment
     end
-    if #segments > 64 then return nil end
     return find(root, segments, 1) or nil
 end
 
