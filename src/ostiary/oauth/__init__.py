@@ -33,7 +33,6 @@ from ostiary.oauth.tokens.revocation import (
     find_revocation,
     forget_ended,
     list_revocations,
-    revoke_subject,
 )
 from ostiary.oauth.tokens.verification import introspect_opaque, verify_access_token
 from ostiary.organizations import issuer_of
@@ -84,7 +83,6 @@ __all__ = [
     "public_keys",
     "put_client",
     "put_scope",
-    "revoke_subject",
     "token_fingerprint",
     "verify_access_token",
 ]

@@ -43,6 +43,7 @@ __all__ = [
 ]
 
 _MARGIN = timedelta(seconds=10)
+_DAY = timedelta(days=1)
 _CACHED = 1_024
 
 Acknowledged = Callable[[Connection, str], bool]
@@ -116,10 +117,14 @@ class Keys:
             if key.needed_until <= now and repository.remove(connection, key):
                 record(connection, _news(key))
 
+    def lasts_until(self, key: SigningKey, until: datetime, now: datetime) -> bool:
+        """Whether `key` is published at least until then, whatever happens to it meanwhile."""
+        return until <= now + self._settings.access_token_lifetime or until <= key.needed_until
+
     def keep_until(self, connection: Connection, key: SigningKey, until: datetime, now: datetime) -> None:
-        """Publish `key` as long as a token it is about to sign lives, where that is unusually long."""
-        if until > now + self._settings.access_token_lifetime:
-            repository.keep_until(connection, key, until + _MARGIN)
+        """Publish `key` as long as a token it is about to sign lives; written at most once a day."""
+        if not self.lasts_until(key, until, now):
+            repository.keep_until(connection, key, until + _DAY)
 
     def sign(self, key: SigningKey, claims: Mapping[str, Any]) -> str:
         """A signed access token (RFC 9068)."""

@@ -52,7 +52,8 @@ class ClientAuthenticator:
         is_proven = self._is_proven(client, credentials)
         reason = _objection(found, organization_name) if is_proven else "unknown client or wrong secret"
         if found is None or reason is not None:
-            _log.info("client_refused", client_id=credentials.client_id[:128], reason=reason)
+            named = credentials.client_id if is_client_id(credentials.client_id) else "?"
+            _log.info("client_refused", client_id=named, reason=reason)
             raise InvalidClient(FAILED, reason)
         return found
 
@@ -65,8 +66,9 @@ class ClientAuthenticator:
 
 
 def _find(connection: Connection, client_id: str) -> AuthenticatedClient | None:
-    client = find_anywhere(connection, client_id) if is_client_id(client_id) else None
-    organization = None if client is None else by_id(connection, client.organization_id)
+    """The client and its organization; as many questions for an id nobody has."""
+    client = find_anywhere(connection, client_id if is_client_id(client_id) else "")
+    organization = by_id(connection, "" if client is None else client.organization_id)
     if client is None or organization is None:
         return None
     return AuthenticatedClient(client, organization)

@@ -119,24 +119,6 @@ def revoke_family(
     return find_family(connection, organization_id, family_id)
 
 
-def living_families(
-    connection: Connection,
-    organization_id: str,
-    *,
-    subject_id: str | None = None,
-    client_id: str | None = None,
-) -> list[str]:
-    """Ids of the families of a subject, or of a client, that are not revoked."""
-    query = select(token_families.c.id).where(
-        token_families.c.organization_id == organization_id, token_families.c.revoked_at.is_(None)
-    )
-    if subject_id is not None:
-        query = query.where(token_families.c.subject_id == subject_id)
-    if client_id is not None:
-        query = query.where(token_families.c.client_id == client_id)
-    return list(connection.execute(query).scalars())
-
-
 def add_refresh(connection: Connection, token: RefreshRecord) -> None:
     """Write a new refresh token."""
     row = {name: getattr(token, name) for name in RefreshRecord.__slots__} | {

@@ -84,10 +84,11 @@ class TokenIssuer:
         """Issue a JWT that needs no row; None where something must be written first."""
         if client.token_format is not TokenFormat.JWT:
             return None
-        if claims.expires_at > claims.issued_at + self._settings.access_token_lifetime:
+        now = claims.issued_at
+        key = self._keys.ready_key(connection, claims.organization.id, now)
+        if key is None or not self._keys.lasts_until(key, claims.expires_at, now):
             return None
-        key = self._keys.ready_key(connection, claims.organization.id, claims.issued_at)
-        return None if key is None else Issued(claims, key, None)
+        return Issued(claims, key, None)
 
     def access_token(
         self, connection: Connection, client: Client, claims: TokenClaims, opaque: str | None = None

@@ -1,4 +1,4 @@
-"""Revoke tokens and families: what RFC 7009 §2 asks for, replay, and events of other slices need.
+"""Revoke tokens and families: what RFC 7009 §2 asks for, and what replay brings about.
 
 Revoking either half of an answer revokes its family: the refresh token, its successors and every
 access token among them, JWTs included, at every gateway within a second.
@@ -29,12 +29,6 @@ def revoke_token(connection: Connection, claims: TokenClaims, now: datetime) -> 
         revoke_family(connection, claims.organization.id, claims.family, now)
     elif claims.expires_at > now:
         _refuse(connection, f"token:{claims.token_id}", claims.organization.id, claims.expires_at)
-
-
-def revoke_subject(connection: Connection, organization_id: str, subject_id: str, now: datetime) -> int:
-    """Revoke every family of a user; returns how many."""
-    families = repository.living_families(connection, organization_id, subject_id=subject_id)
-    return sum(revoke_family(connection, organization_id, family, now) for family in families)
 
 
 def list_revocations(connection: Connection, now: datetime) -> dict[str, datetime]:
