@@ -6,10 +6,19 @@ errors. Wherever a secret is expected, `{env = "NAME"}` or `{file = "PATH"}` may
 
 import os
 import tomllib
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, SecretStr, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -22,6 +31,13 @@ class Section(BaseModel):
     """A frozen part of the settings that refuses what it does not know."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _seconds(cls, value: Any, info: ValidationInfo) -> Any:
+        """A variable of the environment has no numbers: `600` there means what 600 means in the file."""
+        is_duration = cls.model_fields[str(info.field_name)].annotation is timedelta
+        return int(value) if is_duration and isinstance(value, str) and value.isdecimal() else value
 
 
 def _resolve(value: Any) -> Any:
