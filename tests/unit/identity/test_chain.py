@@ -45,7 +45,9 @@ ALL_THREE = ("EXTERNAL:a", "LEGACY:a", "CASE:A")
         ("CASE/Bob", FIRST, True, ["CASE:Bob"]),
     ],
 )  # fmt: skip
-def test_the_name_and_the_policy_say_who_is_asked(typed: str, policy: ChainPolicy, primary_knows: bool, asked: list[str]):
+def test_the_name_and_the_policy_say_who_is_asked(
+    typed: str, policy: ChainPolicy, primary_knows: bool, asked: list[str]
+):
     name = UserName.parse(typed, "my_company", {store.name: store.case_sensitive for store in CHAIN})
 
     found = candidates(name, CHAIN, policy, primary_knows=primary_knows)
