@@ -28,14 +28,7 @@ _SECRETS_SHOWN = 5
 def apply(
     files: Annotated[
         list[Path],
-        typer.Option(
-            "--file",
-            "-f",
-            exists=True,
-            dir_okay=False,
-            allow_dash=True,
-            help="An organization file; - is input.",
-        ),
+        typer.Option("--file", "-f", help="An organization file; - is standard input."),
     ],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and change nothing.")] = False,
     set_secrets: Annotated[
@@ -47,6 +40,9 @@ def apply(
     from ostiary.cli.plan_view import render_complaints, render_plans
     from ostiary.declarative import plans_from_wire, to_wire
 
+    for path in files:
+        if str(path) != "-" and not path.is_file():
+            raise typer.BadParameter(f"there is no file {path}", param_hint="--file")
     checked, complaints = _read(files)
     if complaints:
         _print(render_complaints(complaints), to_errors=True)
