@@ -27,6 +27,7 @@ class LoginServices:
     """Login services on a loop of their own, in a thread of the test process."""
 
     def __init__(self) -> None:
+        self._services: list[LoginService] = []
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
@@ -34,11 +35,15 @@ class LoginServices:
     def start(self, mode: str = "check", users: Mapping[str, str] | None = None) -> LoginService:
         service = LoginService(dict(users or {USER: PASSWORD}))
         service.mode = mode
+        self._services.append(service)
         return asyncio.run_coroutine_threadsafe(service.start(), self._loop).result(5)
 
     def close(self) -> None:
+        for service in self._services:
+            asyncio.run_coroutine_threadsafe(service.stop(), self._loop).result(5)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)
+        self._loop.close()
 
 
 def organization(

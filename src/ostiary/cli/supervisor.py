@@ -61,6 +61,7 @@ class _Kept:
     process: asyncio.subprocess.Process | None = None
     keeper: asyncio.Task[None] | None = None
     relay: asyncio.Task[None] | None = None
+    is_ending: bool = False
     ends_in_a_row: int = 0
     last_words: list[str] = field(default_factory=list)
 
@@ -229,6 +230,7 @@ async def _end(kept: _Kept, hurry: bool) -> None:
     process = kept.process
     if process is None:
         return
+    kept.is_ending = True
     within = min(kept.program.stop_within, 1.0) if hurry else kept.program.stop_within
     for number, seconds in ((kept.program.stop_signal, within), (signal.SIGTERM, 1.0)):
         if process.returncode is not None:
@@ -255,14 +257,13 @@ async def _relay(kept: _Kept, process: asyncio.subprocess.Process) -> None:
             sys.stderr.write(text + "\n")
             continue
         kept.last_words = [*kept.last_words[1 - _LAST_WORDS :], text]
-        _say(kept.program.name, text)
+        _say(kept, text)
 
 
-def _say(name: str, text: str) -> None:
-    if text.startswith(("[ALERT]", "[EMERG]")):
-        log.error("program_says", program=name, text=text)
-    else:
-        log.debug("program_says", program=name, text=text)
+def _say(kept: _Kept, text: str) -> None:
+    is_bad = text.startswith(("[ALERT]", "[EMERG]")) and not kept.is_ending
+    say = log.error if is_bad else log.debug
+    say("program_says", program=kept.program.name, text=text)
 
 
 def die_with_parent() -> Callable[[], None]:
