@@ -27,10 +27,12 @@ class NameServer(OutboundPolicy):
 
     names: dict[str, str] = field(default_factory=dict)
     silent: set[str] = field(default_factory=set)
+    pause: float = 0
 
     async def resolve(self, host: str, port: int) -> list[Address]:
         if host in self.silent:
             await asyncio.sleep(3600)
+        await asyncio.sleep(self.pause)
         if host not in self.names:
             raise OutboundFailed("connect")
         address = ipaddress.ip_address(self.names[host])
@@ -66,9 +68,20 @@ async def test_a_silent_name_server_holds_nothing_up() -> None:
     resolver = Resolver(NameServer(names={"good": "93.184.216.34"}, silent={"slow"}))
 
     async with asyncio.timeout(2):
-        await resolver.learn([("good", 80), ("slow", 80)], within=0.05)
+        assert not await resolver.learn([("good", 80), ("slow", 80)], within=0.05)
 
     assert resolver.lookup("good", 80) == ("93.184.216.34",)
+
+
+async def test_an_answer_that_came_late_is_told_by_the_next_refresh() -> None:
+    """Its API was published without an address; somebody has to say that there is one now."""
+    server = NameServer(names={"slow": "93.184.216.34"}, pause=0.1)
+    resolver = Resolver(server)
+    await resolver.learn([("slow", 80)], within=0.01)
+    assert resolver.lookup("slow", 80) == ()
+
+    assert await resolver.refresh([("slow", 80)]) == {"slow"}
+    assert await resolver.refresh([("slow", 80)]) == set()
 
 
 async def test_addresses_that_change_are_told_and_unknown_names_keep_their_last() -> None:

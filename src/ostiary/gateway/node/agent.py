@@ -88,6 +88,7 @@ class Agent:
         self._applying = asyncio.Lock()
         self._refreshing: asyncio.Task[None] | None = None
         self._refreshed_at = 0.0
+        self._catching_up: asyncio.Task[None] | None = None
         self._disk = ThreadPoolExecutor(1, thread_name_prefix="node-store")
         self._is_ready = False
 
@@ -205,7 +206,8 @@ class Agent:
 
     async def _learn(self, plan: GatewayPlan, touched: list[tuple[str, str]]) -> None:
         apis = (plan.apis[id] for kind, id in touched if kind == Kind.API and id in plan.apis)
-        await self._resolver.learn(names_of(apis), _RESOLVE_WITHIN)
+        if not await self._resolver.learn(names_of(apis), _RESOLVE_WITHIN):
+            self._catching_up = asyncio.create_task(self._resolve())
 
     async def _resolve(self) -> None:
         """Look up every backend's name again; names that changed change routes."""

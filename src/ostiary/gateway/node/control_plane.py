@@ -41,10 +41,7 @@ class ControlPlane:
     @classmethod
     def over(cls, sockets: Sequence[Path], credential: SecretStr) -> ControlPlane:
         """Reach the workers over their unix sockets."""
-        workers = [
-            httpx2.AsyncHTTPTransport(uds=str(socket), verify=False)
-            for socket in sockets
-        ]
+        workers = [httpx2.AsyncHTTPTransport(uds=str(socket), verify=False) for socket in sockets]
         return cls(workers, credential)
 
     async def plan(self, after: int, wait: float, within: float = _GRACE) -> PlanAnswer:

@@ -18,6 +18,7 @@ from ostiary.gateway.plan import API
 
 _log = get_logger(__name__)
 _DEFAULT_PORT = {"http": 80, "https": 443}
+_REFRESH_WITHIN = 5.0
 Name = tuple[str, int]
 
 
@@ -27,6 +28,8 @@ class Resolver:
     def __init__(self, policy: OutboundPolicy) -> None:
         self._policy = policy
         self._known: dict[Name, tuple[str, ...]] = {}
+        self._told: dict[Name, tuple[str, ...]] = {}
+        self._late: set[asyncio.Task[None]] = set()
 
     def lookup(self, host: str, port: int) -> tuple[str, ...]:
         """Return what is known now, without waiting; nothing for an unknown or refused address."""
@@ -34,21 +37,37 @@ class Resolver:
             return self._literal(host, port)
         return self._known.get((host, port), ())
 
-    async def learn(self, names: Iterable[Name], within: float) -> None:
-        """Look up names not known yet, for at most `within` seconds; slower ones follow with `refresh`."""
+    async def learn(self, names: Iterable[Name], within: float) -> bool:
+        """Look up names not known yet; says whether all answers came within that many seconds.
+
+        The others are among what the next `refresh` tells.
+        """
         new = [name for name in set(names) if name not in self._known and not _is_literal(name[0])]
-        if new:
-            tasks = [asyncio.create_task(self._look_up(name)) for name in new]
-            await asyncio.wait(tasks, timeout=within)
+        in_time = await self._look_up_all(new, within)
+        if in_time:
+            self._told.update({name: self._known[name] for name in new if name in self._known})
+        return in_time
 
     async def refresh(self, names: Iterable[Name]) -> set[str]:
-        """Look up all names again, forget others; returns the hosts whose addresses changed."""
+        """Look up all names again, forget others; returns the hosts whose addresses are not told yet."""
         wanted = {name for name in names if not _is_literal(name[0])}
         for gone in self._known.keys() - wanted:
             del self._known[gone]
-        before = {name: self._known.get(name) for name in wanted}
-        await asyncio.gather(*(self._look_up(name) for name in wanted))
-        return {name[0] for name in wanted if self._known.get(name) != before[name]}
+        await self._look_up_all(wanted, _REFRESH_WITHIN)
+        changed = {name for name in wanted if self._known.get(name) != self._told.get(name)}
+        self._told = dict(self._known)
+        return {host for host, _ in changed}
+
+    async def _look_up_all(self, names: Iterable[Name], within: float) -> bool:
+        """One silent name server holds up no other name: answers that come later are known then."""
+        tasks = {asyncio.create_task(self._look_up(name)) for name in names}
+        if not tasks:
+            return True
+        _, late = await asyncio.wait(tasks, timeout=within)
+        for task in late:
+            self._late.add(task)
+            task.add_done_callback(self._late.discard)
+        return not late
 
     def _literal(self, host: str, port: int) -> tuple[str, ...]:
         try:
