@@ -9,7 +9,7 @@ is below any minimum that concerns it. Counters are compared, never times (ADR 0
 from collections.abc import Iterable
 from typing import Literal
 
-from sqlalchemy import Connection, Row, insert, select, tuple_, update
+from sqlalchemy import Connection, Row, bindparam, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
@@ -20,6 +20,15 @@ from ostiary.organizations.tables import epoch_minimums, organizations
 EpochKind = Literal["client", "subject", "scope", "application", "organization"]
 
 
+# Asked for every token: composing a statement costs more than SQLite takes to answer it.
+_BY_ID = select(organizations).where(organizations.c.id == bindparam("id"))
+_EPOCH = select(organizations.c.epoch).where(organizations.c.id == bindparam("id"))
+_MINIMUMS_OF = select(epoch_minimums.c.kind, epoch_minimums.c.key, epoch_minimums.c.minimum).where(
+    epoch_minimums.c.organization_id == bindparam("organization_id"),
+    epoch_minimums.c.key.in_(bindparam("keys", expanding=True)),
+)
+
+
 def find(connection: Connection, name: str) -> Organization | None:
     """The organization of that name."""
     row = connection.execute(select(organizations).where(organizations.c.name == name)).first()
@@ -28,7 +37,7 @@ def find(connection: Connection, name: str) -> Organization | None:
 
 def by_id(connection: Connection, organization_id: str) -> Organization | None:
     """The organization of that identifier."""
-    row = connection.execute(select(organizations).where(organizations.c.id == organization_id)).first()
+    row = connection.execute(_BY_ID, {"id": organization_id}).first()
     return None if row is None else _model(row)
 
 
@@ -56,8 +65,7 @@ def put(connection: Connection, organization: Organization) -> None:
 
 def current_epoch(connection: Connection, organization_id: str) -> int:
     """The organization's counter; read it before the entitlements that go into a token."""
-    query = select(organizations.c.epoch).where(organizations.c.id == organization_id)
-    return int(connection.execute(query).scalar_one())
+    return int(connection.execute(_EPOCH, {"id": organization_id}).scalar_one())
 
 
 def narrow(connection: Connection, organization_id: str, kind: EpochKind, key: str) -> int:
@@ -93,14 +101,10 @@ def latest_minimum(
     connection: Connection, organization_id: str, concerned: Iterable[tuple[EpochKind, str]]
 ) -> int:
     """The highest minimum of what a token concerns; 0 where nothing was ever narrowed."""
-    pairs = tuple_(epoch_minimums.c.kind, epoch_minimums.c.key)
-    query = (
-        select(epoch_minimums.c.minimum)
-        .where(epoch_minimums.c.organization_id == organization_id, pairs.in_(list(concerned)))
-        .order_by(epoch_minimums.c.minimum.desc())
-        .limit(1)
-    )
-    return int(connection.execute(query).scalar() or 0)
+    pairs = set(concerned)
+    these = {"organization_id": organization_id, "keys": [key for _, key in pairs]}
+    rows = connection.execute(_MINIMUMS_OF, these)
+    return max((minimum for kind, key, minimum in rows if (kind, key) in pairs), default=0)
 
 
 def _model(row: Row[tuple[object, ...]]) -> Organization:

@@ -3,26 +3,28 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from ostiary.oauth.errors import ClientIdTaken
 from ostiary.oauth.model import Client, TokenFormat, Validity
 from ostiary.oauth.tables import access_tokens, clients, token_families
 
+# Built once: composing a statement costs more than SQLite takes to answer it.
+_ANYWHERE = select(clients).where(clients.c.client_id == bindparam("client_id"))
+_OF_ORGANIZATION = _ANYWHERE.where(clients.c.organization_id == bindparam("organization_id"))
+
 
 def find_anywhere(connection: Connection, client_id: str) -> Client | None:
     """The client of that id, whatever its organization: client authentication alone may ask so."""
-    row = connection.execute(select(clients).where(clients.c.client_id == client_id)).first()
+    row = connection.execute(_ANYWHERE, {"client_id": client_id}).first()
     return None if row is None else _model(row)
 
 
 def find(connection: Connection, organization_id: str, client_id: str) -> Client | None:
     """The organization's client of that id."""
-    query = select(clients).where(
-        clients.c.client_id == client_id, clients.c.organization_id == organization_id
-    )
-    row = connection.execute(query).first()
+    these = {"client_id": client_id, "organization_id": organization_id}
+    row = connection.execute(_OF_ORGANIZATION, these).first()
     return None if row is None else _model(row)
 
 

@@ -5,7 +5,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, case, delete, insert, literal, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    bindparam,
+    case,
+    delete,
+    insert,
+    literal,
+    select,
+    update,
+)
 
 from ostiary.foundation.database import Instant
 from ostiary.oauth.model import KeyState
@@ -25,15 +36,18 @@ class SigningKey:
     needed_until: datetime
 
 
+_ANYWHERE = select(signing_keys).where(signing_keys.c.kid == bindparam("kid"))
+_OF_ORGANIZATION = (
+    select(signing_keys)
+    .where(signing_keys.c.organization_id == bindparam("organization_id"))
+    .order_by(signing_keys.c.kid)
+)
+
+
 def of_organization(connection: Connection, organization_id: str) -> dict[KeyState, list[SigningKey]]:
     """The organization's keys by state; each state is there, perhaps empty."""
-    query = (
-        select(signing_keys)
-        .where(signing_keys.c.organization_id == organization_id)
-        .order_by(signing_keys.c.kid)
-    )
     found: dict[KeyState, list[SigningKey]] = {state: [] for state in KeyState}
-    for row in connection.execute(query):
+    for row in connection.execute(_OF_ORGANIZATION, {"organization_id": organization_id}):
         key = _model(row)
         found[key.state].append(key)
     return found
@@ -46,7 +60,7 @@ def everywhere(connection: Connection) -> list[SigningKey]:
 
 def find(connection: Connection, kid: str) -> SigningKey | None:
     """The key of that id. Whoever verifies with it compares its organization with the token's."""
-    row = connection.execute(select(signing_keys).where(signing_keys.c.kid == kid)).first()
+    row = connection.execute(_ANYWHERE, {"kid": kid}).first()
     return None if row is None else _model(row)
 
 

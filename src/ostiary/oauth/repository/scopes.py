@@ -1,30 +1,39 @@
 """Registered API scopes and their roles in SQL."""
 
 from collections.abc import Iterable
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, delete, insert, select
+from sqlalchemy import Connection, bindparam, delete, insert, select
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from ostiary.oauth.model import ScopeSpec
 from ostiary.oauth.tables import scope_roles, scopes
 
+_ALL = (
+    select(scopes.c.name, scopes.c.description, scopes.c.everyone, scope_roles.c.role)
+    .select_from(
+        scopes.outerjoin(
+            scope_roles,
+            (scope_roles.c.organization_id == scopes.c.organization_id)
+            & (scope_roles.c.scope == scopes.c.name),
+        )
+    )
+    .where(scopes.c.organization_id == bindparam("organization_id"))
+    .order_by(scopes.c.name)
+)
+_NAMED = _ALL.where(scopes.c.name.in_(bindparam("names", expanding=True)))
+
 
 def named(connection: Connection, organization_id: str, names: Iterable[str]) -> dict[str, ScopeSpec]:
     """Those of the named scopes that the organization has registered."""
-    wanted = list(names)
-    return _read(connection, organization_id, scopes.c.name.in_(wanted)) if wanted else {}
+    these = {"organization_id": organization_id, "names": list(names)}
+    return _composed(connection.execute(_NAMED, these)) if these["names"] else {}
 
 
 def all_of(connection: Connection, organization_id: str) -> dict[str, ScopeSpec]:
     """The organization's scopes, by name."""
-    return _read(connection, organization_id, scopes.c.name.is_not(None))
-
-
-def of_roles(connection: Connection, organization_id: str, roles: Iterable[str]) -> list[str]:
-    """The names of the scopes that one of these roles gives."""
-    here = (scope_roles.c.organization_id == organization_id) & scope_roles.c.role.in_(list(roles))
-    return list(connection.execute(select(scope_roles.c.scope).where(here).distinct()).scalars())
+    return _composed(connection.execute(_ALL, {"organization_id": organization_id}))
 
 
 def put(connection: Connection, organization_id: str, scope: ScopeSpec) -> None:
@@ -53,23 +62,10 @@ def remove(connection: Connection, organization_id: str, name: str) -> bool:
     return connection.execute(delete(scopes).where(here)).rowcount > 0
 
 
-def _read(connection: Connection, organization_id: str, which: ColumnElement[bool]) -> dict[str, ScopeSpec]:
-    joined = scopes.outerjoin(
-        scope_roles,
-        (scope_roles.c.organization_id == scopes.c.organization_id) & (scope_roles.c.scope == scopes.c.name),
-    )
-    query = (
-        select(scopes.c.name, scopes.c.description, scopes.c.everyone, scope_roles.c.role)
-        .select_from(joined)
-        .where(scopes.c.organization_id == organization_id, which)
-        .order_by(scopes.c.name)
-    )
-    roles: dict[str, set[str]] = {}
-    about: dict[str, tuple[str, bool]] = {}
-    for name, description, everyone, role in connection.execute(query):
-        about[name] = (description, everyone)
-        roles.setdefault(name, set()).update(() if role is None else (role,))
-    return {
-        name: ScopeSpec(name, description, frozenset(roles[name]), everyone)
-        for name, (description, everyone) in about.items()
-    }
+def _composed(rows: Iterable[Any]) -> dict[str, ScopeSpec]:
+    found: dict[str, ScopeSpec] = {}
+    for name, description, everyone, role in rows:
+        before = found[name].roles if name in found else frozenset()
+        roles = before if role is None else before | {role}
+        found[name] = ScopeSpec(name, description, roles, everyone)
+    return found

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, case, delete, exists, insert, literal, select, update
+from sqlalchemy import Connection, Row, bindparam, case, delete, insert, literal, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
@@ -76,6 +76,16 @@ class RefreshRecord:
     access: AccessRecord
 
 
+# Built once: composing a statement costs more than SQLite takes to answer it.
+_FAMILY = select(token_families).where(
+    token_families.c.id == bindparam("family_id"),
+    token_families.c.organization_id == bindparam("organization_id"),
+)
+_REFRESH = select(refresh_tokens).where(refresh_tokens.c.fingerprint == bindparam("fingerprint"))
+_ACCESS = select(access_tokens).where(access_tokens.c.fingerprint == bindparam("fingerprint"))
+_REVOKED = select(revocations.c.id).where(revocations.c.id.in_(bindparam("ids", expanding=True))).limit(1)
+
+
 def add_family(connection: Connection, family: TokenFamily) -> None:
     """Write a new family."""
     row = {name: getattr(family, name) for name in TokenFamily.__slots__}
@@ -85,8 +95,8 @@ def add_family(connection: Connection, family: TokenFamily) -> None:
 
 def find_family(connection: Connection, organization_id: str, family_id: str) -> TokenFamily | None:
     """The organization's family of that id."""
-    here = (token_families.c.id == family_id) & (token_families.c.organization_id == organization_id)
-    row = connection.execute(select(token_families).where(here)).first()
+    these = {"family_id": family_id, "organization_id": organization_id}
+    row = connection.execute(_FAMILY, these).first()
     return None if row is None else _family(row)
 
 
@@ -129,9 +139,7 @@ def add_refresh(connection: Connection, token: RefreshRecord) -> None:
 
 def find_refresh(connection: Connection, fingerprint: str) -> RefreshRecord | None:
     """The refresh token of that fingerprint. The caller compares organization and client."""
-    row = connection.execute(
-        select(refresh_tokens).where(refresh_tokens.c.fingerprint == fingerprint)
-    ).first()
+    row = connection.execute(_REFRESH, {"fingerprint": fingerprint}).first()
     if row is None:
         return None
     access = AccessRecord.from_json(row.access)
@@ -173,7 +181,7 @@ def add_access(connection: Connection, fingerprint: str, claims: TokenClaims) ->
 
 def find_access(connection: Connection, fingerprint: str) -> TokenClaims | None:
     """What the opaque access token of that fingerprint says."""
-    row = connection.execute(select(access_tokens).where(access_tokens.c.fingerprint == fingerprint)).first()
+    row = connection.execute(_ACCESS, {"fingerprint": fingerprint}).first()
     organization = None if row is None else by_id(connection, row.organization_id)
     if row is None or organization is None:
         return None
@@ -205,7 +213,7 @@ def add_revocation(
 
 def is_revoked(connection: Connection, ids: Sequence[str]) -> bool:
     """Whether one of these is revoked."""
-    return bool(connection.execute(select(exists().where(revocations.c.id.in_(ids)))).scalar())
+    return connection.execute(_REVOKED, {"ids": list(ids)}).first() is not None
 
 
 def revocations_after(connection: Connection, now: datetime) -> dict[str, datetime]:
