@@ -4,12 +4,17 @@ import copy
 from pathlib import Path
 from typing import Any
 
+import pytest
+from sqlalchemy import Connection
 from tests.support.identity import BOX
 
+from ostiary import identity, oauth, organizations
 from ostiary.declarative import (
     Applying,
+    Detail,
     OrganizationFile,
     OrganizationPlan,
+    Refused,
     Resolver,
     Tools,
     check_file,
@@ -94,3 +99,59 @@ async def apply(database: Database, *contents: dict[str, Any], **options: Any) -
 def lines(plans: list[OrganizationPlan]) -> list[str]:
     """The changes of plans, short."""
     return [f"{change.action} {change.kind} {change.name}" for plan in plans for change in plan.changes]
+
+
+EVERYTHING = [
+    "+ organization my_company",
+    "+ user store EXTERNAL",
+    "+ plan Tiny",
+    "+ role support",
+    "+ role clerk",
+    "+ user bob",
+    "+ scope orders:write",
+    "+ api Orders 1.0.0",
+    "+ application Mobile",
+    "+ client mobile",
+    "+ subscription Mobile → Orders 1.0.0",
+]
+
+
+async def here(database: Database) -> str:
+    """The identifier of `my_company`."""
+    found = await database.read(lambda c: organizations.find(c, "my_company"))
+    assert found is not None
+    return found.id
+
+
+async def refusals(database: Database, *contents: dict[str, Any], **options: Any) -> list[str]:
+    """What is said against contents that cannot be applied."""
+    with pytest.raises(Refused) as refusal:
+        await apply(database, *contents, **options)
+    return [str(complaint) for complaint in refusal.value.complaints]
+
+
+async def minimums(database: Database) -> set[tuple[str, str]]:
+    """Everything that was narrowed."""
+    organization_id = await here(database)
+    return set(await database.read(lambda c: organizations.minimums(c, organization_id)))
+
+
+def details(plans: list[OrganizationPlan]) -> list[Detail]:
+    """The details of every change."""
+    return [detail for plan in plans for change in plan.changes for detail in change.details]
+
+
+async def secrets(database: Database) -> tuple[Any, ...]:
+    """Every secret of the example as it is kept."""
+    organization_id = await here(database)
+
+    def read(c: Connection) -> tuple[Any, ...]:
+        client = oauth.find_client(c, organization_id, "mobile")
+        store = identity.find_user_store(c, organization_id, "EXTERNAL")
+        user = identity.find_user(c, organization_id, "bob")
+        assert client
+        assert store
+        assert user
+        return client.secret_fingerprint, store.sealed_password, user.updated_at
+
+    return await database.read(read)
