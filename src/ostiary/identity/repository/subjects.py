@@ -3,16 +3,49 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, func, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, func, select, update
 
+from ostiary.foundation.database import Instant
 from ostiary.foundation.identifiers import new_id
 from ostiary.identity.model import Subject
-from ostiary.identity.repository import upsert
+from ostiary.identity.repository import run, upserts
 from ostiary.identity.tables import subjects, user_stores, users
 from ostiary.identity.user_names import PRIMARY
 from ostiary.identity.user_stores.contract import UserRecord
 
-_KEY = ["organization_id", "store_id", "immutable_id"]
+_KEY = ("organization_id", "store_id", "immutable_id")
+_SEE = upserts(
+    subjects,
+    lambda insert: insert.on_conflict_do_update(
+        index_elements=_KEY, set_={"store": insert.excluded.store, "username": insert.excluded.username}
+    ).returning(subjects.c.id),
+)
+_HERE = and_(
+    subjects.c.organization_id == bindparam("key_organization_id"), subjects.c.id == bindparam("key_id")
+)
+_NOTE_CHECK = update(subjects).where(_HERE).values(password_checked_at=bindparam("at_now", type_=Instant))
+_STANDING = (
+    select(
+        subjects,
+        and_(subjects.c.store_id == PRIMARY, users.c.id.is_not(None)).label("user_exists"),
+        user_stores.c.id.is_not(None).label("store_exists"),
+    )
+    .join_from(
+        subjects,
+        users,
+        and_(users.c.organization_id == subjects.c.organization_id, users.c.id == subjects.c.immutable_id),
+        isouter=True,
+    )
+    .join(
+        user_stores,
+        and_(
+            user_stores.c.organization_id == subjects.c.organization_id,
+            user_stores.c.id == subjects.c.store_id,
+        ),
+        isouter=True,
+    )
+    .where(_HERE)
+)
 
 
 def see(
@@ -32,19 +65,13 @@ def see(
         "username": record.username,
         "first_seen_at": now,
     }
-    statement = upsert(connection, subjects).values(row)
-    known = statement.on_conflict_do_update(
-        index_elements=_KEY, set_={"store": store, "username": record.username}
-    ).returning(subjects.c.id)
-    subject_id = str(connection.execute(known).scalar_one())
+    subject_id = str(run(connection, _SEE, row).scalar_one())
     return Subject(subject_id, organization_id, store, record.immutable_id, record.username)
 
 
 def note_password_check(connection: Connection, organization_id: str, subject_id: str, now: datetime) -> None:
     """Remember when a store last confirmed the password."""
-    connection.execute(
-        update(subjects).where(_is(organization_id, subject_id)).values(password_checked_at=now)
-    )
+    connection.execute(_NOTE_CHECK, {**_here(organization_id, subject_id), "at_now": now})
 
 
 def set_disabled(
@@ -68,21 +95,7 @@ def standing_row(
     connection: Connection, organization_id: str, subject_id: str
 ) -> Row[tuple[object, ...]] | None:
     """The subject with `user_exists` and `store_exists`: whether what it stands for is still there."""
-    user = and_(users.c.organization_id == subjects.c.organization_id, users.c.id == subjects.c.immutable_id)
-    store = and_(
-        user_stores.c.organization_id == subjects.c.organization_id, user_stores.c.id == subjects.c.store_id
-    )
-    query = (
-        select(
-            subjects,
-            and_(subjects.c.store_id == PRIMARY, users.c.id.is_not(None)).label("user_exists"),
-            user_stores.c.id.is_not(None).label("store_exists"),
-        )
-        .join_from(subjects, users, user, isouter=True)
-        .join(user_stores, store, isouter=True)
-        .where(_is(organization_id, subject_id))
-    )
-    return connection.execute(query).first()
+    return connection.execute(_STANDING, _here(organization_id, subject_id)).first()
 
 
 def count_of_store(connection: Connection, organization_id: str, store_id: str) -> int:
@@ -100,6 +113,10 @@ def ids_of_store(connection: Connection, organization_id: str, store_id: str) ->
 def subject_of(row: Row[tuple[object, ...]]) -> Subject:
     """The subject in a row of its table."""
     return Subject(row.id, row.organization_id, row.store, row.immutable_id, row.username)
+
+
+def _here(organization_id: str, subject_id: str) -> dict[str, str]:
+    return {"key_organization_id": organization_id, "key_id": subject_id}
 
 
 def _is(organization_id: str, subject_id: str) -> ColumnElement[bool]:

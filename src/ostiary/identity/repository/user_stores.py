@@ -4,18 +4,25 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, delete, func, select, update
 
 from ostiary.identity.model import UserStoreSettings
-from ostiary.identity.repository import upsert
+from ostiary.identity.repository import run, upserts
 from ostiary.identity.tables import user_stores
+
+_CHAIN = (
+    select(user_stores)
+    .where(user_stores.c.organization_id == bindparam("key_organization_id"))
+    .order_by(user_stores.c.position, user_stores.c.name)
+)
+_ADD = upserts(
+    user_stores, lambda insert: insert.on_conflict_do_nothing(index_elements=["organization_id", "name"])
+)
 
 
 def chain(connection: Connection, organization_id: str) -> Sequence[UserStoreSettings]:
     """The organization's outside stores in the order they are asked."""
-    query = select(user_stores).where(user_stores.c.organization_id == organization_id)
-    rows = connection.execute(query.order_by(user_stores.c.position, user_stores.c.name))
-    return [_model(row) for row in rows]
+    return [_model(row) for row in connection.execute(_CHAIN, {"key_organization_id": organization_id})]
 
 
 def find(connection: Connection, organization_id: str, name: str) -> UserStoreSettings | None:
@@ -34,9 +41,7 @@ def next_position(connection: Connection, organization_id: str) -> int:
 def add(connection: Connection, store: UserStoreSettings) -> bool:
     """Insert a store; False where the name is taken."""
     row = {"id": store.id, "organization_id": store.organization_id, "name": store.name, **_values(store)}
-    statement = upsert(connection, user_stores).values(row)
-    added = connection.execute(statement.on_conflict_do_nothing(index_elements=["organization_id", "name"]))
-    return bool(added.rowcount == 1)
+    return run(connection, _ADD, row).rowcount == 1
 
 
 def change(connection: Connection, store: UserStoreSettings) -> None:

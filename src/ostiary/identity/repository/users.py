@@ -5,10 +5,21 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, delete, literal, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    and_,
+    bindparam,
+    delete,
+    literal,
+    select,
+    update,
+)
 
 from ostiary.identity.model import User
-from ostiary.identity.repository import upsert
+from ostiary.identity.repository import run, upserts
 from ostiary.identity.tables import subjects, users
 from ostiary.identity.user_names import PRIMARY
 
@@ -23,16 +34,27 @@ class Credential:
     claims: Mapping[str, str]
 
 
+def _unless_taken(insert: Any) -> Any:
+    return insert.on_conflict_do_nothing(index_elements=["organization_id", "username"])
+
+
+_HERE = and_(
+    users.c.organization_id == bindparam("key_organization_id"), users.c.username == bindparam("key_username")
+)
+_CREDENTIAL = select(users.c.id, users.c.username, users.c.password_hash, users.c.claims).where(_HERE)
+_ADD = upserts(users, lambda insert: _unless_taken(insert))
+_KNOWS = select(users.c.id).where(_HERE)
+
+
 def credential(connection: Connection, organization_id: str, username: str) -> Credential | None:
     """The password hash of that canonical name, and what goes with it."""
-    columns = (users.c.id, users.c.username, users.c.password_hash, users.c.claims)
-    row = connection.execute(select(*columns).where(_is(organization_id, username))).first()
+    row = connection.execute(_CREDENTIAL, _here(organization_id, username)).first()
     return None if row is None else Credential(*row)
 
 
 def knows(connection: Connection, organization_id: str, username: str) -> bool:
     """Whether PRIMARY has that canonical name."""
-    return connection.execute(select(users.c.id).where(_is(organization_id, username))).first() is not None
+    return connection.execute(_KNOWS, _here(organization_id, username)).first() is not None
 
 
 def is_empty(connection: Connection, organization_id: str) -> bool:
@@ -63,11 +85,7 @@ def add(
 ) -> bool:
     """Insert a user; False where the name is taken."""
     row = _row(user_id, organization_id, username, password_hash, claims, now)
-    statement = upsert(connection, users).values(row)
-    added = connection.execute(
-        statement.on_conflict_do_nothing(index_elements=["organization_id", "username"])
-    )
-    return bool(added.rowcount == 1)
+    return run(connection, _ADD, row).rowcount == 1
 
 
 def add_first(
@@ -82,11 +100,8 @@ def add_first(
     nobody = ~select(users.c.id).where(users.c.organization_id == organization_id).exists()
     row = _row(user_id, organization_id, username, password_hash, {}, now)
     source = select(*(literal(value, users.c[name].type) for name, value in row.items())).where(nobody)
-    statement = upsert(connection, users).from_select(list(row), source)
-    added = connection.execute(
-        statement.on_conflict_do_nothing(index_elements=["organization_id", "username"])
-    )
-    return bool(added.rowcount == 1)
+    statements = upserts(users, lambda insert: _unless_taken(insert.from_select(list(row), source)))
+    return run(connection, statements, {}).rowcount == 1
 
 
 def change(
@@ -133,6 +148,10 @@ def _row(
         "created_at": now,
         "updated_at": now,
     }
+
+
+def _here(organization_id: str, username: str) -> dict[str, str]:
+    return {"key_organization_id": organization_id, "key_username": username}
 
 
 def _is(organization_id: str, username: str) -> ColumnElement[bool]:
