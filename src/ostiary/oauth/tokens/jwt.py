@@ -7,6 +7,7 @@ token's (RFC 8725 §3.1).
 
 import base64
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -63,7 +64,7 @@ def read_jwt(token: str, public_jwk: Mapping[str, str]) -> dict[str, Any]:
         UnreadableJWT: the signature is not this key's, or the payload is no JSON object.
     """
     try:
-        key = ECKey.import_key(dict(public_jwk))
+        key = _public_key(public_jwk["x"], public_jwk["y"])
         verified = jws.deserialize_compact(token.encode("ascii"), key, algorithms=[ALGORITHM])
         claims = orjson.loads(verified.payload)
     except (JoseError, ValueError, TypeError, KeyError) as error:
@@ -71,6 +72,12 @@ def read_jwt(token: str, public_jwk: Mapping[str, str]) -> dict[str, Any]:
     if not isinstance(claims, dict):
         raise UnreadableJWT("the payload is not a JSON object")
     return claims
+
+
+@lru_cache(256)
+def _public_key(x: str, y: str) -> ECKey:
+    """Importing a key costs more than verifying with it."""
+    return ECKey.import_key({"kty": "EC", "crv": "P-256", "x": x, "y": y})
 
 
 def _encode(data: bytes) -> bytes:
