@@ -265,12 +265,12 @@ local function ask(txn)
 end
 
 -- A worker just started has no plan entry until the agent has brought its maps up to date: calls wait for it.
-local function await_plan(txn)
+-- The rule after it looks again.
+local function await_plan(_)
     for _ = 1, 100 do
         if plan:lookup("number") then return end
         core.msleep(20)
     end
-    refuse(txn, "not_ready")
 end
 
 core.register_action("decide", { "http-req" }, decide)

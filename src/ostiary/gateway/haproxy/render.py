@@ -26,7 +26,7 @@ UNMEASURED_BODY_ENOUGH: Final = 16385
 """The same where the length is not declared: so many bytes are too many."""
 MANAGEMENT_BODY_AT_MOST: Final = 10 * 2**20
 REFUSED_CREDENTIALS_AT_MOST: Final = 300
-"""Refused credentials in 10 seconds from an address (IPv6: a /64); beyond, unknown ones are refused unasked."""
+"""In 10 seconds from an address (IPv6: a /64); beyond, unknown credentials are refused unasked."""
 AccessLog = Literal["all", "refused", "off"]
 _LOGGED_FROM: Final[Mapping[AccessLog, int]] = {"all": 0, "refused": 400, "off": 1000}
 _TOKEN: Final = re.compile(r"«(include )?(\w+)»\n?")

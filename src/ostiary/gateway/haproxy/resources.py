@@ -22,6 +22,7 @@ CHUNK: Final = 8192
 """A run-time command is capped at HAProxy's buffer size."""
 NO_SUCH_BACKEND: Final = "-"
 _ADDRESSES_AT_MOST: Final = 8
+_SEGMENTS_AT_MOST: Final = 64
 _METHOD: Final = re.compile(r"[A-Z]{1,20}")
 _SCOPE: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")  # RFC 6749 §3.3
 _PLACEHOLDER: Final = re.compile(r"\{[A-Za-z0-9_.-]+\}")
@@ -56,6 +57,8 @@ def template(path: str) -> str:
     if not path.startswith("/"):
         raise Unsupported(f"path {path!r} does not begin with a slash")
     segments = path.rstrip("/").split("/")[1:]
+    if len(segments) > _SEGMENTS_AT_MOST:
+        raise Unsupported("a path of so many segments")
     written = [_segment(one, is_last=position == len(segments)) for position, one in enumerate(segments, 1)]
     return "/" + "/".join(written)
 
