@@ -105,7 +105,12 @@ def _jobs(server: AuthorizationServer, clock: Clock) -> tuple[Job, ...]:
         for organization in all_organizations(connection):
             server.keys.tend(connection, organization.id, clock())
 
+    async def forget_tokens() -> None:
+        """In units of a few hundred rows, until none is left: tokens end as fast as they are issued."""
+        while await database.write(lambda connection: forget_ended(connection, clock())):
+            pass
+
     return (
-        Job("forget_ended_tokens", _SWEEP_EVERY, lambda: database.write(lambda c: forget_ended(c, clock()))),
+        Job("forget_ended_tokens", _SWEEP_EVERY, forget_tokens),
         Job("tend_signing_keys", _TEND_KEYS_EVERY, lambda: database.write(tend_keys)),
     )
