@@ -145,8 +145,15 @@ class UserStoreSettings:
     case_sensitive: bool
 
     def takes(self, username: str) -> bool:
-        """Whether the store may be asked about this name."""
-        return self.accepts is None or fnmatchcase(username, self.accepts)
+        """Whether the store may be asked about this canonical name."""
+        if self.accepts is None:
+            return True
+        return fnmatchcase(username, self.accepts if self.case_sensitive else self.accepts.lower())
+
+    @property
+    def secret_context(self) -> str:
+        """Where the store's secret is sealed for."""
+        return f"user_stores:sealed_password:{self.id}"
 
     @property
     def reports_deletions(self) -> bool:

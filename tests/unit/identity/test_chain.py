@@ -21,7 +21,7 @@ def a_store(name: str, accepts: str | None = None, case_sensitive: bool = False)
 
 CHAIN = (
     a_store("EXTERNAL"),
-    a_store("LEGACY", accepts="*@legacy.example"),
+    a_store("LEGACY", accepts="*@Legacy.example"),
     a_store("CASE", case_sensitive=True),
 )
 

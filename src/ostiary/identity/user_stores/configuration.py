@@ -19,17 +19,12 @@ from ostiary.identity.errors import InvalidUserStore, UnknownUserStore
 from ostiary.identity.model import RESERVED_STORES, UserStoreSettings, UserStoreSpec
 from ostiary.identity.repository import subjects, user_stores
 from ostiary.identity.user_names import is_text
+from ostiary.identity.user_stores.directory import USER_STORES
 from ostiary.organizations import narrow
 
 _NAME = re.compile(r"[A-Z0-9][A-Z0-9._-]{0,62}\Z")
-_TYPES = ("rest",)
 _SHORTEST, _LONGEST = timedelta(milliseconds=50), timedelta(seconds=30)
 _MOST_NARROWED_ONE_BY_ONE = 200
-
-
-def secret_context(store_id: str) -> str:
-    """Where a store's secret is sealed for."""
-    return f"user_stores:sealed_password:{store_id}"
 
 
 def put_user_store(
@@ -47,7 +42,7 @@ def put_user_store(
     if known is None:
         position = user_stores.next_position(connection, spec.organization_id)
         wanted = _settings(replace(spec, name=name), new_id(), position, revision=1)
-        if user_stores.add(connection, replace(wanted, sealed_password=_sealed(spec, wanted.id, box))):
+        if user_stores.add(connection, replace(wanted, sealed_password=_sealed(spec, wanted, box))):
             return True
         return put_user_store(connection, spec, box, policy)  # somebody else has just made it
     wanted = _settings(replace(spec, name=name), known.id, known.position, known.revision)
@@ -101,8 +96,8 @@ def check_spec(spec: UserStoreSpec, policy: OutboundPolicy | None = None) -> str
         )
     if name in RESERVED_STORES:
         raise InvalidUserStore("name", f"not one of {', '.join(sorted(RESERVED_STORES))}")
-    if spec.type not in _TYPES:
-        raise InvalidUserStore("type", f"one of {', '.join(_TYPES)}")
+    if spec.type not in USER_STORES:
+        raise InvalidUserStore("type", f"one of {', '.join(USER_STORES)}")
     if not _SHORTEST <= spec.timeout <= _LONGEST:
         raise InvalidUserStore("timeout_ms", "50 to 30000")
     if not 1 <= spec.concurrency <= 1000:
@@ -157,10 +152,10 @@ def _settings(spec: UserStoreSpec, store_id: str, position: int, revision: int) 
     )
 
 
-def _sealed(spec: UserStoreSpec, store_id: str, box: SecretBox) -> str | None:
+def _sealed(spec: UserStoreSpec, store: UserStoreSettings, box: SecretBox) -> str | None:
     if spec.basic is None or spec.basic.password is None:
         return None
-    return box.seal(spec.basic.password.get_secret_value(), secret_context(store_id))
+    return box.seal(spec.basic.password.get_secret_value(), store.secret_context)
 
 
 def _secret_to_keep(known: UserStoreSettings, spec: UserStoreSpec, box: SecretBox) -> str | None:
@@ -171,13 +166,13 @@ def _secret_to_keep(known: UserStoreSettings, spec: UserStoreSpec, box: SecretBo
         same_service = (known.url, known.basic_username) == (spec.url, spec.basic.username)
         return known.sealed_password if same_service else None
     plain = spec.basic.password.get_secret_value().encode()
-    if known.sealed_password and _opens_to(known.sealed_password, plain, known.id, box):
+    if _opens_to(known, plain, box):
         return known.sealed_password
-    return _sealed(spec, known.id, box)
+    return _sealed(spec, known, box)
 
 
-def _opens_to(sealed: str, plain: bytes, store_id: str, box: SecretBox) -> bool:
+def _opens_to(store: UserStoreSettings, plain: bytes, box: SecretBox) -> bool:
     try:
-        return box.open(sealed, secret_context(store_id)) == plain
+        return box.open(store.sealed_password or "", store.secret_context) == plain
     except SecretUnreadable:
         return False

@@ -17,7 +17,6 @@ from ostiary.foundation.secrets import SecretBox, SecretUnreadable
 from ostiary.foundation.telemetry import get_logger
 from ostiary.identity.model import UserStoreSettings
 from ostiary.identity.user_stores.breaker import CircuitBreaker
-from ostiary.identity.user_stores.configuration import secret_context
 from ostiary.identity.user_stores.contract import UserStore
 from ostiary.identity.user_stores.rest import RESTUserStore
 
@@ -47,9 +46,9 @@ class UserStores:
     def live(self, settings: UserStoreSettings) -> UserStore:
         """The adapter for these settings."""
         stores = self._live.setdefault(settings.organization_id, {})
-        revision, store = stores.get(settings.id, (None, None))
-        if store is not None and revision == settings.revision:
-            return store
+        revision, store = stores.get(settings.id, (0, None))
+        if store is not None and revision >= settings.revision:
+            return store  # a newer one where this login has read older settings
         if store is not None:
             self._retire(store)
         made = USER_STORES[settings.type](settings, self._password(settings), self._policy)
@@ -81,7 +80,7 @@ class UserStores:
         if settings.sealed_password is None:
             return None
         try:
-            plain = self._box.open(settings.sealed_password, secret_context(settings.id))
+            plain = self._box.open(settings.sealed_password, settings.secret_context)
         except SecretUnreadable as error:
             _log.error("user_store_secret_unreadable", store=settings.name, reason=str(error))
             return None
