@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     Checked = list[tuple[Document, OrganizationFile]]
 
 _URL = "/api/declarative/v1/apply"
+_PATIENCE_SECONDS = 600
+"""Every new password is hashed first, which takes its time on purpose."""
 _SECRETS_SHOWN = 5
 
 
@@ -55,7 +57,7 @@ def apply(
     }
     try:
         with ManagementClient.from_environment(data_dir) as client:
-            answer = client.request("POST", _URL, json=body)
+            answer = client.request("POST", _URL, json=body, timeout=_PATIENCE_SECONDS)
     except Refused as refused:
         found = _placed(checked, refused)
         if not found:

@@ -44,8 +44,8 @@ def application_named(connection: Connection, organization_id: str, name: str) -
 
 
 def subscription_name(application: str, api: str, version: str) -> str:
-    """How a plan calls a subscription."""
-    return f"{application} → {api} {version}"
+    """How a plan calls a subscription; no name holds a ">"."""
+    return f"{application} > {api} {version}"
 
 
 def _organization(organization: Organization) -> Actual:
@@ -179,7 +179,7 @@ def _subscriptions(
     for subscription in apim.subscriptions_of_application(connection, organization_id, application.id):
         api = apim.get_api(connection, organization_id, subscription.api_id)
         name = subscription_name(application.name, api.name, api.version)
-        found[name] = Actual({"plan": subscription.plan})
+        found[name] = Actual({"application": application.name, "plan": subscription.plan})
     return found
 
 

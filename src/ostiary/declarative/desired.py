@@ -19,8 +19,6 @@ from ostiary.declarative.schema import (
     RestStorePart,
 )
 
-Wished = dict[str, Wish | None]
-
 
 def wishes_of(file: OrganizationFile, state: State, names: Names) -> Wishes:
     """Everything the file wants.
@@ -104,9 +102,7 @@ def _rest_store(index: int, position: int, store: RestStorePart) -> Wish:
     )
 
 
-def _users(
-    file: OrganizationFile, names: Names, complaints: list[Complaint]
-) -> Iterator[tuple[str, Wish | None]]:
+def _users(file: OrganizationFile, names: Names, complaints: list[Complaint]) -> Iterator[tuple[str, Wish]]:
     for index, user in enumerate(file.users):
         path: Path = ("users", index)
         try:
@@ -131,7 +127,7 @@ def _api(index: int, api: APIPart) -> Wish:
 
 def _applications(
     file: OrganizationFile, names: Names, complaints: list[Complaint]
-) -> Iterator[tuple[str, Wish | None]]:
+) -> Iterator[tuple[str, Wish]]:
     for index, application in enumerate(file.applications):
         try:
             owner = str(names.user(application.owner))
@@ -141,11 +137,11 @@ def _applications(
         yield application.name, Wish(("applications", index), {"owner": owner})
 
 
-def _clients(file: OrganizationFile, state: State) -> Iterator[tuple[str, Wish | None]]:
+def _clients(file: OrganizationFile, state: State) -> Iterator[tuple[str, Wish]]:
     for index, application in enumerate(file.applications):
         for kind, keys in keys_of(application):
-            yield from _replaced(application, kind, keys, state)
             path: Path = ("applications", index, "keys", kind)
+            yield from _replaced(application, kind, keys, state, path)
             picture = {"application": application.name, "key_type": KeyType[kind.upper()].value}
             yield (
                 keys.client_id,
@@ -154,14 +150,14 @@ def _clients(file: OrganizationFile, state: State) -> Iterator[tuple[str, Wish |
 
 
 def _replaced(
-    application: ApplicationPart, kind: str, keys: KeysPart, state: State
-) -> Iterator[tuple[str, None]]:
+    application: ApplicationPart, kind: str, keys: KeysPart, state: State, path: Path
+) -> Iterator[tuple[str, Wish]]:
     """The client that had this place until now, if it is another."""
     place = (application.name, kind.upper())
     for client_id, actual in state.get(Kind.CLIENT, {}).items():
         held = (actual.picture["application"], actual.picture["key_type"])
         if held == place and client_id != keys.client_id:
-            yield client_id, None
+            yield client_id, Wish(path, gone=True)
 
 
 def _client(keys: KeysPart) -> dict[str, object]:
@@ -178,18 +174,18 @@ def _client(keys: KeysPart) -> dict[str, object]:
     }
 
 
-def _subscriptions(file: OrganizationFile, state: State) -> Iterator[tuple[str, Wish | None]]:
+def _subscriptions(file: OrganizationFile, state: State) -> Iterator[tuple[str, Wish]]:
     for index, application in enumerate(file.applications):
         if application.subscriptions is None:
             continue
         wished = {
             subscription_name(application.name, part.api, part.version): Wish(
-                ("applications", index, "subscriptions", position), {"plan": part.plan}
+                ("applications", index, "subscriptions", position),
+                {"application": application.name, "plan": part.plan},
             )
             for position, part in enumerate(application.subscriptions)
         }
-        prefix = subscription_name(application.name, "", "").rstrip() + " "
-        for name in state.get(Kind.SUBSCRIPTION, {}):
-            if name.startswith(prefix) and name not in wished:
-                yield name, None
+        for name, actual in state.get(Kind.SUBSCRIPTION, {}).items():
+            if actual.picture["application"] == application.name and name not in wished:
+                yield name, Wish(("applications", index, "subscriptions"), gone=True)
         yield from wished.items()

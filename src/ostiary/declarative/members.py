@@ -17,13 +17,13 @@ _NOBODY: Mapping[str, list[str]] = {"users": [], "groups": [], "clients": []}
 
 def role_wishes(
     file: OrganizationFile, actual: Mapping[str, Actual], names: Names, complaints: list[Complaint]
-) -> dict[str, Wish | None]:
+) -> dict[str, Wish]:
     """The roles of the file, and those whose members its users change."""
     said_by_users = _roles_of_users(file, names)
     parts = {role.name: (index, role) for index, role in enumerate(file.roles)}
     mentioned = dict.fromkeys(role for roles, _ in said_by_users.values() for role in roles)
     touched = dict.fromkeys([*parts, *mentioned, *_losing(actual, said_by_users)])
-    wishes: dict[str, Wish | None] = {}
+    wishes: dict[str, Wish] = {}
     for name in touched:
         before = actual[name].picture if name in actual else {"permissions": [], **_NOBODY}
         index, part = parts.get(name, (None, None))

@@ -64,16 +64,16 @@ class Actual:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """A thing as the file wants it, and where the file says so."""
+    """A thing as the file wants it, and where the file says so; `gone` wishes it away."""
 
     path: Path
-    picture: Picture
+    picture: Picture = field(default_factory=dict)
     secrets: Mapping[str, Given] = field(default_factory=dict)
+    gone: bool = False
 
 
 State = Mapping[Kind, Mapping[str, Actual]]
-Wishes = Mapping[Kind, Mapping[str, Wish | None]]
-"""None wishes a thing away."""
+Wishes = Mapping[Kind, Mapping[str, Wish]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +106,10 @@ def difference(state: State, wishes: Wishes, *, set_secrets: bool = False) -> tu
     changes: list[Change] = []
     for kind in Kind:
         actual, wished = state.get(kind, {}), wishes.get(kind, {})
-        removed = [
-            Change(Action.REMOVE, kind, name) for name in wished if not wished[name] and name in actual
-        ]
-        changes += removed
+        gone = (name for name, wish in wished.items() if wish.gone and name in actual)
+        changes += [Change(Action.REMOVE, kind, name) for name in gone]
         for name, wish in wished.items():
-            if wish is not None:
+            if not wish.gone:
                 complaints += _missing_secrets(kind, wish, actual.get(name))
                 changes += _changes(kind, name, actual.get(name), wish, set_secrets=set_secrets)
     if complaints:

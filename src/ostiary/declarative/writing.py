@@ -54,11 +54,13 @@ class Work:
     tools: Tools
 
     def wish(self, change: Change) -> Wish:
-        """What the file wants of a thing that is not removed."""
-        found = self.wishes[change.kind][change.name]
-        if found is None:
-            raise LookupError(f"{change.kind} {change.name} is to be removed")
-        return found
+        """What the file wants of a thing, and where it says so."""
+        return self.wishes[change.kind][change.name]
+
+    def application(self, change: Change) -> ApplicationPart:
+        """The application of the file that a client or subscription is part of."""
+        _, index, *_ = self.wish(change).path
+        return self.file.applications[int(index)]
 
 
 def carry_out(work: Work, changes: tuple[Change, ...]) -> list[Complaint]:
@@ -80,8 +82,7 @@ class _Follows(Exception):
 
 
 def _complaint(work: Work, change: Change, error: Exception) -> Complaint:
-    wish = work.wishes[change.kind].get(change.name)
-    path: Path = wish.path if wish else ()
+    path: Path = work.wish(change).path
     field = getattr(error, "field", "")
     where = (*path, *field.split(".")) if field else path
     expected = getattr(error, "expected", "")
@@ -206,7 +207,8 @@ def _client(work: Work, change: Change) -> None:
         if keys is not None:
             apim.delete_keys(work.connection, here, keys.application_id, keys.key_type)
         return
-    application, kind, part = _keys_part(work, change.name)
+    application = work.application(change)
+    kind, part = next(both for both in keys_of(application) if both[1].client_id == change.name)
     found = application_named(work.connection, here, application.name)
     if found is None:
         raise _Follows
@@ -220,15 +222,6 @@ def _client(work: Work, change: Change) -> None:
         set_secret="client_secret" in change.sets,
     )
     apim.add_keys(work.connection, here, found.id, apim.KeyType[kind.upper()], part.client_id)
-
-
-def _keys_part(work: Work, client_id: str) -> tuple[ApplicationPart, str, KeysPart]:
-    return next(
-        (application, kind, keys)
-        for application in work.file.applications
-        for kind, keys in keys_of(application)
-        if keys.client_id == client_id
-    )
 
 
 def _client_spec(
@@ -251,34 +244,33 @@ def _client_spec(
 
 
 def _subscription(work: Work, change: Change) -> None:
-    here = work.organization_id
-    for part in work.file.applications:
-        application = application_named(work.connection, here, part.name)
-        known = _subscriptions(work, application) if application else {}
-        if change.action is Action.REMOVE:
-            if change.name in known:
-                apim.unsubscribe(work.connection, here, known[change.name].id)
-                return
-            continue
-        for wanted in part.subscriptions or ():
-            if subscription_name(part.name, wanted.api, wanted.version) != change.name:
-                continue
-            api = apim.find_api_named(work.connection, here, wanted.api, wanted.version)
-            if application is None or api is None:
-                raise _Follows
-            if change.name in known:
-                apim.change_subscription(work.connection, here, known[change.name].id, plan=wanted.plan)
-            else:
-                apim.subscribe(work.connection, here, application.id, api.id, wanted.plan)
+    here, part = work.organization_id, work.application(change)
+    application = application_named(work.connection, here, part.name)
+    if application is None:
+        raise _Follows
+    known = _subscription_named(work, application, change.name)
+    if change.action is Action.REMOVE:
+        if known is not None:
+            apim.unsubscribe(work.connection, here, known.id)
+        return
+    position = int(work.wish(change).path[-1])
+    wanted = (part.subscriptions or [])[position]
+    api = apim.find_api_named(work.connection, here, wanted.api, wanted.version)
+    if api is None:
+        raise _Follows
+    if known is None:
+        apim.subscribe(work.connection, here, application.id, api.id, wanted.plan)
+    else:
+        apim.change_subscription(work.connection, here, known.id, plan=wanted.plan)
 
 
-def _subscriptions(work: Work, application: apim.Application) -> dict[str, apim.Subscription]:
+def _subscription_named(work: Work, application: apim.Application, name: str) -> apim.Subscription | None:
     here = work.organization_id
-    found: dict[str, apim.Subscription] = {}
     for subscription in apim.subscriptions_of_application(work.connection, here, application.id):
         api = apim.get_api(work.connection, here, subscription.api_id)
-        found[subscription_name(application.name, api.name, api.version)] = subscription
-    return found
+        if subscription_name(application.name, api.name, api.version) == name:
+            return subscription
+    return None
 
 
 def _secret(secret: Secret | None) -> SecretStr | None:

@@ -112,7 +112,7 @@ EVERYTHING = [
     "+ api Orders 1.0.0",
     "+ application Mobile",
     "+ client mobile",
-    "+ subscription Mobile → Orders 1.0.0",
+    "+ subscription Mobile > Orders 1.0.0",
 ]
 
 

@@ -67,7 +67,7 @@ async def test_what_a_file_no_longer_lists_under_an_application_goes(sqlite_data
     await apply(sqlite_database, the_example())
     content = the_example()
     content["applications"][0]["subscriptions"] = []
-    assert lines(await apply(sqlite_database, content)) == ["- subscription Mobile → Orders 1.0.0"]
+    assert lines(await apply(sqlite_database, content)) == ["- subscription Mobile > Orders 1.0.0"]
     assert lines(await apply(sqlite_database, content)) == []
 
 

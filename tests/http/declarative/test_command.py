@@ -21,7 +21,7 @@ my_company
   + api           Orders 1.0.0  /orders · PUBLISHED
   + application   Mobile  bob
   + client        mobile  Mobile · PRODUCTION
-  + subscription  Mobile → Orders 1.0.0  Gold
+  + subscription  Mobile > Orders 1.0.0  Gold
 
 not in effect yet: the permissions of support (kept until then)
 not in effect yet: the groups of clerk (kept until then)
@@ -41,7 +41,7 @@ my_company
       claims  email: bob@example.com → b@x
   ~ api           Orders 1.0.0
       plans  +Unlimited  −Tiny
-  - subscription  Mobile → Orders 1.0.0
+  - subscription  Mobile > Orders 1.0.0
 
 not in effect yet: the groups of clerk (kept until then)
 

@@ -27,7 +27,7 @@ def members(
     complaints: list[Complaint] = []
     wishes = role_wishes(check_file(content), actual, NAMES, complaints)
     assert complaints == []
-    return {name: wish.picture["users"] for name, wish in wishes.items() if wish is not None}
+    return {name: wish.picture["users"] for name, wish in wishes.items()}
 
 
 def bob(*roles: str) -> dict[str, Any]:

@@ -52,9 +52,9 @@ def test_what_is_so_already_is_left_alone():
 
 
 def test_what_is_wished_away_is_removed_if_it_is_there():
-    assert difference(the_user(), {Kind.USER: {"bob": None, "eve": None}}) == (
-        Change(Action.REMOVE, Kind.USER, "bob"),
-    )
+    assert difference(
+        the_user(), {Kind.USER: {"bob": Wish(PATH, gone=True), "eve": Wish(PATH, gone=True)}}
+    ) == (Change(Action.REMOVE, Kind.USER, "bob"),)
 
 
 def test_secrets_are_set_again_only_when_asked_for():
@@ -101,7 +101,7 @@ def test_a_new_address_without_a_secret_clears_the_old_one():
 
 def test_kinds_come_in_the_order_in_which_they_build_on_each_other_removals_first():
     wishes: Wishes = {
-        Kind.SUBSCRIPTION: {"new": Wish((), {}), "old": None},
+        Kind.SUBSCRIPTION: {"new": Wish((), {}), "old": Wish((), gone=True)},
         Kind.API: {"a": Wish((), {})},
         Kind.ORGANIZATION: {"o": Wish((), {})},
     }
