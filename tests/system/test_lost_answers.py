@@ -16,6 +16,8 @@ from tests.system.server import Server
 from tests.system.waiting import until
 from tests.system.world import BOB_PASSWORD, Caller, apply, organization
 
+LOST_ANSWER_WITHIN = 9.5
+"""Seconds in which a confidential client gets the same successor again: ten, less what the first try took."""
 MOMENTS = (0.0, 0.001, 0.002, 0.004, 0.006, 0.008, 0.012, 0.02)
 """Seconds between asking and the kill: before, while and after the old token is consumed."""
 
@@ -38,7 +40,7 @@ def test_a_client_that_lost_the_answer_to_a_killed_worker_goes_on(
     caller: tuple[Server, Caller], moment: float
 ):
     server, mobile = caller
-    refresh_token = mobile.login("bob", BOB_PASSWORD).json()["refresh_token"]
+    refresh_token = until(lambda: _refresh_token(mobile), 15.0, "a login")
     worker = server.find("ostiary.cli.worker")
     asking = threading.Thread(target=_ask, args=(mobile, refresh_token))
 
@@ -54,9 +56,16 @@ def test_a_client_that_lost_the_answer_to_a_killed_worker_goes_on(
             return response.json() if response.status_code == 200 else None
         return None
 
-    tokens = until(refreshed, 8.0, "an answer to the same refresh token")
+    tokens = until(refreshed, LOST_ANSWER_WITHIN, "an answer to the same refresh token")
     again = mobile.token(grant_type="refresh_token", refresh_token=tokens["refresh_token"])
     assert again.status_code == 200, again.text
+
+
+def _refresh_token(caller: Caller) -> str | None:
+    with suppress(httpx2.TransportError):
+        response = caller.login("bob", BOB_PASSWORD)
+        return str(response.json()["refresh_token"]) if response.status_code == 200 else None
+    return None
 
 
 def _ask(caller: Caller, refresh_token: str) -> None:

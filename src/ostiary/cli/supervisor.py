@@ -22,8 +22,9 @@ from ostiary.foundation.telemetry import get_logger
 
 FIRST_PAUSE = 0.05
 LONGEST_PAUSE = 5.0
-SETTLED_AFTER = 30.0
-"""Seconds a program must have run for its earlier ends to be forgotten."""
+SETTLED_AFTER = 1.0
+"""Seconds a program must have been ready for its earlier ends to be forgotten."""
+LOOK_AGAIN = 0.1
 CRASH_LOOP = 5
 """So many ends in a row are reported once, as one message."""
 _LAST_WORDS = 5
@@ -177,11 +178,9 @@ class Supervisor:
     async def _keep(self, kept: _Kept) -> None:
         """Start the program again whenever it ends."""
         while not self._stopping:
-            started = time.monotonic()
-            if kept.process is not None:
-                await kept.process.wait()
+            served = 0.0 if kept.process is None else await _until_ended(kept, kept.process)
             end_orphans()
-            if time.monotonic() - started > SETTLED_AFTER:
+            if served >= SETTLED_AFTER:
                 kept.ends_in_a_row = 0
             kept.ends_in_a_row += 1
             await _report(kept)
@@ -195,6 +194,24 @@ class Supervisor:
 
 def _pause(ends_in_a_row: int) -> float:
     return min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** (ends_in_a_row - 1))
+
+
+async def _until_ended(kept: _Kept, process: asyncio.subprocess.Process) -> float:
+    """Wait for the end of the process; returns for how many seconds the program had been ready."""
+    becoming_ready = asyncio.create_task(_ready_at(kept, process))
+    try:
+        await process.wait()
+        return time.monotonic() - becoming_ready.result() if becoming_ready.done() else 0.0
+    finally:
+        becoming_ready.cancel()
+
+
+async def _ready_at(kept: _Kept, process: asyncio.subprocess.Process) -> float:
+    while not await kept.program.is_ready():  # noqa: ASYNC110 (another process; nothing here to wake us)
+        await asyncio.sleep(LOOK_AGAIN)
+    if kept.ends_in_a_row:
+        log.info("program_ready_again", program=kept.program.name, process=process.pid)
+    return time.monotonic()
 
 
 async def _report(kept: _Kept) -> None:
