@@ -8,7 +8,7 @@ from ostiary.declarative.consistency import keys_of, resources_of
 from ostiary.declarative.current import resource_text, subscription_name
 from ostiary.declarative.members import role_wishes
 from ostiary.declarative.names import Names
-from ostiary.declarative.notices import takes_effect, working_grant_types
+from ostiary.declarative.notices import takes_effect, working_grant_types, working_scopes
 from ostiary.declarative.plan import Given, Kind, State, Wish, Wishes
 from ostiary.declarative.references import Secret
 from ostiary.declarative.schema import (
@@ -164,8 +164,8 @@ def _client(keys: KeysPart) -> dict[str, object]:
     return {
         "grant_types": working_grant_types(keys),
         "token_format": keys.token_format,
-        "scopes": None if keys.scopes is None else sorted(set(keys.scopes)),
-        "default_scope": sorted(set(keys.default_scope)),
+        "scopes": None if keys.scopes is None else working_scopes(keys.scopes),
+        "default_scope": working_scopes(keys.default_scope),
         "strict_scopes": keys.strict_scopes,
         "internal_scopes": keys.internal_scopes,
         "validity_period": keys.validity_period,

@@ -1,10 +1,12 @@
 """Applying organization files: one transaction, idempotent, exactly what they say."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection
 from tests.http.declarative.files import (
+    ENVIRONMENT,
     EVERYTHING,
     apply,
     here,
@@ -15,6 +17,7 @@ from tests.http.declarative.files import (
 )
 
 from ostiary import apim, identity, oauth, organizations, permissions
+from ostiary.declarative import Resolver, read_documents, read_file, to_wire
 from ostiary.foundation.database import Database
 from ostiary.permissions import MemberName
 
@@ -178,3 +181,30 @@ async def test_what_was_changed_elsewhere_is_brought_back(sqlite_database: Datab
     await sqlite_database.write(drift)
     assert lines(await apply(sqlite_database, the_example())) == ["~ api Orders 1.0.0", "+ client mobile"]
     assert lines(await apply(sqlite_database, the_example())) == []
+
+
+async def test_what_takes_effect_later_is_accepted_checked_and_said(database: Database, tmp_path: Path):
+    (tmp_path / "corp-ca.pem").write_text("-----BEGIN CERTIFICATE-----\n")
+    text = (Path(__file__).parent / "later.yaml").read_text()
+    file = read_file(read_documents(text, "later.yaml")[0], Resolver(ENVIRONMENT, tmp_path))
+
+    (plan,) = await apply(database, to_wire(file))
+
+    assert [line for line in lines([plan]) if "store" in line] == ["+ user store PLAIN"]
+    assert [notice.removeprefix("not in effect yet: ") for notice in plan.notices] == [
+        "the organization's features challenge_questions",
+        "the user store CORP (ldap)",
+        "the user store AD (active_directory)",
+        "the user store SHOP (sql)",
+        "the user store LEGACY (rest with its own request and response)",
+        "migrate_until of the user store PLAIN",
+        "the permissions of support (kept until then)",
+        "the groups of clerk (kept until then)",
+        "burst and bandwidth of the plan Burst",
+        "bandwidth of the plan Volume",
+        "the grant types authorization_code, urn:ietf:params:oauth:grant-type:saml2-bearer "
+        "of Mobile (production)",
+        "the scope openid of Mobile (production)",
+        "internal_scopes of Mobile (production) (kept until then)",
+    ]
+    assert lines(await apply(database, to_wire(file))) == []
