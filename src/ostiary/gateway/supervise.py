@@ -60,7 +60,7 @@ class HAProxy:
         Raises:
             BadConfiguration: it does not load.
         """
-        done = _run([str(self.binary), "-c", "-q", "-C", str(run), "-f", f"{name}.cfg"], self.environment)
+        done = _run([str(self.binary), "-c", "-C", str(run), "-f", f"{name}.cfg"], self.environment)
         if done.returncode != 0:
             alerts = [line for line in done.stderr.splitlines() if "[ALERT]" in line] or [done.stderr.strip()]
             raise BadConfiguration("; ".join(line.partition(" : ")[2] or line for line in alerts))

@@ -56,7 +56,7 @@ def template(path: str) -> str:
     """Write a path template: `{}` for each placeholder, a last `*` for the rest, literals percent-encoded."""
     if not path.startswith("/"):
         raise Unsupported(f"path {path!r} does not begin with a slash")
-    segments = path.rstrip("/").split("/")[1:]
+    segments = path.removesuffix("/").split("/")[1:]
     if len(segments) > _SEGMENTS_AT_MOST:
         raise Unsupported("a path of so many segments")
     written = [_segment(one, is_last=position == len(segments)) for position, one in enumerate(segments, 1)]

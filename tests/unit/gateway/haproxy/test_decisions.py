@@ -1,0 +1,56 @@
+"""A decision as HAProxy's maps keep it."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ostiary.gateway.haproxy import Decision, Quota, decision_entry, encode_decision
+
+DECISION = Decision(
+    api_id="api",
+    credential_sha256="ab" * 32,
+    expires_at=1_800_000_000,
+    epoch=5,
+    organization_id="org",
+    subject="subject",
+    client_id="mobile app",
+    application_id="application",
+    key_type="PRODUCTION",
+    scopes=frozenset({"b", "a:x"}),
+    quota=Quota("subscription", 5, "minute"),
+    assertion="h.p.s",
+)
+
+
+def test_a_decision_is_fields_in_a_fixed_order():
+    assert decision_entry(DECISION) == (
+        "decisions-ab.map",
+        "api:" + "ab" * 32,
+        "1|1800000000|5|org|subject|mobile%20app|application|PRODUCTION|,a%3Ax,b,|subscription|5|minute|h.p.s",
+    )
+
+
+def test_no_quota_and_no_scope_are_empty():
+    value = encode_decision(replace(DECISION, quota=None, scopes=frozenset()))
+
+    assert value == "1|1800000000|5|org|subject|mobile%20app|application|PRODUCTION|,||||h.p.s"
+
+
+def test_an_unknown_period_is_an_error():
+    with pytest.raises(ValueError, match="per fortnight"):
+        encode_decision(replace(DECISION, quota=Quota("s", 1, "fortnight")))
+
+
+@given(st.text(), st.frozensets(st.text()))
+def test_every_value_is_one_word(name: str, scopes: frozenset[str]):
+    decision = replace(DECISION, client_id=name, subject=name, scopes=scopes, quota=Quota(name, 1, "day"))
+
+    assert not set(encode_decision(decision)) & set(" ;\\\n\r\t\"'<")
+
+
+def test_the_agents_bookkeeping_is_not_stored():
+    noted = replace(DECISION, token_id="t", family="f", kid="k", plan="Gold")
+
+    assert encode_decision(noted) == encode_decision(DECISION)
