@@ -3,6 +3,7 @@
 import signal
 import ssl
 import sys
+from textwrap import indent
 from types import FrameType
 from typing import Annotated, NoReturn
 
@@ -16,6 +17,7 @@ from ostiary.cli.demo.story import Outcome, Step, Story
 from ostiary.cli.errors import OperatorError
 
 _LABEL = 18
+_VALUE = 38
 
 
 def demo(
@@ -62,11 +64,11 @@ def _introduce(console: Console, scratch: Scratch, took: float) -> None:
     _line(console, "backend", place.backend, "its own process; verifies who calls")
     _line(console, "management", ready["management"], f"ready in {took:.1f} s")
     _line(console, "gateway", ready["gateway"], "")
-    _line(console, "everything is in", str(place.directory), "certificate authority: data/tls/ca.pem")
+    _line(console, "everything is in", str(place.directory), "for curl --cacert: data/tls/ca.pem")
 
 
 def _line(console: Console, label: str, value: str, remark: str) -> None:
-    line = Text("  ").append(label.ljust(_LABEL), style="dim").append(value)
+    line = Text("  ").append(label.ljust(_LABEL), style="dim").append(value.ljust(_VALUE if remark else 0))
     console.print(line.append(f"   {remark}", style="dim") if remark else line)
 
 
@@ -74,7 +76,7 @@ def _show(console: Console, step: Step) -> Outcome:
     console.print()
     console.print(Text(step.number.ljust(5), style="bold cyan").append(step.title, style="bold"))
     for shown in step.shown:
-        console.print(Text(f"     {shown}"))
+        console.print(Text(indent(shown, "     ")))
     outcome = step.check()
     if outcome.holds:
         console.print(Text("   ✓ ", style="bold green").append(outcome.seen, style="green"))

@@ -9,6 +9,8 @@ from typing import Any
 
 import httpx2
 
+_WIDTH = 92
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
@@ -24,21 +26,21 @@ class Call:
     accept: str | None = None
 
     def curl(self) -> str:
-        """The same request for a shell."""
-        words = ["curl", "-k"]
+        """The same request for a shell, over several lines where it is long."""
+        words = ["curl -k"]
         if self.method != ("GET" if self.form is None and self.json is None else "POST"):
-            words += ["-X", self.method]
+            words.append(f"-X {self.method}")
         if self.form is not None:
-            words += ["-d", f'"{self.form}"']
+            words.append(f'-d "{self.form}"')
         if self.json is not None:
-            words += ["-H", "'Content-Type: application/json'", "-d", shlex.quote(self.json)]
+            words += ["-H 'Content-Type: application/json'", f"-d {shlex.quote(self.json)}"]
         if self.accept is not None:
-            words += ["-H", f"'Accept: {self.accept}'"]
+            words.append(f"-H 'Accept: {self.accept}'")
         if self.basic is not None:
-            words += ["-H", f'"Authorization: Basic {_base64(self.basic)}"']
+            words.append(f'-H "Authorization: Basic {_base64(self.basic)}"')
         if self.bearer is not None:
-            words += ["-H", f'"Authorization: Bearer $(cat {shlex.quote(str(self.bearer))})"']
-        return " ".join([*words, self.url])
+            words.append(f'-H "Authorization: Bearer $(cat {shlex.quote(str(self.bearer))})"')
+        return _lines([*words, self.url])
 
     def perform(self, http: httpx2.Client) -> "Answer":
         """Send it."""
@@ -86,6 +88,16 @@ class Answer:
 
     def __str__(self) -> str:
         return f"{self.status or ''} {self.error}".strip()
+
+
+def _lines(words: list[str]) -> str:
+    lines = [words[0]]
+    for word in words[1:]:
+        if len(lines[-1]) + len(word) < _WIDTH:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(f"    {word}")
+    return " \\\n".join(lines)
 
 
 def _base64(text: str) -> str:
