@@ -19,7 +19,7 @@ from ostiary.foundation.events import (
 )
 from ostiary.foundation.identifiers import new_id
 from ostiary.organizations import Organization, all_organizations, current_epoch, latest_minimum, narrow, put
-from ostiary.permissions import Member, Role, a_client, a_user, put_role, roles_of
+from ostiary.permissions import Member, Role, a_client, a_group, a_user, put_role, roles_of
 
 
 def an_organization(name: str = "acme") -> Organization:
@@ -104,9 +104,8 @@ async def test_narrowing_raises_the_minimum_above_every_token_issued_before(data
 
 async def test_a_role_is_pinned_to_the_first_subject_its_name_matches(database: Database) -> None:
     organization = an_organization()
-    role = Role(
-        new_id(), organization.id, "clerk", members=frozenset({a_user("EXTERNAL/testuser"), a_client("job")})
-    )
+    members = frozenset({a_user("EXTERNAL/testuser"), a_client("job"), a_group("CORP/sales")})
+    role = Role(new_id(), organization.id, "clerk", members=members)
     await database.write(lambda connection: (put(connection, organization), put_role(connection, role)))
     first = Member("subject-1", "EXTERNAL", "testuser")
     second = Member("subject-2", "EXTERNAL", "testuser")
@@ -114,6 +113,8 @@ async def test_a_role_is_pinned_to_the_first_subject_its_name_matches(database: 
     assert await database.write(lambda c: roles_of(c, organization.id, first)) == {"clerk"}
     assert await database.write(lambda c: roles_of(c, organization.id, second)) == frozenset()
     assert await database.write(lambda c: roles_of(c, organization.id, Member(client_id="job"))) == {"clerk"}
+    grouped = Member("subject-3", "CORP", "x", frozenset({"CORP/sales", "CORP/other"}))
+    assert await database.write(lambda c: roles_of(c, organization.id, grouped)) == {"clerk"}
     assert await database.write(lambda c: roles_of(c, "another", first)) == frozenset()
 
 

@@ -1,5 +1,6 @@
 """Settings in, the control plane's ASGI app out. The only file that knows every class."""
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -20,7 +21,7 @@ from ostiary.foundation.secrets import SecretBox, load_or_create_key
 from ostiary.foundation.web import RequestId
 from ostiary.gateway import every_node_knows_key
 from ostiary.gateway.endpoints import gateway_routers
-from ostiary.identity import Authentication
+from ostiary.identity import Authentication, IdentitySettings
 from ostiary.identity.endpoints import routers as identity_routers
 from ostiary.oauth import AuthorizationServer, authorization_server, forget_ended
 from ostiary.oauth.endpoints import routers as oauth_routers
@@ -36,7 +37,7 @@ def build_app(settings: Settings, clock: Clock = utc_now) -> ASGIApp:
     """Wire one worker. The database's schema must be there already (`migrate`)."""
     box = SecretBox(load_or_create_key(settings.data_dir / "secret.key"))
     database = Database.open(settings.database)
-    authentication = Authentication(database, box, settings.outbound_policy, settings.identity, clock)
+    authentication = Authentication(database, box, settings.outbound_policy, _share_of_cores(settings), clock)
     server = authorization_server(
         database,
         box,
@@ -88,6 +89,15 @@ def _routers(
         *declarative_routers(database, box, authentication.hasher, policy, clock),
         *gateway_routers(database, box, settings.gateway, public_url, clock),
     ]
+
+
+def _share_of_cores(settings: Settings) -> IdentitySettings:
+    """Hashing keeps one thread a core busy over all workers together, unless the settings say otherwise."""
+    hashing = settings.identity.hashing
+    if "threads" in hashing.model_fields_set:
+        return settings.identity
+    threads = max(1, (os.cpu_count() or 1) // settings.workers)
+    return settings.identity.model_copy(update={"hashing": hashing.model_copy(update={"threads": threads})})
 
 
 def _finder(database: Database) -> FindOrganization:

@@ -21,6 +21,7 @@ EpochKind = Literal["client", "subject", "scope", "application", "organization"]
 
 
 # Asked for every token: composing a statement costs more than SQLite takes to answer it.
+_BY_NAME = select(organizations).where(organizations.c.name == bindparam("name"))
 _BY_ID = select(organizations).where(organizations.c.id == bindparam("id"))
 _EPOCH = select(organizations.c.epoch).where(organizations.c.id == bindparam("id"))
 _MINIMUMS_OF = select(epoch_minimums.c.kind, epoch_minimums.c.key, epoch_minimums.c.minimum).where(
@@ -31,7 +32,7 @@ _MINIMUMS_OF = select(epoch_minimums.c.kind, epoch_minimums.c.key, epoch_minimum
 
 def find(connection: Connection, name: str) -> Organization | None:
     """The organization of that name."""
-    row = connection.execute(select(organizations).where(organizations.c.name == name)).first()
+    row = connection.execute(_BY_NAME, {"name": name}).first()
     return None if row is None else _model(row)
 
 

@@ -14,7 +14,12 @@ from typing import TYPE_CHECKING
 from starlette.requests import Request
 
 from ostiary.foundation.problem import Problem
-from ostiary.organizations import DEFAULT_ORGANIZATION, Organization
+from ostiary.organizations import (
+    DEFAULT_ORGANIZATION,
+    InvalidOrganizationName,
+    Organization,
+    parse_name,
+)
 from ostiary.permissions.model import ADMIN_ROLE
 
 if TYPE_CHECKING:
@@ -91,7 +96,10 @@ def organization(request: Request) -> Organization:
 
 def unauthenticated(request: Request) -> Problem:
     """The 401 of internal REST APIs (RFC 6750 §3, RFC 7617 §2)."""
-    realm = request.path_params.get("organization", DEFAULT_ORGANIZATION)
+    try:
+        realm = parse_name(request.path_params.get("organization", DEFAULT_ORGANIZATION))
+    except InvalidOrganizationName:
+        realm = DEFAULT_ORGANIZATION  # what is in the URL may not fit into a header
     text = "no valid credentials for this organization were presented"
     return Problem(401, "401", "Unauthorized", text, {"WWW-Authenticate": f'Bearer realm="{realm}"'})
 

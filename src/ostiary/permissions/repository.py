@@ -1,8 +1,8 @@
 """Roles in SQL. A change that takes a role away narrows whom it is taken from."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, delete, insert, or_, select, update
 
 from ostiary.foundation.identifiers import new_id
 from ostiary.organizations import narrow
@@ -72,29 +72,56 @@ def roles_of(connection: Connection, organization_id: str, member: Member) -> fr
 
     Pins a user's name to the subject at first match, so it takes a write transaction.
     """
-    query = (
-        select(role_members.c.id, role_members.c.kind, role_members.c.subject_id, roles.c.name)
-        .join(roles, roles.c.id == role_members.c.role_id)
-        .where(role_members.c.organization_id == organization_id, or_(*_matches(member)))
-    )
-    found: set[str] = set()
-    for row_id, kind, pinned, role_name in connection.execute(query).all():
-        if kind == "user" and pinned is None:
-            pin = update(role_members).where(role_members.c.id == row_id, role_members.c.subject_id.is_(None))
-            connection.execute(pin.values(subject_id=member.subject_id))
-        found.add(role_name)
+    here = {"organization_id": organization_id}
+    if member.client_id is not None:
+        return _names(connection, _OF_CLIENT, {**here, "client_id": member.client_id})
+    who = {"subject_id": member.subject_id, "store": member.store, "username": member.username}
+    found = set()
+    for row_id, pinned, role_name in connection.execute(_OF_USER, {**here, **who}).all():
+        if pinned is not None or _pin(connection, row_id, member.subject_id):
+            found.add(role_name)
+    if member.groups:
+        groups = [f"{group.store}/{group.name}" for group in map(a_group, sorted(member.groups))]
+        found |= _names(connection, _OF_GROUPS, {**here, "groups": groups})
     return frozenset(found)
 
 
-def _matches(member: Member) -> Iterable[ColumnElement[bool]]:
-    kind, store, name, pinned = (role_members.c[c] for c in ("kind", "store", "name", "subject_id"))
-    if member.client_id is not None:
-        yield and_(kind == "client", name == member.client_id)
-        return
-    unpinned = and_(pinned.is_(None), store == member.store, name == member.username)
-    yield and_(kind == "user", or_(pinned == member.subject_id, unpinned))
-    for group in map(a_group, member.groups):
-        yield and_(kind == "group", store == group.store, name == group.name)
+# Composed once: putting a statement together costs more than running it.
+_HERE = role_members.c.organization_id == bindparam("organization_id")
+_ROLE = role_members.join(roles, roles.c.id == role_members.c.role_id)
+_UNPINNED = and_(
+    role_members.c.subject_id.is_(None),
+    role_members.c.store == bindparam("store"),
+    role_members.c.name == bindparam("username"),
+)
+_OF_USER = (
+    select(role_members.c.id, role_members.c.subject_id, roles.c.name)
+    .select_from(_ROLE)
+    .where(_HERE, role_members.c.kind == "user")
+    .where(or_(role_members.c.subject_id == bindparam("subject_id"), _UNPINNED))
+)
+_OF_GROUPS = (
+    select(roles.c.name)
+    .select_from(_ROLE)
+    .where(_HERE, role_members.c.kind == "group")
+    .where((role_members.c.store + "/" + role_members.c.name).in_(bindparam("groups", expanding=True)))
+)
+_OF_CLIENT = (
+    select(roles.c.name)
+    .select_from(_ROLE)
+    .where(_HERE, role_members.c.kind == "client", role_members.c.name == bindparam("client_id"))
+)
+
+
+def _names(connection: Connection, query: Select[tuple[str]], values: Mapping[str, object]) -> frozenset[str]:
+    return frozenset(row.name for row in connection.execute(query, values))
+
+
+def _pin(connection: Connection, row_id: str, subject_id: str | None) -> bool:
+    """Tie a user's name to the subject that bears it; False where another subject was first."""
+    free = or_(role_members.c.subject_id.is_(None), role_members.c.subject_id == subject_id)
+    pin = update(role_members).where(role_members.c.id == row_id, free).values(subject_id=subject_id)
+    return connection.execute(pin).rowcount == 1
 
 
 def _members(connection: Connection, role: Role) -> set[MemberName]:
