@@ -17,7 +17,7 @@ from tests.system.waiting import alive, until
 
 from ostiary.cli.ports import free_ports
 
-READY_WITHIN = 20.0
+READY_WITHIN = 60.0
 STOPPED_WITHIN = 20.0
 ADMIN_PASSWORD = "correct-horse-battery"
 

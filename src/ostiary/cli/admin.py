@@ -4,7 +4,9 @@ It works on the database itself, so it takes the rights to read the data directo
 """
 
 import asyncio
+import logging
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +15,7 @@ from pydantic import SecretStr
 
 from ostiary.cli.data_directory import DataDirectory
 from ostiary.cli.errors import OperatorError
+from ostiary.foundation.telemetry import configure_logging
 
 if TYPE_CHECKING:
     from ostiary.app import Settings
@@ -35,6 +38,7 @@ def reset_password(
     from ostiary.cli.serve import read_settings
 
     settings = read_settings(config, {"data_dir": data_dir})
+    configure_logging(settings.log_format, logging.WARNING)
     directory = DataDirectory(settings.data_dir)
     if not directory.secret_key.exists():
         raise OperatorError(f"{directory.path} is no installation: say which one with --data-dir")
@@ -42,7 +46,8 @@ def reset_password(
     chosen = asyncio.run(_reset(settings, SecretStr(given) if given else None))
     if given is None:
         tell_password(chosen, directory)
-    typer.echo("the password of admin is changed")
+    where = "" if given is not None or sys.stderr.isatty() else f": {directory.admin_password}"
+    typer.echo(f"the password of admin is changed{where}")
 
 
 async def _reset(settings: "Settings", password: SecretStr | None) -> SecretStr:

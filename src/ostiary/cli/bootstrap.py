@@ -20,12 +20,15 @@ from ostiary.foundation.clock import utc_now
 from ostiary.foundation.database import Database, DatabaseUnusable
 from ostiary.foundation.identifiers import new_id
 from ostiary.foundation.secrets import SecretBox, load_or_create_key
+from ostiary.foundation.telemetry import get_logger
 from ostiary.gateway import ensure_embedded_node
 from ostiary.identity import ADMINISTRATOR, InvalidUser, bootstrap_admin
 from ostiary.organizations import DEFAULT_ORGANIZATION, Organization, find, put
 
 if TYPE_CHECKING:
     from ostiary.app import Settings
+
+log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,4 +111,4 @@ def tell_password(password: SecretStr, directory: DataDirectory) -> None:
         print(f"the password of {ADMINISTRATOR}: {password.get_secret_value()}", file=sys.stderr)
         return
     write_private(directory.admin_password, password.get_secret_value() + "\n")
-    print(f"the password of {ADMINISTRATOR} is in {directory.admin_password}", file=sys.stderr)
+    log.info("administrator_made", user=ADMINISTRATOR, read_it_in=str(directory.admin_password))

@@ -70,7 +70,7 @@ class _Kept:
 class Supervisor:
     """Starts stages of programs one after the other and keeps them until told to stop."""
 
-    def __init__(self, stages: Sequence[Sequence[Program]], start_within: float = 20.0) -> None:
+    def __init__(self, stages: Sequence[Sequence[Program]], start_within: float = 30.0) -> None:
         self._stages = [[_Kept(program) for program in stage] for stage in stages]
         self._start_within = start_within
         self._stopping = False
