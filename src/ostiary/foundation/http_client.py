@@ -24,8 +24,12 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 LOOPBACK: tuple[Network, ...] = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
 _METADATA = frozenset(
-    map(ipaddress.ip_address, ("169.254.169.254", "fd00:ec2::254", "100.100.100.200", "168.63.129.16"))
+    map(
+        ipaddress.ip_address,
+        ("169.254.169.254", "fd00:ec2::254", "100.100.100.200", "168.63.129.16", "192.0.0.192"),
+    )
 )
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
 class OutboundRefused(Exception):
@@ -73,7 +77,7 @@ class OutboundPolicy:
         Raises:
             OutboundRefused: link-local, metadata, our own listener, or in no allowed network.
         """
-        plain = getattr(address, "ipv4_mapped", None) or address
+        plain = _carried(address) or address
         if plain in _METADATA or plain.is_link_local or plain.is_unspecified or plain.is_multicast:
             raise OutboundRefused(f"{plain} is never reached from here (link-local, metadata or unspecified)")
         if plain.is_loopback and port in self.own_ports:
@@ -219,6 +223,15 @@ def _literal(host: str) -> Address | None:
         return ipaddress.ip_address(host)
     except ValueError:
         return None
+
+
+def _carried(address: Address) -> ipaddress.IPv4Address | None:
+    """The IPv4 address that an IPv6 one stands for: mapped, 6to4 or behind NAT64."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return None
+    if address in _NAT64:
+        return ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
+    return address.ipv4_mapped or address.sixtofour
 
 
 async def _look_up(host: str, port: int) -> list[Address]:

@@ -25,6 +25,9 @@ POLICY = OutboundPolicy(own_ports=frozenset({9443}))
         "https://legacy.example:99999/",
         "https://169.254.169.254/latest",
         "https://[::ffff:169.254.169.254]/",
+        "https://[64:ff9b::169.254.169.254]/",  # the same address behind NAT64
+        "https://[2002:a9fe:a9fe::1]/",  # and in 6to4
+        "https://192.0.0.192/",
         "https://10.0.0.7/",
         "https://0.0.0.0/",
         "https://[::]/",
