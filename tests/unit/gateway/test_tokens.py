@@ -134,6 +134,12 @@ def test_a_header_that_says_anything_else_is_refused(header: str) -> None:
         verify(signed_by_hand(header), FIND)
 
 
+@pytest.mark.parametrize("header", ["[" * 3_000, '{"kid":' * 1_500])
+def test_a_header_nested_without_end_is_refused_and_no_outage(header: str) -> None:
+    with pytest.raises(InvalidToken):
+        verify(f"{encoded(header)}.e30.c2ln", FIND)
+
+
 @pytest.mark.parametrize(
     "kid", ["../../etc/passwd", "k1' OR '1'='1", "k1\x00", "", "K1", "http://evil.example/k1", "k" * 10_000]
 )

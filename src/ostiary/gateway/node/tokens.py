@@ -139,7 +139,7 @@ def _header(credential: str) -> Mapping[str, Any]:
         header = json.loads(
             base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)), object_pairs_hook=_once
         )
-    except (binascii.Error, ValueError) as error:
+    except (binascii.Error, ValueError, RecursionError) as error:  # a header nested too deep is no outage
         raise InvalidToken("the header is no JSON") from error
     if not isinstance(header, dict):
         raise InvalidToken("the header is no object")
