@@ -104,6 +104,15 @@ def test_the_body_is_judged_after_the_caller(caller: str, expected: int) -> None
     assert status("POST", "/x/admin", caller, content=b"not json") == expected
 
 
+@pytest.mark.parametrize("name", ["%E2%82%AC", "x%22,%20error=%22y", "%C3%A9", "x%20y"])
+def test_an_organization_in_the_url_injects_nothing_into_the_challenge(name: str) -> None:
+    """RFC 6750 §3: the realm is a quoted string of a header, which takes neither quotes nor every letter."""
+    response = an_app().get(f"/t/{name}/x/any")
+
+    assert response.status_code == 401
+    assert response.headers["www-authenticate"] == 'Bearer realm="default"'
+
+
 def test_a_refusal_says_what_the_call_takes() -> None:
     response = an_app().post("/x/admin", json={"number": 1}, headers={"Authorization": "user"})
 
