@@ -29,14 +29,14 @@ class Tree:
             said = json.loads(self.record.read_text()) if self.record.exists() else {"times": 0}
             return said["processes"] if said["times"] > after_replacements else None
 
-        return until(told, what=f"replacement {after_replacements}")
+        return until(told, 20.0, f"replacement {after_replacements}")
 
     def stop(self) -> tuple[int, str]:
         self.process.terminate()
         return self.ended()
 
     def ended(self) -> tuple[int, str]:
-        _, errors = self.process.communicate(timeout=10)
+        _, errors = self.process.communicate(timeout=20)
         return self.process.returncode, errors
 
 

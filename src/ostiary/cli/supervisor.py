@@ -122,7 +122,7 @@ class Supervisor:
         self._stopping = True
         for kept in self._all():
             if kept.process is not None and kept.process.returncode is None:
-                kept.process.kill()
+                _kill_group(kept.process.pid)
 
     def signal(self, name: str, number: signal.Signals) -> None:
         """Send a signal to one program, if it is running."""
@@ -258,11 +258,15 @@ async def _end(kept: _Kept, hurry: bool) -> None:
             await asyncio.wait_for(process.wait(), seconds)
     if process.returncode is None:
         log.warning("program_killed", program=kept.program.name, reason="it did not stop in time")
-        with suppress(ProcessLookupError):
-            process.kill()
+        _kill_group(process.pid)
         await process.wait()
     if kept.relay is not None:
         kept.relay.cancel()
+
+
+def _kill_group(leader: int) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(leader, signal.SIGKILL)
 
 
 async def _relay(kept: _Kept, process: asyncio.subprocess.Process) -> None:
