@@ -219,10 +219,12 @@ def test_a_reload_drops_no_request():
         with ThreadPoolExecutor(4) as pool:
             over = Event()
             callers = [pool.submit(_call_until, over, plane) for _ in range(3)]
-            plane.reload()
-            plane.set(MapEntry(PLAN_MAP, PLAN_KEY, "1"))
-            until(lambda: len(plane.workers()) == 1, what="the end of the old worker")
-            over.set()
+            try:
+                plane.reload()
+                plane.set(MapEntry(PLAN_MAP, PLAN_KEY, "1"))
+                until(lambda: len(plane.workers()) == 1, what="the end of the old worker")
+            finally:
+                over.set()
             statuses = [status for caller in callers for status in caller.result()]
 
     assert statuses != []

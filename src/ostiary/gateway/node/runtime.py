@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from time import monotonic
 from typing import Final, TypeVar
 
 from ostiary.gateway.haproxy import MAPS, MapEntry
@@ -23,6 +24,7 @@ _BATCH: Final = 64
 """Commands sent before their answers are read, so that neither side waits for the other."""
 _NOT_FOUND: Final = (["entry not found."], ["Key not found."])
 _MASTER: Final = 0
+_MOMENT: Final = 0.01
 _T = TypeVar("_T")
 
 
@@ -130,8 +132,12 @@ class HAProxyRuntime:
             self._drop(pid)
 
     async def _on(self, pid: int, work: Callable[[_Session], Awaitable[None]]) -> None:
-        """Do `work` on one worker; a worker that has ended meanwhile needs none."""
-        for _ in range(2):  # a kept connection may have been closed
+        """Do `work` on one worker; a worker that has ended meanwhile needs none.
+
+        A worker that ends closes its connections a moment before the master takes it off its list.
+        """
+        deadline = monotonic() + self._timeout
+        while monotonic() < deadline:
             try:
                 await work(await self._session(pid))
                 return
@@ -139,6 +145,7 @@ class HAProxyRuntime:
                 self._drop(pid)
                 if pid not in [worker.pid for worker in await self._list_workers()]:
                     return
+                await asyncio.sleep(_MOMENT)
         raise RuntimeUnavailable("a worker does not take commands")
 
     async def _change(self, session: _Session, run: list[MapEntry]) -> None:
