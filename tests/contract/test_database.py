@@ -5,6 +5,7 @@ import time
 
 import pytest
 from sqlalchemy import Connection, text
+from sqlalchemy import event as sql_event
 from sqlalchemy.exc import DBAPIError
 
 from ostiary.foundation.database import Database
@@ -19,7 +20,7 @@ from ostiary.foundation.events import (
 )
 from ostiary.foundation.identifiers import new_id
 from ostiary.organizations import Organization, all_organizations, current_epoch, latest_minimum, narrow, put
-from ostiary.permissions import Member, Role, a_client, a_group, a_user, put_role, roles_of
+from ostiary.permissions import Member, Role, a_client, a_group, a_user, find_role, put_role, roles_of
 
 
 def an_organization(name: str = "acme") -> Organization:
@@ -116,6 +117,26 @@ async def test_a_role_is_pinned_to_the_first_subject_its_name_matches(database: 
     grouped = Member("subject-3", "CORP", "x", frozenset({"CORP/sales", "CORP/other"}))
     assert await database.write(lambda c: roles_of(c, organization.id, grouped)) == {"clerk"}
     assert await database.write(lambda c: roles_of(c, "another", first)) == frozenset()
+
+
+async def test_an_organization_of_many_roles_makes_no_role_slow_to_find(database: Database) -> None:
+    """An organization file asks for each of its roles inside the one write transaction: reading all of them
+    each time let 20,000 roles stop the logins of every organization for many minutes."""
+    organization = an_organization()
+    wanted = Role(new_id(), organization.id, "role-7", members=frozenset({a_user("bob"), a_client("job")}))
+    others = [Role(new_id(), organization.id, f"other-{n}", members=wanted.members) for n in range(20)]
+
+    def found(connection: Connection) -> tuple[Role | None, list[str]]:
+        asked: list[str] = []
+        sql_event.listen(connection, "after_cursor_execute", lambda *call: asked.append(str(call[3])))
+        return find_role(connection, organization.id, "role-7"), asked
+
+    await database.write(lambda c: (put(c, organization), [put_role(c, role) for role in [wanted, *others]]))
+
+    role, asked = await database.read(found)
+    assert role == wanted
+    assert asked
+    assert all("role-7" in parameters for parameters in asked)
 
 
 async def test_losing_a_role_narrows_the_subject(database: Database) -> None:

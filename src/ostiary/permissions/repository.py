@@ -11,22 +11,28 @@ from ostiary.permissions.tables import role_members, roles
 
 
 def find_role(connection: Connection, organization_id: str, name: str) -> Role | None:
-    """The role of that name."""
-    return next((role for role in list_roles(connection, organization_id) if role.name == name), None)
+    """The role of that name; reads no other one, since an organization file asks for each of its roles."""
+    same = and_(roles.c.organization_id == organization_id, roles.c.name == name)
+    return next(iter(_read(connection, organization_id, same)), None)
 
 
 def list_roles(connection: Connection, organization_id: str) -> list[Role]:
     """Every role of the organization with its members, by name."""
+    return _read(connection, organization_id, roles.c.organization_id == organization_id)
+
+
+def _read(connection: Connection, organization_id: str, which: ColumnElement[bool]) -> list[Role]:
+    found = connection.execute(select(roles).where(which).order_by(roles.c.name)).all()
     members: dict[str, set[MemberName]] = {}
     columns = (role_members.c.role_id, role_members.c.kind, role_members.c.store, role_members.c.name)
+    query = select(*columns).join(roles, roles.c.id == role_members.c.role_id)
     for role_id, *name in connection.execute(
-        select(*columns).where(role_members.c.organization_id == organization_id)
+        query.where(role_members.c.organization_id == organization_id, which)
     ):
         members.setdefault(role_id, set()).add(MemberName(*name))
-    query = select(roles).where(roles.c.organization_id == organization_id).order_by(roles.c.name)
     return [
         Role(row.id, organization_id, row.name, tuple(row.permissions), frozenset(members.get(row.id, ())))
-        for row in connection.execute(query)
+        for row in found
     ]
 
 
