@@ -1,5 +1,7 @@
 """The migrations make exactly the tables the code declares, on both databases."""
 
+from pathlib import Path
+
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
@@ -41,3 +43,14 @@ def test_a_damaged_database_is_refused_with_what_to_do(sqlite_url: str) -> None:
 
     with pytest.raises(DatabaseUnusable, match="move it away and restore"):
         migrate(sqlite_url)
+
+
+def test_a_database_in_a_directory_anybody_may_read_is_read_by_nobody_else(tmp_path: Path) -> None:
+    """It holds password hashes and sealed secrets."""
+    tmp_path.chmod(0o755)
+
+    migrate(f"sqlite:///{tmp_path}/ostiary.db")
+
+    files = list(tmp_path.glob("ostiary.db*"))
+    assert files
+    assert {file.stat().st_mode & 0o077 for file in files} == {0}

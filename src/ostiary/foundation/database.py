@@ -7,8 +7,10 @@ unit is its own transaction on a pooled connection.
 """
 
 import asyncio
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
@@ -130,12 +132,13 @@ def write_engine(url: str | URL) -> Engine:
 
 
 def check_usable(url: str | URL) -> None:
-    """Open the database once.
+    """Open the database once; an SQLite file is from then on readable by this user alone.
 
     Raises:
         DatabaseUnusable: it is damaged or out of reach; says what to do.
     """
     parsed = make_url(url)
+    _keep_private(parsed)
     engine = _engine(parsed, 1, read_only=False)
     try:
         with engine.connect() as connection:
@@ -149,6 +152,18 @@ def check_usable(url: str | URL) -> None:
         raise DatabaseUnusable(_unusable(parsed, error)) from error
     finally:
         engine.dispose()
+
+
+def _keep_private(url: URL) -> None:
+    """Hashes and sealed secrets are in it, and the directory may be anybody's to read. SQLite gives the files
+    it makes beside the database the mode of the database. What cannot be done here, opening it will say."""
+    if url.get_backend_name() != "sqlite" or url.database in (None, "", ":memory:"):
+        return
+    with suppress(OSError):
+        os.close(os.open(str(url.database), os.O_RDWR | os.O_CREAT, 0o600))
+    for suffix in ("", "-wal", "-shm"):
+        with suppress(OSError):
+            Path(f"{url.database}{suffix}").chmod(0o600)
 
 
 def _unusable(url: URL, error: DatabaseError) -> str:
