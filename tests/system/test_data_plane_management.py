@@ -187,3 +187,26 @@ def test_a_second_haproxy_cannot_share_the_port(listener: Management, tmp_path: 
     assert second.returncode != 0
     assert "Address already in use" in second.stderr
     assert listener.call("GET", "/x").status == 200
+
+
+def test_guessing_client_secrets_is_stopped_by_address_and_good_clients_elsewhere_are_not(
+    listener: Management,
+):
+    """Address limits act before client authentication only: refused users (400) never count."""
+    refused = UnixHTTP(
+        listener.plane.folder / "worker-0.sock", lambda *_: (401, '{"error":"invalid_client"}')
+    )
+    listener.workers[1].stop()
+    try:
+        until(lambda: listener.call("POST", "/oauth2/token", b"x=y").status == 401)
+        statuses = [listener.call("POST", "/t/acme/oauth2/token", b"x=y").status for _ in range(130)]
+        answer = listener.call("POST", "/oauth2/token", b"x=y")
+
+        assert set(statuses) == {401, 429}
+        assert statuses == sorted(statuses)
+        assert answer.status == 429
+        assert answer.headers["retry-after"] == "10"
+        assert json.loads(answer.body)["error"] == "temporarily_unavailable"
+        assert listener.call("GET", "/oauth2/jwks").status == 401  # the stand-in answers: not limited
+    finally:
+        refused.stop()

@@ -72,6 +72,9 @@ _ORGANIZATION: Final = "/t/[a-z0-9][a-z0-9_-]{1,62}"
 PROTOCOL_PATH: Final = f"^(?:{_ORGANIZATION})?/(?:token|revoke|jwks|gateway/jwks)$"
 """What the gateway listener passes to the workers; everything else is an API."""
 
+CLIENT_PATH: Final = f"^(?:{_ORGANIZATION})?/(?:oauth2/)?(?:token|revoke|introspect)$"
+"""Where clients authenticate, on either listener."""
+
 
 def quoted(text: str) -> str:
     """Quote text for HAProxy's configuration, where single quotes keep everything else as it is."""

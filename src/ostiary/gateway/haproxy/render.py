@@ -27,6 +27,8 @@ UNMEASURED_BODY_ENOUGH: Final = 16385
 MANAGEMENT_BODY_AT_MOST: Final = 10 * 2**20
 REFUSED_CREDENTIALS_AT_MOST: Final = 300
 """In 10 seconds from an address (IPv6: a /64); beyond, unknown credentials are refused unasked."""
+FAILED_CLIENTS_AT_MOST: Final = 100
+"""Failed client authentications in 10 seconds from an address (IPv6: a /64); beyond, none is tried."""
 AccessLog = Literal["all", "refused", "off"]
 _LOGGED_FROM: Final[Mapping[AccessLog, int]] = {"all": 0, "refused": 400, "off": 1000}
 _TOKEN: Final = re.compile(r"«(include )?(\w+)»\n?")
@@ -101,6 +103,8 @@ def _shared(name: str, listener: Listener) -> dict[str, str]:
         "good_escapes": quoted(hygiene.GOOD_ESCAPES),
         "edge_headers": quoted(hygiene.EDGE_HEADERS),
         "headers_at_most": str(HEADERS_AT_MOST),
+        "client_path": quoted(hygiene.CLIENT_PATH),
+        "failed_clients_at_most": str(FAILED_CLIENTS_AT_MOST),
         "workers": "".join(workers),
     }
 
