@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from ostiary.foundation.problem import Problem, render
@@ -25,6 +25,7 @@ def add_error_answers(app: FastAPI) -> None:
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(ClientDisconnect, _gone)
     app.add_exception_handler(Exception, _unexpected)
 
 
@@ -44,6 +45,11 @@ async def _http(request: Request, error: Exception) -> Response:
     text = "there is nothing at this address" if error.status_code == 404 else str(error.detail)
     problem = Problem(error.status_code, str(error.status_code), name, text, error.headers)
     return render(problem, request_id(request))
+
+
+async def _gone(request: Request, error: Exception) -> Response:
+    """Nobody is there to read it: neither a fault of ours nor worth a trace that anybody can cause."""
+    return render(Problem(400, "400", "Bad Request", "the body is incomplete"), request_id(request))
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:
