@@ -31,7 +31,9 @@ def _admin() -> None:
 @command.command()
 def reset_password(
     data_dir: Annotated[Path | None, typer.Option(help="The installation.")] = None,
-    config: Annotated[Path | None, typer.Option(help="Its settings in TOML.")] = None,
+    config: Annotated[
+        Path | None, typer.Option(envvar="OSTIARY_CONFIG", help="Its settings in TOML.")
+    ] = None,
 ) -> None:
     """Give `admin` a new random password (or OSTIARY_ADMIN_PASSWORD) and its role back."""
     from ostiary.cli.bootstrap import tell_password

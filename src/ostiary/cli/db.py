@@ -16,7 +16,9 @@ def _db() -> None:
 @command.command()
 def upgrade(
     data_dir: Annotated[Path | None, typer.Option(help="The installation.")] = None,
-    config: Annotated[Path | None, typer.Option(help="Its settings in TOML.")] = None,
+    config: Annotated[
+        Path | None, typer.Option(envvar="OSTIARY_CONFIG", help="Its settings in TOML.")
+    ] = None,
 ) -> None:
     """Bring the database to this version's schema; `ostiary serve` does the same when it starts."""
     from ostiary.cli.bootstrap import upgrade as bring_up_to_date

@@ -35,7 +35,9 @@ def rotate(
         bool, typer.Option("--now", help="For compromise: withdraw the old keys and every token they signed.")
     ] = False,
     data_dir: Annotated[Path | None, typer.Option(help="The installation.")] = None,
-    config: Annotated[Path | None, typer.Option(help="Its settings in TOML.")] = None,
+    config: Annotated[
+        Path | None, typer.Option(envvar="OSTIARY_CONFIG", help="Its settings in TOML.")
+    ] = None,
 ) -> None:
     """Announce new keys; each signs when everybody who caches the published ones must have seen it."""
     from ostiary.cli.bootstrap import open_box

@@ -34,7 +34,7 @@ def serve(
     data_dir: Annotated[
         Path | None, typer.Option(help="Where everything is kept.", show_default="ostiary-data")
     ] = None,
-    config: Annotated[Path | None, typer.Option(help="Settings in TOML; OSTIARY_… variables win.")] = None,
+    config: Annotated[Path | None, typer.Option(envvar="OSTIARY_CONFIG", help="Settings in TOML.")] = None,
     management_port: Annotated[int | None, typer.Option(show_default="9443")] = None,
     gateway_port: Annotated[int | None, typer.Option(show_default="8243")] = None,
     http_port: Annotated[
