@@ -27,7 +27,8 @@ demo: setup ## the main job, performed: an outside user's password becomes an AP
 	@$(BIN)/ostiary demo
 
 test: setup-dev ## the whole test suite, on the real process tree too
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -q -n auto --ignore=tests/system
+	$(BIN)/python -m pytest -q tests/system
 
 check: setup-dev ## format, lint, types, imports
 	$(BIN)/ruff format --check .

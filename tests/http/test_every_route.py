@@ -1,13 +1,19 @@
 """Every route of the control plane is declared and guarded (security case: unguarded internal endpoint)."""
 
+import asyncio
+import base64
 import re
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 from starlette.testclient import TestClient
 
 from ostiary.app import Settings, build_app
+from ostiary.foundation.clock import utc_now
+from ostiary.foundation.database import Database
+from ostiary.identity import bootstrap_admin
 from ostiary.permissions import Audience, GuardedRoute
 
 PROTOCOL_ENDPOINTS = {
@@ -15,6 +21,22 @@ PROTOCOL_ENDPOINTS = {
     "/gateway/jwks", "/.well-known/oauth-authorization-server",
 }  # fmt: skip
 """What anybody may call; the endpoint authenticates clients itself where its protocol says so."""
+
+
+PASSWORD = "correct horse battery staple"
+
+
+def basic(name: str, password: str) -> str:
+    return "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode()
+
+
+def make_administrator(settings: Settings) -> None:
+    async def bootstrap() -> None:
+        database = Database.open(settings.database)
+        await bootstrap_admin(database, utc_now, SecretStr(PASSWORD))
+        await database.close()
+
+    asyncio.run(bootstrap())
 
 
 def routes_of(app: Any) -> Iterator[Any]:
@@ -82,3 +104,17 @@ def test_an_unknown_address_is_a_404_that_says_so(whole_app: TestClient) -> None
     assert response.status_code == 404
     assert response.json()["description"] == "there is nothing at this address"
     assert response.json()["traceId"] == response.headers["x-request-id"]
+
+
+def test_a_guesser_at_one_address_locks_out_no_administrator_at_another(
+    settings: Settings, whole_app: TestClient
+) -> None:
+    make_administrator(settings)
+    guess = {"Authorization": basic("admin", "wrong"), "X-Forwarded-For": "203.0.113.9"}
+    right = {"Authorization": basic("admin", PASSWORD)}
+    path = "/api/oauth/v1/clients"
+
+    assert {whole_app.get(path, headers=guess).status_code for _ in range(7)} == {401}
+
+    assert whole_app.get(path, headers={**right, "X-Forwarded-For": "203.0.113.9"}).status_code == 401
+    assert whole_app.get(path, headers={**right, "X-Forwarded-For": "198.51.100.7"}).status_code == 200

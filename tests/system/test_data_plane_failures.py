@@ -247,3 +247,10 @@ def test_a_configuration_that_does_not_load_changes_nothing():
             plane.run(lambda runtime: runtime.reload())
 
         assert plane.get(CALL, TOKEN).status == 200
+
+
+def test_a_form_that_trickles_reaches_no_worker():
+    with running(an_organization()) as plane:
+        head = b"POST /token HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\ng"
+
+        assert plane.raw(head).status == 408

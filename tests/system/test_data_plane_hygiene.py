@@ -199,6 +199,14 @@ def test_a_guarded_resource_is_guarded_in_every_form_that_passes(plane: DataPlan
         "TE",
         "Keep-Alive",
         "Proxy-Connection",
+        "Proxy-Authorization",
+        "True-Client-IP",
+        "X-Client-IP",
+        "CF-Connecting-IP",
+        "X-Original-Host",
+        "X-Host",
+        "Transfer_Encoding",
+        "Content_Length",
     ],
 )
 def test_a_header_only_we_set_does_not_pass_in_any_spelling(plane: DataPlane, name: str):

@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -210,3 +211,14 @@ def test_guessing_client_secrets_is_stopped_by_address_and_good_clients_elsewher
         assert listener.call("GET", "/oauth2/jwks").status == 401  # the stand-in answers: not limited
     finally:
         refused.stop()
+
+
+@pytest.mark.parametrize("sent", [b"", b"g"])
+def test_a_body_that_trickles_reaches_no_worker(listener: Management, sent: bytes):
+    context = ssl.create_default_context(cafile=listener.plane.folder / "ca.pem")
+    head = b"POST /oauth2/token HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", listener.port), timeout=20) as plain:
+        connection = context.wrap_socket(plain, server_hostname="localhost")
+        connection.sendall(head + sent)
+
+        assert connection.recv(100).startswith(b"HTTP/1.1 408 ")

@@ -13,13 +13,14 @@ from starlette.requests import Request
 from ostiary.foundation.database import Database
 from ostiary.foundation.problem import Problem
 from ostiary.foundation.secrets import SecretBox
+from ostiary.foundation.web import client_address
 from ostiary.gateway import find_node_by_credential
 from ostiary.identity import Authentication, LoginRefused, LoginUnavailable
 from ostiary.organizations import Organization
 from ostiary.permissions import ADMIN_ROLE, Member, Principal, PrincipalKind, roles_of
 
 MANAGEMENT_CLIENT = "ostiary-management"
-"""What lock-out counts a management login under, beside the client ids of applications."""
+"""With the address, what lock-out counts a management login under: who guesses elsewhere locks out nobody."""
 _LONGEST = 4096
 
 
@@ -43,19 +44,18 @@ class Callers:
         if len(value) > _LONGEST or len(request.headers.getlist("authorization")) != 1:
             return None
         if scheme.lower() == "basic":
-            return await self._user(organization, value.strip())
+            return await self._user(organization, value.strip(), client_address(request))
         if scheme.lower() == "bearer":
             return await self._node(value.strip())
         return None
 
-    async def _user(self, organization: Organization, value: str) -> Principal | None:
+    async def _user(self, organization: Organization, value: str, address: str) -> Principal | None:
         credentials = parse_basic(value)
         if credentials is None:
             return None
+        client = f"{MANAGEMENT_CLIENT}:{address}"
         try:
-            user = await self._authentication.authenticate(
-                organization, *credentials, client_id=MANAGEMENT_CLIENT
-            )
+            user = await self._authentication.authenticate(organization, *credentials, client_id=client)
         except LoginRefused:
             return None
         except LoginUnavailable as error:

@@ -221,7 +221,7 @@ local function decide(txn)
     if not api then return end
     local credential = txn:get_var("txn.credential")
     if not credential then return refuse(txn, "missing_token") end
-    local now = core.now().sec
+    local now = os.time()
     local stored = decisions[credential:sub(1, 2)]:lookup(api.id .. ":" .. credential)
     local decision = usable(txn, api, stored, now)
     if not decision then
@@ -258,7 +258,7 @@ local function ask(txn)
     if name then return refuse(txn, AGENT_MAY_SAY[name] and name or "unavailable") end
     local text = answer.body:match("^grant\n([^\n]+)\n?$")
     if not text then return refuse(txn, "unavailable") end
-    local now = core.now().sec
+    local now = os.time()
     local decision = usable(txn, api, text, now)
     if not decision then return refuse(txn, "invalid_token") end
     pass(txn, api, path, scopes, decision, now)

@@ -48,6 +48,11 @@ _OURS: Final = (
     "x-jwt-assertion",
     "x-request-id",
     "x-real-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "true-client-ip",
+    "cf-connecting-ip",
+    "fastly-client-ip",
     "x-forwarded",
     "forwarded",
     "x-http-method",
@@ -55,25 +60,34 @@ _OURS: Final = (
     "x-method-override",
     "x-original-url",
     "x-original-uri",
+    "x-original-host",
+    "x-host",
     "x-rewrite-url",
     "proxy",
     # Hop by hop (RFC 9110 §7.6.1): `Connection: X-JWT-Assertion` would make the next proxy drop ours.
     "connection",
     "keep-alive",
     "proxy-connection",
+    "proxy-authorization",
+    "trailer",
     "upgrade",
     "http2-settings",
     "te",
 )
-EDGE_HEADERS: Final = f"^({'|'.join(name.replace('-', _ANY) for name in _OURS)}|x{_ANY}forwarded{_ANY}[^:]*)$"
+_FRAMING_IN_DISGUISE: Final = "transfer[^a-z0-9-]encoding|content[^a-z0-9-]length"
+"""What a backend that folds `_` and `-` into one takes for framing; the real ones are HAProxy's to judge."""
+EDGE_HEADERS: Final = (
+    f"^({'|'.join(name.replace('-', _ANY) for name in _OURS)}|x{_ANY}forwarded{_ANY}[^:]*"
+    f"|{_FRAMING_IN_DISGUISE})$"
+)
 """Header names that only we set or nobody may; HAProxy has them in lower case."""
 
 _ORGANIZATION: Final = "/t/[a-z0-9][a-z0-9_-]{1,62}"
 PROTOCOL_PATH: Final = f"^(?:{_ORGANIZATION})?/(?:token|revoke|jwks|gateway/jwks)$"
 """What the gateway listener passes to the workers; everything else is an API."""
 
-CLIENT_PATH: Final = f"^(?:{_ORGANIZATION})?/(?:oauth2/)?(?:token|revoke|introspect)$"
-"""Where clients authenticate, on either listener."""
+CLIENT_PATH: Final = f"^(?:{_ORGANIZATION})?/(?:(?:oauth2/)?(?:token|revoke|introspect)$|api/)"
+"""Where clients and administrators authenticate, on either listener."""
 
 
 def quoted(text: str) -> str:

@@ -84,7 +84,7 @@ local function present(txn)
     local retry_after, description, later = refusal.retry_after, refusal[4], nil
     if name == "throttled" then
         local open_at = txn:get_var("txn.window_end")
-        retry_after = math.max(1, open_at - core.now().sec)
+        retry_after = math.max(1, open_at - os.time())
         later = os.date("!%Y-%b-%d %H:%M:%S+0000 UTC", open_at)
         description = "You have exceeded your quota .You can access API after " .. later
     end
