@@ -10,8 +10,6 @@ from ostiary.permissions.access import (
     OPEN,
     Access,
     Audience,
-    GuardedRoute,
-    GuardedRouter,
     needs,
 )
 from ostiary.permissions.guard import (
@@ -41,6 +39,7 @@ from ostiary.permissions.repository import (
     put_role,
     roles_of,
 )
+from ostiary.permissions.router import GuardedRoute, GuardedRouter
 
 __all__ = [
     "ADMIN_PERMISSIONS",

@@ -1,22 +1,11 @@
-"""Access, declared at the route (ADR 0007).
+"""Access: what a route says about who may use it (ADR 0007).
 
-No route exists without saying who may use it, and one function decides it from that. The readable
-table, the OpenAPI `security` and the text of a 403 come from the same declaration.
+`router` takes it, `guard` decides by it. The OpenAPI `security` and the text of a 403 come from the
+same declaration.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, TypeVar
-
-from fastapi import APIRouter
-from fastapi.routing import APIRoute
-from starlette.requests import Request
-from starlette.responses import Response
-
-from ostiary.permissions.guard import Guard
-
-Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 
 
 class Audience(Enum):
@@ -51,89 +40,3 @@ def needs(permission: str, *scopes: str) -> Access:
     if not permission.startswith("/permission/") or "//" in permission or permission.endswith("/"):
         raise ValueError(f"not a permission: {permission!r}")
     return Access(Audience.PERMITTED, permission, frozenset(scopes))
-
-
-class GuardedRoute(APIRoute):
-    """A route that asks the guard before anything of the request's body is read."""
-
-    access: Access
-
-    def get_route_handler(self) -> Callable[[Request], Any]:
-        handler = super().get_route_handler()
-        access = self.access
-
-        async def guarded(request: Request) -> Response:
-            guard: Guard = request.app.state.guard
-            await guard.admit(request, access)
-            answer: Response = await handler(request)
-            return answer
-
-        return guarded
-
-
-class GuardedRouter:
-    """Collects routes; each must declare its `access`.
-
-    With `per_organization` every route exists twice: as given (the default organization) and
-    under `/t/{organization}`.
-    """
-
-    def __init__(
-        self, prefix: str = "", *, tags: list[str | Enum] | None = None, per_organization: bool = True
-    ) -> None:
-        self.router = APIRouter(tags=tags)
-        self._prefixes = (prefix, "/t/{organization}" + prefix) if per_organization else (prefix,)
-
-    def add(
-        self, path: str, endpoint: Callable[..., Any], *, methods: list[str], access: Access, **options: Any
-    ) -> None:
-        """Register one route; `options` are FastAPI's."""
-        route_class = type("DeclaredRoute", (GuardedRoute,), {"access": access})
-        for prefix in self._prefixes:
-            self.router.add_api_route(
-                prefix + path,
-                endpoint,
-                methods=methods,
-                route_class_override=route_class,
-                openapi_extra={**_security(access), **options.get("openapi_extra", {})},
-                **{name: value for name, value in options.items() if name != "openapi_extra"},
-            )
-
-    def route(
-        self, path: str, *, methods: list[str], access: Access, **options: Any
-    ) -> Callable[[Endpoint], Endpoint]:
-        """Register the decorated endpoint."""
-
-        def register(endpoint: Endpoint) -> Endpoint:
-            self.add(path, endpoint, methods=methods, access=access, **options)
-            return endpoint
-
-        return register
-
-    def get(self, path: str, *, access: Access, **options: Any) -> Callable[[Endpoint], Endpoint]:
-        """Register the decorated endpoint for GET."""
-        return self.route(path, methods=["GET"], access=access, **options)
-
-    def post(self, path: str, *, access: Access, **options: Any) -> Callable[[Endpoint], Endpoint]:
-        """Register the decorated endpoint for POST."""
-        return self.route(path, methods=["POST"], access=access, **options)
-
-    def put(self, path: str, *, access: Access, **options: Any) -> Callable[[Endpoint], Endpoint]:
-        """Register the decorated endpoint for PUT."""
-        return self.route(path, methods=["PUT"], access=access, **options)
-
-    def patch(self, path: str, *, access: Access, **options: Any) -> Callable[[Endpoint], Endpoint]:
-        """Register the decorated endpoint for PATCH."""
-        return self.route(path, methods=["PATCH"], access=access, **options)
-
-    def delete(self, path: str, *, access: Access, **options: Any) -> Callable[[Endpoint], Endpoint]:
-        """Register the decorated endpoint for DELETE."""
-        return self.route(path, methods=["DELETE"], access=access, **options)
-
-
-def _security(access: Access) -> dict[str, Any]:
-    """The OpenAPI `security` and the readable requirement of a route."""
-    if access.audience is Audience.ANYBODY:
-        return {"security": []}
-    scopes = sorted(access.scopes)
-    return {"security": [{"oauth2": scopes}, {"basic": []}], "x-ostiary-access": str(access)}

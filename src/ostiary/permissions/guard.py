@@ -4,12 +4,9 @@ It runs on the matched route, before the body is read. Until the permission tree
 that takes a permission is for holders of the organization's built-in role `admin` alone.
 """
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 
@@ -20,10 +17,8 @@ from ostiary.organizations import (
     Organization,
     parse_name,
 )
+from ostiary.permissions.access import Access, Audience
 from ostiary.permissions.model import ADMIN_ROLE
-
-if TYPE_CHECKING:
-    from ostiary.permissions.access import Access
 
 
 class PrincipalKind(Enum):
@@ -69,7 +64,7 @@ class Guard:
         Raises:
             Problem: 401 without a valid caller of this organization, 403 without the permission.
         """
-        if access.audience.name == "ANYBODY":
+        if access.audience is Audience.ANYBODY:
             return
         name = request.path_params.get("organization", DEFAULT_ORGANIZATION)
         organization = await self._find_organization(name)
@@ -105,10 +100,10 @@ def unauthenticated(request: Request) -> Problem:
 
 
 def _may_pass(caller: Principal, organization: Organization, access: Access) -> bool:
-    if access.audience.name == "GATEWAY_NODE":
+    if access.audience is Audience.GATEWAY_NODE:
         return caller.kind is PrincipalKind.NODE
     if caller.is_local:
         return True
     if caller.kind is PrincipalKind.NODE or caller.organization_id != organization.id:
         return False
-    return access.permission is None or ADMIN_ROLE in caller.roles
+    return access.audience is Audience.AUTHENTICATED or ADMIN_ROLE in caller.roles
