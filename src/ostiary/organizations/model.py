@@ -43,11 +43,16 @@ def parse_name(text: str) -> str:
     Raises:
         InvalidOrganizationName: not 2 to 63 of a-z, 0-9, `_`, `-`, starting with a letter or digit.
     """
-    if not _NAME.match(text):
+    if not is_name(text):
         raise InvalidOrganizationName(
             "an organization's name has 2 to 63 characters of a-z, 0-9, _ and -, the first no _ or -"
         )
     return text
+
+
+def is_name(text: str) -> bool:
+    """Whether an organization can have this name at all."""
+    return _NAME.match(text) is not None
 
 
 def issuer_of(public_url: str, organization: Organization) -> str:

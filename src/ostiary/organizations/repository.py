@@ -14,11 +14,10 @@ from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from ostiary.foundation.events import Event, record
-from ostiary.organizations.model import ChainPolicy, Organization
+from ostiary.organizations.model import ChainPolicy, Organization, is_name
 from ostiary.organizations.tables import epoch_minimums, organizations
 
 EpochKind = Literal["client", "subject", "scope", "application", "organization"]
-
 
 # Asked for every token: composing a statement costs more than SQLite takes to answer it.
 _BY_NAME = select(organizations).where(organizations.c.name == bindparam("name"))
@@ -31,7 +30,9 @@ _MINIMUMS_OF = select(epoch_minimums.c.kind, epoch_minimums.c.key, epoch_minimum
 
 
 def find(connection: Connection, name: str) -> Organization | None:
-    """The organization of that name."""
+    """The organization of that name; any text may be asked about, since URLs and user names carry it."""
+    if not is_name(name):
+        return None
     row = connection.execute(_BY_NAME, {"name": name}).first()
     return None if row is None else _model(row)
 

@@ -113,10 +113,6 @@ async def test_another_nodes_key_cannot_be_taken(gateway: Gateway):
     assert await kids(gateway) == [key["kid"]]
 
 
-async def test_an_unknown_organization_has_no_keys(gateway: Gateway):
-    assert (await gateway.http.get("/t/nobody/gateway/jwks")).status_code == 404
-
-
 async def test_a_key_signs_only_when_every_live_node_knows_it(on_both: Gateway):
     """A token of a key that a node does not know yet would be refused there."""
     now = utc_now()
@@ -136,3 +132,9 @@ async def test_a_key_signs_only_when_every_live_node_knows_it(on_both: Gateway):
     assert await known("k9")
     await on_both.write(lambda c: note_seen(c, node, 1, now - timedelta(hours=1)))
     assert await known("k9")  # a dead node holds up nobody
+
+
+@pytest.mark.parametrize("name", ["nobody", "a%00b", "%F0%9F%92%A9", "A" * 5000])
+async def test_an_address_of_no_organization_is_not_found(on_both: Gateway, name: str):
+    """What cannot be a name is never asked of the database: PostgreSQL takes no NUL."""
+    assert (await on_both.http.get(f"/t/{name}/gateway/jwks")).status_code == 404

@@ -14,7 +14,7 @@ async def organization_of(server: AuthorizationServer, request: Request) -> Orga
         Problem: 404, there is none of that name.
     """
     name = request.path_params.get("organization", DEFAULT_ORGANIZATION)
-    found = None if "\0" in name else await server.database.read(lambda connection: find(connection, name))
+    found = await server.database.read(lambda connection: find(connection, name))
     if found is None:
         raise Problem(404, "404", "Not Found", "there is no such organization")
     return found
