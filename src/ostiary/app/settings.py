@@ -35,8 +35,6 @@ _NOT_SETTINGS = frozenset(
         "TRACE_PASSWORD",
         "URL",
         "CA",
-        "CLIENT_ID",
-        "CLIENT_SECRET",
         "CONFIG",
         "ORG",
         "PYTHON",

@@ -6,6 +6,7 @@ development, with the administrator's password.
 """
 
 import os
+import socket
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
@@ -66,12 +67,12 @@ class ManagementClient:
             return cls._remote(url.rstrip("/"), environment)
         raise OperatorError(
             "which server? On its machine say --data-dir DIR (or OSTIARY_DATA_DIR), "
-            "elsewhere set OSTIARY_URL with OSTIARY_CLIENT_ID and OSTIARY_CLIENT_SECRET"
+            "elsewhere set OSTIARY_URL and OSTIARY_ADMIN_PASSWORD"
         )
 
     @classmethod
     def _local(cls, directory: DataDirectory) -> Self:
-        sockets = sorted(directory.run.glob("admin-*.sock")) if os.access(directory.run, os.X_OK) else []
+        sockets = answering(directory)
         if not sockets:
             why = (
                 "no server runs on it"
@@ -88,26 +89,19 @@ class ManagementClient:
 
     @classmethod
     def _remote(cls, url: str, environment: Mapping[str, str]) -> Self:
-        verify = _trust(environment.get("OSTIARY_CA"))
-        http = httpx2.Client(base_url=url, timeout=TIMEOUT_SECONDS, verify=verify, follow_redirects=False)
-        client_id, secret = environment.get("OSTIARY_CLIENT_ID"), environment.get("OSTIARY_CLIENT_SECRET")
+        if not url.startswith("https://"):
+            raise OperatorError(f"OSTIARY_URL: {url} is not protected: an https:// address was expected")
         password = environment.get("OSTIARY_ADMIN_PASSWORD")
-        client = cls(http, url)
-        if client_id and secret:
-            http.headers["Authorization"] = f"Bearer {client._token(client_id, secret)}"
-        elif password:
-            http.auth = httpx2.BasicAuth("admin", password)
-        else:
-            raise OperatorError(
-                f"{url}: who are you? Set OSTIARY_CLIENT_ID and OSTIARY_CLIENT_SECRET "
-                "(or, for development, OSTIARY_ADMIN_PASSWORD)"
-            )
-        return client
-
-    def _token(self, client_id: str, secret: str) -> str:
-        form = {"grant_type": "client_credentials", "scope": "SYSTEM"}
-        response = self._send("POST", "/oauth2/token", data=form, auth=httpx2.BasicAuth(client_id, secret))
-        return str(_content(response)["access_token"])
+        if not password:
+            raise OperatorError(f"{url}: who are you? Set OSTIARY_ADMIN_PASSWORD")
+        http = httpx2.Client(
+            base_url=url,
+            auth=httpx2.BasicAuth("admin", password),
+            timeout=TIMEOUT_SECONDS,
+            verify=_trust(environment.get("OSTIARY_CA")),
+            follow_redirects=False,
+        )
+        return cls(http, url)
 
     def get(self, path: str, **query: str) -> Any:
         """The JSON at `path`; `None` for an empty answer."""
@@ -191,3 +185,16 @@ def _plain(status: int) -> str:
     if status == 403:
         return "these credentials do not allow it"
     return "it did not say why"
+
+
+def answering(directory: DataDirectory) -> list[Path]:
+    """The administration sockets on which a worker listens; one that has just died is passed over."""
+    if not os.access(directory.run, os.X_OK):
+        return []
+    return [path for path in sorted(directory.run.glob("admin-*.sock")) if _listens(path)]
+
+
+def _listens(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(1)
+        return connection.connect_ex(str(path)) == 0

@@ -1,11 +1,13 @@
 """The management client: which server it finds, how it proves itself, and what it says when that fails."""
 
+import socket
 from pathlib import Path
 
 import httpx2
 import pytest
 
-from ostiary.cli.client import ManagementClient, Refused
+from ostiary.cli.client import ManagementClient, Refused, answering
+from ostiary.cli.data_directory import DataDirectory
 from ostiary.cli.errors import OperatorError
 
 
@@ -70,12 +72,32 @@ def test_a_directory_without_a_running_server_says_how_to_start_one(tmp_path: Pa
 
 
 def test_a_url_without_credentials_says_which_ones_are_needed():
-    with pytest.raises(OperatorError, match=r"who are you\? Set OSTIARY_CLIENT_ID and OSTIARY_CLIENT_SECRET"):
+    with pytest.raises(OperatorError, match=r"who are you\? Set OSTIARY_ADMIN_PASSWORD"):
         ManagementClient.from_environment(environment={"OSTIARY_URL": "https://server"})
 
 
+def test_a_password_is_never_sent_unprotected():
+    environment = {"OSTIARY_URL": "http://server", "OSTIARY_ADMIN_PASSWORD": "secret"}
+
+    with pytest.raises(OperatorError, match=r"OSTIARY_URL: http://server is not protected"):
+        ManagementClient.from_environment(environment=environment)
+
+
+def test_a_worker_that_has_just_died_is_passed_over(tmp_path: Path):
+    run = tmp_path / "run"
+    run.mkdir()
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(run / "admin-0.sock"))
+    with socket.socket(socket.AF_UNIX) as living:
+        living.bind(str(run / "admin-1.sock"))
+        living.listen()
+
+        assert [path.name for path in answering(DataDirectory(tmp_path))] == ["admin-1.sock"]
+
+
 def test_a_certificate_authority_that_cannot_be_read_is_named(tmp_path: Path):
-    environment = {"OSTIARY_URL": "https://server", "OSTIARY_CA": str(tmp_path / "missing.pem")}
+    missing = str(tmp_path / "missing.pem")
+    environment = {"OSTIARY_URL": "https://server", "OSTIARY_ADMIN_PASSWORD": "secret", "OSTIARY_CA": missing}
 
     with pytest.raises(OperatorError, match=r"OSTIARY_CA: .*missing\.pem cannot be used"):
         ManagementClient.from_environment(environment=environment)
