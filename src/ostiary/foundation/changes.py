@@ -47,7 +47,11 @@ class _Subscribers:
         self._callbacks[key] = callback
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._watch())
-        return lambda: void(self._callbacks.pop(key, None))
+
+        def unsubscribe() -> None:
+            self._callbacks.pop(key, None)
+
+        return unsubscribe
 
     async def wait(self, timeout_seconds: float) -> bool:
         woken = asyncio.Event()
@@ -123,10 +127,6 @@ class PostgreSQLChanges(_Subscribers):
                     "change_signal_lost", reason=type(error).__name__, retry_seconds=_RECONNECT_SECONDS
                 )
                 await asyncio.sleep(_RECONNECT_SECONDS)
-
-
-def void(_value: object) -> None:
-    """Forget a value."""
 
 
 def _data_version(connection: sqlite3.Connection) -> int:

@@ -104,7 +104,6 @@ class Answer:
     """A whole answer: `body` has at most the asked-for number of bytes."""
 
     status: int
-    content_type: str
     body: bytes
 
 
@@ -249,5 +248,4 @@ async def _read(response: httpcore2.Response, largest: int) -> Answer:
         body += chunk
         if len(body) > largest:
             raise OutboundFailed("too_large")
-    types = [value for name, value in response.headers if name.lower() == b"content-type"]
-    return Answer(response.status, types[0].decode("latin-1") if types else "", bytes(body))
+    return Answer(response.status, bytes(body))

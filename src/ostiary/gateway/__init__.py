@@ -5,7 +5,6 @@ Control side: `feed` and `current` tell gateway nodes the plan, `nodes` knows th
 module too, so nothing here imports the slices the plan is drawn from.
 """
 
-from ostiary.gateway.errors import InvalidNodeKeys
 from ostiary.gateway.haproxy import (
     GatewayListener,
     Listener,
@@ -17,8 +16,6 @@ from ostiary.gateway.nodes import (
     ensure_embedded_node,
     every_node_knows_key,
     find_node_by_credential,
-    published_node_keys,
-    register_node_keys,
     rotate_node_keys,
 )
 from ostiary.gateway.repository import NodeRecord
@@ -37,7 +34,6 @@ __all__ = [
     "GatewaySettings",
     "HAProxy",
     "HAProxyUnusable",
-    "InvalidNodeKeys",
     "Listener",
     "NodeRecord",
     "NodeSettings",
@@ -48,8 +44,6 @@ __all__ = [
     "gateway_config",
     "management_config",
     "map_files",
-    "published_node_keys",
-    "register_node_keys",
     "rotate_node_keys",
     "system_ca",
 ]

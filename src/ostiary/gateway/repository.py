@@ -60,11 +60,6 @@ def find_node(connection: Connection, node_id: str) -> NodeRecord | None:
     return None if row is None else _node(row)
 
 
-def all_nodes(connection: Connection) -> list[NodeRecord]:
-    """Every node, by name."""
-    return [_node(row) for row in connection.execute(select(gateway_nodes).order_by(gateway_nodes.c.name))]
-
-
 def raise_rotation(connection: Connection) -> list[str]:
     """Raise every node's rotation number; returns the nodes."""
     statement = update(gateway_nodes).values(rotation=gateway_nodes.c.rotation + 1)

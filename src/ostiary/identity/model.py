@@ -155,11 +155,6 @@ class UserStoreSettings:
         """Where the store's secret is sealed for."""
         return f"user_stores:sealed_password:{self.id}"
 
-    @property
-    def reports_deletions(self) -> bool:
-        """Whether the store can tell that a user is gone; one that says only yes or no cannot."""
-        return False
-
 
 RESERVED_STORES = frozenset({PRIMARY, "INTERNAL", "APPLICATION", "WORKFLOW", "SYSTEM"})
 """Names no user store may have; they mean something else where a store's name can stand."""

@@ -5,28 +5,32 @@ transaction. Endpoints are in `endpoints/`, for the composition root alone.
 """
 
 from ostiary.oauth.authorization_server import AuthorizationServer, authorization_server
-from ostiary.oauth.client_authentication import AuthenticatedClient, ClientAuthenticator, ClientCredentials
-from ostiary.oauth.clients import PutClient, check_spec, delete_client, find_client, list_clients, put_client
-from ostiary.oauth.errors import BadField, ClientIdTaken, OAuthError, UnknownClient, UnknownScope
-from ostiary.oauth.keys import Acknowledged, Keys, PublicKey, find_public_key, public_keys
+from ostiary.oauth.client_authentication import ClientCredentials
+from ostiary.oauth.clients import (
+    PutClient,
+    check_client,
+    check_spec,
+    delete_client,
+    find_client,
+    list_clients,
+    put_client,
+)
+from ostiary.oauth.errors import BadField, ClientIdTaken, UnknownClient
+from ostiary.oauth.keys import Keys, PublicKey, find_public_key, public_keys
 from ostiary.oauth.model import (
-    DEFAULT_SCOPE,
     Client,
     ClientSpec,
     GrantType,
-    KeyState,
-    Scope,
     ScopeSpec,
     TokenClaims,
     TokenFormat,
     TokenHolder,
     Validity,
-    audience_of,
     is_reserved,
     is_scope_token,
 )
-from ostiary.oauth.repository.keys import SigningKey
-from ostiary.oauth.scopes import delete_scope, list_scopes, put_scope
+from ostiary.oauth.scopes import check_spec as check_scope
+from ostiary.oauth.scopes import delete_scope, list_scopes, put_scope, registered_scopes
 from ostiary.oauth.settings import TokenSettings
 from ostiary.oauth.tokens.issuing import token_fingerprint
 from ostiary.oauth.tokens.revocation import (
@@ -35,37 +39,28 @@ from ostiary.oauth.tokens.revocation import (
     list_revocations,
 )
 from ostiary.oauth.tokens.verification import introspect_opaque, verify_access_token
-from ostiary.organizations import issuer_of
 
 __all__ = [
-    "DEFAULT_SCOPE",
-    "Acknowledged",
-    "AuthenticatedClient",
     "AuthorizationServer",
     "BadField",
     "Client",
-    "ClientAuthenticator",
     "ClientCredentials",
     "ClientIdTaken",
     "ClientSpec",
     "GrantType",
-    "KeyState",
     "Keys",
-    "OAuthError",
     "PublicKey",
     "PutClient",
-    "Scope",
     "ScopeSpec",
-    "SigningKey",
     "TokenClaims",
     "TokenFormat",
     "TokenHolder",
     "TokenSettings",
     "UnknownClient",
-    "UnknownScope",
     "Validity",
-    "audience_of",
     "authorization_server",
+    "check_client",
+    "check_scope",
     "check_spec",
     "delete_client",
     "delete_scope",
@@ -76,13 +71,13 @@ __all__ = [
     "introspect_opaque",
     "is_reserved",
     "is_scope_token",
-    "issuer_of",
     "list_clients",
     "list_revocations",
     "list_scopes",
     "public_keys",
     "put_client",
     "put_scope",
+    "registered_scopes",
     "token_fingerprint",
     "verify_access_token",
 ]

@@ -32,7 +32,6 @@ from ostiary.permissions.model import (
 )
 from ostiary.permissions.repository import (
     add_member,
-    delete_role,
     ensure_admin_role,
     find_role,
     list_roles,
@@ -62,7 +61,6 @@ __all__ = [
     "a_group",
     "a_user",
     "add_member",
-    "delete_role",
     "ensure_admin_role",
     "find_role",
     "list_roles",

@@ -48,16 +48,6 @@ def put_role(connection: Connection, role: Role) -> None:
     _add(connection, role, role.members - present)
 
 
-def delete_role(connection: Connection, organization_id: str, name: str) -> bool:
-    """Remove the role; everybody who had it is narrowed. False where there is none."""
-    role = find_role(connection, organization_id, name)
-    if role is None:
-        return False
-    _remove(connection, role, role.members)
-    connection.execute(delete(roles).where(roles.c.organization_id == organization_id, roles.c.id == role.id))
-    return True
-
-
 def ensure_admin_role(connection: Connection, organization_id: str) -> Role:
     """The built-in role `admin`, made where it is missing."""
     found = find_role(connection, organization_id, ADMIN_ROLE)
