@@ -12,7 +12,7 @@ help: ## list the commands
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed, `$(PYTHON) --version` was found; say make PYTHON=/path/to/python3"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { echo "The venv module is missing: apt-get install python3-venv"; exit 1; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
 .venv/.installed-dev: .venv/.installed requirements-dev.lock
@@ -43,8 +43,8 @@ docs: setup-dev ## write the generated pages of docs/reference again
 	$(BIN)/python docs/reference/generate.py
 
 lock: setup-dev ## resolve the lock files again from pyproject.toml
-	$(BIN)/uv pip compile --upgrade --universal --generate-hashes --no-emit-index-url --quiet pyproject.toml -o requirements.lock
-	$(BIN)/uv pip compile --upgrade --universal --generate-hashes --no-emit-index-url --quiet pyproject.toml --group dev -o requirements-dev.lock
+	$(BIN)/uv pip compile --upgrade --universal --generate-hashes --no-emit-index-url --quiet pyproject.toml --group build -o requirements.lock
+	$(BIN)/uv pip compile --upgrade --universal --generate-hashes --no-emit-index-url --quiet pyproject.toml --group build --group dev -o requirements-dev.lock
 
 clean: ## remove .venv and caches
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
