@@ -23,11 +23,11 @@ class IntrospectBody(BaseModel):
     token: SecretStr
 
 
-def introspect_router(database: Database, box: SecretBox, public_url: str, clock: Clock) -> GuardedRouter:
+def router(database: Database, box: SecretBox, public_url: str, clock: Clock) -> GuardedRouter:
     """Route the question. The answer has the claims a JWT would have, or `active: false` and nothing else."""
-    router = GuardedRouter("/internal/gateway/v1", per_organization=False)
+    guarded = GuardedRouter("/internal/gateway/v1", per_organization=False)
 
-    @router.post("/introspect", access=GATEWAY_NODE, include_in_schema=False)
+    @guarded.post("/introspect", access=GATEWAY_NODE, include_in_schema=False)
     async def introspect(request: Request, body: IntrospectBody) -> dict[str, Any]:
         fingerprint, now = oauth.token_fingerprint(box, body.token.get_secret_value()), clock()
 
@@ -37,4 +37,4 @@ def introspect_router(database: Database, box: SecretBox, public_url: str, clock
         claims = await database.read(read)
         return {"active": False} if claims is None else {"active": True, **claims.as_wire(public_url)}
 
-    return router
+    return guarded

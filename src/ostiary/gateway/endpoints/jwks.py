@@ -15,12 +15,12 @@ from ostiary.organizations import DEFAULT_ORGANIZATION, find
 from ostiary.permissions import OPEN, GuardedRouter
 
 
-def jwks_router(database: Database, settings: GatewaySettings) -> GuardedRouter:
+def router(database: Database, settings: GatewaySettings) -> GuardedRouter:
     """Route the published keys; every organization's address shows those of all nodes."""
-    router = GuardedRouter("/gateway", tags=["Gateway"])
+    guarded = GuardedRouter("/gateway", tags=["Gateway"])
     max_age = int(settings.jwks_max_age.total_seconds())
 
-    @router.get("/jwks", access=OPEN, summary="The gateway's public keys")
+    @guarded.get("/jwks", access=OPEN, summary="The gateway's public keys")
     async def jwks(request: Request) -> Response:
         name = request.path_params.get("organization", DEFAULT_ORGANIZATION)
         keys = await database.read(lambda connection: _keys(connection, name))
@@ -32,7 +32,7 @@ def jwks_router(database: Database, settings: GatewaySettings) -> GuardedRouter:
             headers={"Cache-Control": f"public, max-age={max_age}"},
         )
 
-    return router
+    return guarded
 
 
 def _keys(connection: Connection, organization: str) -> list[dict[str, object]] | None:

@@ -34,11 +34,11 @@ class NodeKeysBody(BaseModel):
     keys: list[NodeKeyBody] = Field(max_length=10)
 
 
-def node_keys_router(database: Database, clock: Clock) -> GuardedRouter:
+def router(database: Database, clock: Clock) -> GuardedRouter:
     """Route the registration of a node's keys."""
-    router = GuardedRouter("/internal/gateway/v1", per_organization=False)
+    guarded = GuardedRouter("/internal/gateway/v1", per_organization=False)
 
-    @router.put("/node/keys", access=GATEWAY_NODE, include_in_schema=False)
+    @guarded.put("/node/keys", access=GATEWAY_NODE, include_in_schema=False)
     async def register(request: Request, body: NodeKeysBody) -> Response:
         node_id, now = principal(request).name, clock()
         keys = [key.model_dump() for key in body.keys]
@@ -48,4 +48,4 @@ def node_keys_router(database: Database, clock: Clock) -> GuardedRouter:
             raise Problem(400, "400", "Bad Request", str(error)) from error
         return Response(status_code=204)
 
-    return router
+    return guarded

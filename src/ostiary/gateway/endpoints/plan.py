@@ -20,11 +20,11 @@ Result = TypeVar("Result")
 _LARGEST_NUMBER = 2**63 - 1
 
 
-def plan_router(feed: PlanFeed) -> GuardedRouter:
+def router(feed: PlanFeed) -> GuardedRouter:
     """Route the plan."""
-    router = GuardedRouter("/internal/gateway/v1", per_organization=False)
+    guarded = GuardedRouter("/internal/gateway/v1", per_organization=False)
 
-    @router.get("/plan", access=GATEWAY_NODE, include_in_schema=False)
+    @guarded.get("/plan", access=GATEWAY_NODE, include_in_schema=False)
     async def plan(request: Request) -> Response:
         number, wait = _integer(request, "after", _LARGEST_NUMBER), _integer(request, "wait", LONGEST_WAIT)
         node_id = principal(request).name
@@ -36,7 +36,7 @@ def plan_router(feed: PlanFeed) -> GuardedRouter:
         except TooOld as error:
             raise Problem(410, "410", "Gone", f"{error}: ask for the complete plan") from error
 
-    return router
+    return guarded
 
 
 async def _unless_gone(request: Request, changes: Coroutine[Any, Any, PlanAnswer]) -> Response:
