@@ -7,14 +7,14 @@ import asyncio
 import logging
 import os
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 from pydantic import SecretStr
 
 from ostiary.cli.data_directory import DataDirectory
 from ostiary.cli.errors import OperatorError
+from ostiary.cli.options import ConfigOption, DataDirectoryOption
 from ostiary.foundation.telemetry import configure_logging
 
 if TYPE_CHECKING:
@@ -30,10 +30,8 @@ def _admin() -> None:
 
 @command.command()
 def reset_password(
-    data_dir: Annotated[Path | None, typer.Option(help="The installation.")] = None,
-    config: Annotated[
-        Path | None, typer.Option(envvar="OSTIARY_CONFIG", help="Its settings in TOML.")
-    ] = None,
+    data_dir: DataDirectoryOption = None,
+    config: ConfigOption = None,
 ) -> None:
     """Give `admin` a new random password (or OSTIARY_ADMIN_PASSWORD) and its role back."""
     from ostiary.cli.bootstrap import tell_password

@@ -1,9 +1,8 @@
 """`ostiary db`: the database's schema."""
 
-from pathlib import Path
-from typing import Annotated
-
 import typer
+
+from ostiary.cli.options import ConfigOption, DataDirectoryOption
 
 command = typer.Typer(help="The database.", no_args_is_help=True)
 
@@ -15,10 +14,8 @@ def _db() -> None:
 
 @command.command()
 def upgrade(
-    data_dir: Annotated[Path | None, typer.Option(help="The installation.")] = None,
-    config: Annotated[
-        Path | None, typer.Option(envvar="OSTIARY_CONFIG", help="Its settings in TOML.")
-    ] = None,
+    data_dir: DataDirectoryOption = None,
+    config: ConfigOption = None,
 ) -> None:
     """Bring the database to this version's schema; `ostiary serve` does the same when it starts."""
     from ostiary.cli.bootstrap import upgrade as bring_up_to_date

@@ -4,7 +4,6 @@ It works on the installation's database; workers and gateway nodes take the news
 """
 
 import asyncio
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,6 +11,7 @@ from sqlalchemy import Connection
 
 from ostiary.cli.data_directory import DataDirectory
 from ostiary.cli.errors import OperatorError
+from ostiary.cli.options import ConfigOption, DataDirectoryOption
 from ostiary.foundation.clock import utc_now
 
 if TYPE_CHECKING:
@@ -34,10 +34,8 @@ def rotate(
     now: Annotated[
         bool, typer.Option("--now", help="For compromise: withdraw the old keys and every token they signed.")
     ] = False,
-    data_dir: Annotated[Path | None, typer.Option(help="The installation.")] = None,
-    config: Annotated[
-        Path | None, typer.Option(envvar="OSTIARY_CONFIG", help="Its settings in TOML.")
-    ] = None,
+    data_dir: DataDirectoryOption = None,
+    config: ConfigOption = None,
 ) -> None:
     """Announce new keys; each signs when everybody who caches the published ones must have seen it."""
     from ostiary.cli.bootstrap import open_box

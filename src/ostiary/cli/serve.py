@@ -14,6 +14,7 @@ import typer
 
 from ostiary.cli.data_directory import DataDirectory
 from ostiary.cli.errors import OperatorError
+from ostiary.cli.options import ConfigOption
 from ostiary.cli.ports import require_free
 from ostiary.cli.supervisor import Supervisor
 from ostiary.foundation.settings import InvalidSettings
@@ -34,7 +35,7 @@ def serve(
     data_dir: Annotated[
         Path | None, typer.Option(help="Where everything is kept.", show_default="ostiary-data")
     ] = None,
-    config: Annotated[Path | None, typer.Option(envvar="OSTIARY_CONFIG", help="Settings in TOML.")] = None,
+    config: ConfigOption = None,
     management_port: Annotated[int | None, typer.Option(show_default="9443")] = None,
     gateway_port: Annotated[int | None, typer.Option(show_default="8243")] = None,
     http_port: Annotated[
