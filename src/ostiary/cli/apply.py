@@ -57,7 +57,7 @@ def apply(
     }
     try:
         with ManagementClient.from_environment(data_dir) as client:
-            answer = client.request("POST", _URL, json=body, timeout=_PATIENCE_SECONDS)
+            answer = client.request("POST", _URL, body, _PATIENCE_SECONDS)
     except Refused as refused:
         found = _placed(checked, refused)
         if not found:

@@ -1,8 +1,7 @@
 """The management API as the client commands use it.
 
 On the server's machine and as its user the commands go through the administration socket and need no
-password. Elsewhere they go to `OSTIARY_URL` and prove themselves with a client's id and secret, or, for
-development, with the administrator's password.
+password. Elsewhere they go to `OSTIARY_URL` and prove themselves with the administrator's password.
 """
 
 import os
@@ -83,9 +82,7 @@ class ManagementClient:
                 f"{directory.path}: {why}: start one with `ostiary serve --data-dir {directory.path}`"
             )
         transport = httpx2.HTTPTransport(uds=str(sockets[0]))
-        return cls(
-            httpx2.Client(transport=transport, base_url=_LOCAL, timeout=TIMEOUT_SECONDS), str(directory.path)
-        )
+        return cls(httpx2.Client(transport=transport, base_url=_LOCAL), str(directory.path))
 
     @classmethod
     def _remote(cls, url: str, environment: Mapping[str, str]) -> Self:
@@ -97,40 +94,25 @@ class ManagementClient:
         http = httpx2.Client(
             base_url=url,
             auth=httpx2.BasicAuth("admin", password),
-            timeout=TIMEOUT_SECONDS,
             verify=_trust(environment.get("OSTIARY_CA")),
             follow_redirects=False,
         )
         return cls(http, url)
 
-    def get(self, path: str, **query: str) -> Any:
-        """The JSON at `path`; `None` for an empty answer."""
-        return self.request("GET", path, params=query)
-
-    def post(self, path: str, body: Any = None) -> Any:
-        """Send JSON and return the JSON answer."""
-        return self.request("POST", path, json=body)
-
-    def put(self, path: str, body: Any) -> Any:
-        """Send JSON and return the JSON answer."""
-        return self.request("PUT", path, json=body)
-
-    def delete(self, path: str) -> None:
-        """Remove what is at `path`."""
-        self.request("DELETE", path)
-
-    def request(self, method: str, path: str, **options: Any) -> Any:
-        """One call.
+    def request(
+        self, method: str, path: str, body: Any = None, timeout_seconds: float = TIMEOUT_SECONDS
+    ) -> Any:
+        """Send JSON and return the JSON answer, `None` for an empty one.
 
         Raises:
             Refused: the server answered with a refusal.
             OperatorError: the server could not be reached, or is not an Ostiary.
         """
-        return _content(self._send(method, path, **options))
+        return _content(self._send(method, path, body, timeout_seconds))
 
-    def _send(self, method: str, path: str, **options: Any) -> httpx2.Response:
+    def _send(self, method: str, path: str, body: Any, timeout_seconds: float) -> httpx2.Response:
         try:
-            return self._http.request(method, path, **options)
+            return self._http.request(method, path, json=body, timeout=timeout_seconds)
         except (httpx2.ConnectError, FileNotFoundError) as error:
             if "CERTIFICATE_VERIFY_FAILED" in str(error):
                 advice = "its certificate is not trusted: set OSTIARY_CA to the server's ca.pem"
@@ -138,7 +120,7 @@ class ManagementClient:
                 advice = "no server answers: is `ostiary serve` running?"
             raise OperatorError(f"{self._where}: {advice}") from error
         except httpx2.TimeoutException as error:
-            raise OperatorError(f"{self._where}: no answer within {TIMEOUT_SECONDS:.0f} seconds") from error
+            raise OperatorError(f"{self._where}: no answer within {timeout_seconds:.0f} seconds") from error
         except httpx2.HTTPError as error:
             raise OperatorError(f"{self._where}: {error}") from error
 

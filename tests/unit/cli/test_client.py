@@ -22,7 +22,7 @@ def _client(answer: httpx2.Response | Exception) -> ManagementClient:
 
 
 def test_an_answer_is_its_json():
-    assert _client(httpx2.Response(200, json={"a": 1})).get("/x") == {"a": 1}
+    assert _client(httpx2.Response(200, json={"a": 1})).request("GET", "/x") == {"a": 1}
 
 
 def test_an_empty_answer_is_none():
@@ -33,7 +33,7 @@ def test_a_refusal_carries_the_problem_and_reads_as_one_line():
     problem = {"code": "400", "message": "Bad Request", "description": "name: too long", "traceId": "t-1"}
 
     with pytest.raises(Refused) as refused:
-        _client(httpx2.Response(400, json=problem)).post("/x", {})
+        _client(httpx2.Response(400, json=problem)).request("POST", "/x", {})
 
     assert str(refused.value) == "the server refused: name: too long (400)"
     assert (refused.value.status, refused.value.code, refused.value.trace_id) == (400, "400", "t-1")
@@ -41,7 +41,7 @@ def test_a_refusal_carries_the_problem_and_reads_as_one_line():
 
 def test_a_refusal_that_is_no_json_is_still_one_line():
     with pytest.raises(Refused, match=r"^the server refused: the credentials are not accepted \(401\)$"):
-        _client(httpx2.Response(401, text="<html>")).get("/x")
+        _client(httpx2.Response(401, text="<html>")).request("GET", "/x")
 
 
 @pytest.mark.parametrize(
@@ -54,9 +54,14 @@ def test_a_refusal_that_is_no_json_is_still_one_line():
 )
 def test_a_server_that_cannot_be_reached_is_one_line_with_advice(error: Exception, said: str):
     with pytest.raises(OperatorError, match=r"^https://server: .*") as problem:
-        _client(error).get("/x")
+        _client(error).request("GET", "/x")
 
     assert said in str(problem.value)
+
+
+def test_a_call_that_may_take_long_says_how_long_it_waited():
+    with pytest.raises(OperatorError, match="no answer within 600 seconds"):
+        _client(httpx2.ReadTimeout("slow")).request("POST", "/x", {}, 600)
 
 
 def test_nothing_says_which_server():
