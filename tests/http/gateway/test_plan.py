@@ -26,12 +26,8 @@ def named(answer: dict[str, Any]) -> set[tuple[str, str]]:
     return {(entry["kind"], entry["id"]) for entry in answer["entries"]}
 
 
-async def test_a_node_is_told_everything_it_decides_by(on_both: Gateway):
-    api, application = await on_both.an_api(), await on_both.an_application("Mobile", "mobile")
-    subscription = await on_both.a_subscription(application, api)
-    await on_both.installation.password_token()  # makes the first key
-    organization = on_both.organization_id
-    await on_both.write(lambda c: narrow(c, organization, "scope", "orders:write"))
+async def test_a_node_is_told_which_apis_there_are(on_both: Gateway):
+    api, organization = await on_both.an_api(), on_both.organization_id
 
     answer = (await on_both.plan()).json()
 
@@ -53,6 +49,15 @@ async def test_a_node_is_told_everything_it_decides_by(on_both: Gateway):
             {"method": "POST", "path": "/", "scopes": []},
         ],
     }
+
+
+async def test_a_node_is_told_who_may_call_them_and_how_much(on_both: Gateway):
+    api, application = await on_both.an_api(), await on_both.an_application("Mobile", "mobile")
+    subscription = await on_both.a_subscription(application, api)
+    organization = on_both.organization_id
+
+    answer = (await on_both.plan()).json()
+
     assert values(answer, "application") == {
         application.id: {
             "organization_id": organization,
@@ -83,6 +88,16 @@ async def test_a_node_is_told_everything_it_decides_by(on_both: Gateway):
         "requests": 5000,
         "per": "minute",
     }
+
+
+async def test_a_node_is_told_which_tokens_are_good(on_both: Gateway):
+    await on_both.an_application("Mobile", "mobile")
+    await on_both.installation.password_token()  # makes the first key
+    organization = on_both.organization_id
+    await on_both.write(lambda c: narrow(c, organization, "scope", "orders:write"))
+
+    answer = (await on_both.plan()).json()
+
     assert values(answer, "epoch")[f"{organization}:scope:orders:write"]["minimum"] > 0
     assert values(answer, "node") == {on_both.node.id: {"rotation": 0}}
     (kid,) = values(answer, "key")
