@@ -9,6 +9,7 @@ from ostiary.apim.applications import (
     add_keys,
     canonical_owner,
     change_application,
+    check_owner,
     create_application,
     delete_application,
     delete_keys,
@@ -39,6 +40,7 @@ from ostiary.apim.openapi import read_resources
 from ostiary.apim.paths import (
     METHODS,
     RESERVED,
+    enclosing,
     parse_context,
     parse_method,
     parse_path,
@@ -46,7 +48,16 @@ from ostiary.apim.paths import (
     shape,
 )
 from ostiary.apim.plans import BUILT_IN, delete_plan, find_plan, list_plans, put_plan
-from ostiary.apim.publishing import APISpec, change_api, change_state, create_api, delete_api, get_api
+from ostiary.apim.publishing import (
+    APISpec,
+    change_api,
+    change_state,
+    check_spec,
+    create_api,
+    delete_api,
+    get_api,
+    path_taken,
+)
 from ostiary.apim.repository import (
     applications_named,
     find_api,
@@ -54,14 +65,22 @@ from ostiary.apim.repository import (
     find_application,
     find_keys,
     find_subscription,
+    find_subscription_to,
     list_apis,
     list_applications,
     list_keys,
     list_subscriptions,
+    overlapping_apis,
     subscriptions_of_application,
     subscriptions_to_api,
 )
-from ostiary.apim.subscribing import change_subscription, get_subscription, subscribe, unsubscribe
+from ostiary.apim.subscribing import (
+    change_subscription,
+    check_subscribable,
+    get_subscription,
+    subscribe,
+    unsubscribe,
+)
 
 __all__ = [
     "API",
@@ -96,19 +115,24 @@ __all__ = [
     "change_state",
     "change_subscription",
     "check_backend",
+    "check_owner",
     "check_resources",
+    "check_spec",
+    "check_subscribable",
     "create_api",
     "create_application",
     "delete_api",
     "delete_application",
     "delete_keys",
     "delete_plan",
+    "enclosing",
     "find_api",
     "find_api_named",
     "find_application",
     "find_keys",
     "find_plan",
     "find_subscription",
+    "find_subscription_to",
     "get_api",
     "get_application",
     "get_subscription",
@@ -117,6 +141,7 @@ __all__ = [
     "list_keys",
     "list_plans",
     "list_subscriptions",
+    "overlapping_apis",
     "parse_backend_url",
     "parse_context",
     "parse_limit",
@@ -126,6 +151,7 @@ __all__ = [
     "parse_plan_name",
     "parse_scope",
     "parse_version",
+    "path_taken",
     "put_plan",
     "read_resources",
     "shape",

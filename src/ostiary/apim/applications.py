@@ -151,6 +151,15 @@ def canonical_owner(connection: Connection, organization_id: str, text: str) -> 
     return canonical if store == PRIMARY else f"{store}/{canonical}"
 
 
+def check_owner(connection: Connection, organization_id: str, owner: str) -> None:
+    """Refuse an owner, written `[STORE/]name`, who is not a user.
+
+    Raises:
+        Invalid: it cannot be one, or PRIMARY has no such user.
+    """
+    _owner_subject(connection, organization_id, ApplicationSpec("", owner))
+
+
 def _owner_subject(connection: Connection, organization_id: str, spec: ApplicationSpec) -> str | None:
     if not spec.owner or len(spec.owner) > 255 or not spec.owner.isprintable():
         raise Invalid("owner", repr(spec.owner), "a user name, [STORE/]name")

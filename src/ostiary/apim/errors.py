@@ -1,10 +1,13 @@
 """What API management refuses, without HTTP: the endpoints map these to answers."""
 
+_LONGEST_SHOWN = 80
+
 
 class Invalid(ValueError):
-    """A value that cannot be: names the field, what was found and what was expected."""
+    """A value that cannot be: names the field, what was found (its beginning) and what was expected."""
 
     def __init__(self, field: str, found: str, expected: str) -> None:
+        found = found if len(found) <= _LONGEST_SHOWN else f"{found[:_LONGEST_SHOWN]}…"
         super().__init__(f"{field}: expected {expected}, found {found}")
         self.field = field
         self.found = found

@@ -50,7 +50,7 @@ def put_plan(
     parse_plan_name(name)
     parse_limit(requests)
     _refuse_built_in(name)
-    found = _by_name(connection, organization_id).get(name)
+    found = _named(connection, organization_id, [name]).get(name)
     plan = Plan(found.id if found else new_id(), organization_id, name, requests, per)
     if found == plan:
         return plan
@@ -82,11 +82,11 @@ def plans_named(connection: Connection, organization_id: str, names: Sequence[st
     Raises:
         Invalid: there is no plan of one of the names.
     """
-    stored = _by_name(connection, organization_id)
+    stored = _named(connection, organization_id, names)
     for name in names:
         if name not in stored:
             if name not in BUILT_IN:
-                known = ", ".join([*BUILT_IN, *(n for n in sorted(stored) if n not in BUILT_IN)])
+                known = ", ".join(plan.name for plan in list_plans(connection, organization_id))
                 raise Invalid("plan", repr(name), f"one of {known}")
             stored[name] = built_in_plan(organization_id, name)
             repository.insert_plan(connection, stored[name])
@@ -94,8 +94,9 @@ def plans_named(connection: Connection, organization_id: str, names: Sequence[st
     return [stored[name] for name in names]
 
 
-def _by_name(connection: Connection, organization_id: str) -> dict[str, Plan]:
-    return {plan.name: plan for plan in repository.stored_plans(connection, organization_id)}
+def _named(connection: Connection, organization_id: str, names: Sequence[str]) -> dict[str, Plan]:
+    found = repository.stored_plans_named(connection, organization_id, names)
+    return {plan.name: plan for plan in found}
 
 
 def _refuse_built_in(name: str) -> None:

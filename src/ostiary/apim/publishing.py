@@ -15,7 +15,7 @@ from ostiary.apim.plans import plans_named
 from ostiary.foundation.events import Event, record
 from ostiary.foundation.http_client import OutboundPolicy, OutboundRefused
 from ostiary.foundation.identifiers import new_id
-from ostiary.oauth import list_scopes
+from ostiary.oauth import registered_scopes
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,25 @@ class APISpec:
     plans: tuple[str, ...]
     resources: tuple[Resource, ...]
     state: LifecycleState | None = None
+
+
+def check_spec(organization_id: str, spec: APISpec, known: API | None, policy: OutboundPolicy) -> API:
+    """What an API version, new or known, would become; checks everything that needs no other row.
+
+    Raises:
+        Invalid: a value that cannot be, or an address we do not call.
+        TransitionRefused: the state cannot be reached.
+    """
+    current = known.state if known else LifecycleState.CREATED
+    api = check_api(_made(known.id if known else new_id(), organization_id, spec, current))
+    _check_addresses(api, policy)
+    return api
+
+
+def path_taken(api: API, other: API) -> Conflict:
+    """What is said where an API version would lie over, under or at another's path."""
+    where = f"{other.name} {other.version} at {other.base_path}"
+    return Conflict(f"the path {api.base_path} is taken by or overlaps {where}")
 
 
 def create_api(connection: Connection, organization_id: str, spec: APISpec, policy: OutboundPolicy) -> API:
@@ -147,7 +166,7 @@ def _check_addresses(api: API, policy: OutboundPolicy) -> None:
 
 def _check_scopes(connection: Connection, api: API) -> None:
     wanted = known_scopes(api.resources)
-    known = {scope.name for scope in list_scopes(connection, api.organization_id)} if wanted else set()
+    known = registered_scopes(connection, api.organization_id, wanted)
     for scope in wanted:
         if scope not in known:
             raise Invalid("scopes", repr(scope), "a scope of this organization; no such scope is registered")
@@ -161,5 +180,4 @@ def _refuse_taken_name(connection: Connection, api: API) -> None:
 def _refuse_taken_path(connection: Connection, api: API) -> None:
     for other in repository.overlapping_apis(connection, api.organization_id, api.base_path):
         if other.id != api.id:
-            where = f"{other.name} {other.version} at {other.base_path}"
-            raise Conflict(f"the path {api.base_path} is taken by or overlaps {where}")
+            raise path_taken(api, other)

@@ -27,11 +27,9 @@ def subscribe(
     """
     application = get_application(connection, organization_id, application_id)
     api = get_api(connection, organization_id, api_id)
-    if api.state not in SUBSCRIBABLE:
-        raise NotSubscribable(f"{api.name} {api.version} is {api.state} and takes no new subscription")
+    check_subscribable(f"{api.name} {api.version}", api.state)
     plan_id = _offered(connection, api, plan)
-    existing = repository.subscriptions_of_application(connection, organization_id, application_id)
-    if any(other.api_id == api_id for other in existing):
+    if repository.find_subscription_to(connection, organization_id, application_id, api_id):
         raise Conflict(f"{application.name} is subscribed to {api.name} {api.version} already")
     subscription = Subscription(
         new_id(), organization_id, application_id, api_id, plan_id, plan, SubscriptionState.UNBLOCKED
@@ -39,6 +37,16 @@ def subscribe(
     repository.insert_subscription(connection, subscription)
     record(connection, Event("subscription", organization_id, subscription.id))
     return subscription
+
+
+def check_subscribable(api: str, state: str) -> None:
+    """Refuse a new subscription to an API version, by its name and version, that takes none.
+
+    Raises:
+        NotSubscribable: it is not published, or no longer.
+    """
+    if state not in SUBSCRIBABLE:
+        raise NotSubscribable(f"{api} is {state} and takes no new subscription")
 
 
 def change_subscription(

@@ -1,22 +1,25 @@
 """Applying organization files: plan, hash what must be hashed, then everything in one transaction.
 
-Passwords are hashed between a first look and the transaction. The plan is made again inside the
-transaction; if somebody changed the organization meanwhile, the whole thing starts over. A dry run
-does all of it, so that it refuses what the real one would refuse, and rolls back.
+Passwords are hashed between a first look and the transaction. The look finds what cannot be, so that a
+refused apply and a dry run, which is the look and nothing more, keep no writer waiting. The plan is made
+again inside the transaction; if somebody changed the organization meanwhile, the whole thing starts over.
 """
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 
 from sqlalchemy import Connection, func, select
 
 from ostiary import apim
+from ostiary.declarative.checking import Clients, foresee
 from ostiary.declarative.complaints import Complaint, Refused, Unacceptable
 from ostiary.declarative.current import read_state
 from ostiary.declarative.dangling import dangling
 from ostiary.declarative.desired import wishes_of
+from ostiary.declarative.limits import MOST_COMPLAINTS, refuse_too_many_changes
 from ostiary.declarative.names import Names
 from ostiary.declarative.notices import notices
 from ostiary.declarative.plan import Change, Kind, Wishes, difference
@@ -28,7 +31,6 @@ from ostiary.identity import PasswordHasher, list_user_stores
 from ostiary.organizations import Organization, find
 
 _ATTEMPTS = 5
-_NOT_HASHED = "$not-hashed$"
 
 
 class Moved(Exception):
@@ -54,10 +56,6 @@ class _Look:
     changes: tuple[Change, ...]
 
 
-class _DryRun(Exception):
-    """Ends a transaction that must change nothing."""
-
-
 @dataclass(frozen=True, slots=True)
 class Applying:
     """The use case: make organizations what their files say."""
@@ -77,33 +75,47 @@ class Applying:
         """
         _refuse_repeated(files)
         for _ in range(_ATTEMPTS):
-            looks = await self.database.read(lambda connection: _look_at(connection, files, set_secrets))
-            if not any(look.changes for look in looks):
+            looks = await self.database.read(partial(self._foresee, files=files, set_secrets=set_secrets))
+            if dry_run or not any(look.changes for look in looks):
                 return [_plan(file, look) for file, look in zip(files, looks, strict=True)]
-            hashes = [
-                await self._hashes(file, look, dry_run) for file, look in zip(files, looks, strict=True)
-            ]
-            unit = partial(
-                self._write, files=files, looks=looks, hashes=hashes, set_secrets=set_secrets, dry_run=dry_run
-            )
+            hashes = [await self._hashes(file, look) for file, look in zip(files, looks, strict=True)]
+            unit = partial(self._write, files=files, looks=looks, hashes=hashes, set_secrets=set_secrets)
             try:
                 await self.database.write(unit)
             except Moved:
                 continue
-            except _DryRun:
-                pass
             return [_plan(file, look) for file, look in zip(files, looks, strict=True)]
         raise Moved("the organization is being changed by somebody else; apply again")
 
-    async def _hashes(self, file: OrganizationFile, look: _Look, dry_run: bool) -> dict[str, str]:
+    async def _hashes(self, file: OrganizationFile, look: _Look) -> dict[str, str]:
         by_name = {look.names.primary_user(user.username): user for user in file.users}
         wanted = [c.name for c in look.changes if c.kind is Kind.USER and "password" in c.sets]
-        return {name: await self._hash(by_name[name], dry_run) for name in wanted}
+        return {name: await self._hash(by_name[name]) for name in wanted}
 
-    async def _hash(self, user: UserPart, dry_run: bool) -> str:
+    async def _hash(self, user: UserPart) -> str:
         if user.password is None or user.password.value is None:
             raise LookupError(f"{user.username} has no password to hash")
-        return _NOT_HASHED if dry_run else await self.hasher.hash(user.password.value)
+        return await self.hasher.hash(user.password.value)
+
+    def _foresee(
+        self, connection: Connection, *, files: list[OrganizationFile], set_secrets: bool
+    ) -> list[_Look]:
+        looks = _look_at(connection, files, set_secrets)
+        complaints: list[Complaint] = []
+        clients, count = Clients(), 0
+        for position, (file, look) in enumerate(zip(files, looks, strict=True)):
+            count = refuse_too_many_changes(position, look.changes, count)
+            found = foresee(self._work(connection, file, look, {}), look.changes, clients)
+            complaints += _of_document(position, found)
+        if complaints:
+            raise Refused(complaints)
+        return looks
+
+    def _work(
+        self, connection: Connection, file: OrganizationFile, look: _Look, hashes: Mapping[str, str]
+    ) -> Work:
+        here = look.organization.id if look.organization else new_id()
+        return Work(connection, here, file, look.names, look.wishes, hashes, self.tools)
 
     def _write(
         self,
@@ -113,7 +125,6 @@ class Applying:
         looks: list[_Look],
         hashes: list[dict[str, str]],
         set_secrets: bool,
-        dry_run: bool,
     ) -> None:
         for file in sorted(files, key=lambda file: file.organization.name):
             _alone(connection, file.organization.name)
@@ -121,13 +132,10 @@ class Applying:
             raise Moved
         complaints: list[Complaint] = []
         for position, (file, look, hashed) in enumerate(zip(files, looks, hashes, strict=True)):
-            here = look.organization.id if look.organization else new_id()
-            work = Work(connection, here, file, look.names, look.wishes, hashed, self.tools)
+            work = self._work(connection, file, look, hashed)
             complaints += _of_document(position, carry_out(work, look.changes))
         if complaints:
             raise Refused(complaints)
-        if dry_run:
-            raise _DryRun
 
 
 def _look_at(connection: Connection, files: list[OrganizationFile], set_secrets: bool) -> list[_Look]:
@@ -151,7 +159,7 @@ def _look(connection: Connection, file: OrganizationFile, set_secrets: bool) -> 
     state = read_state(connection, organization, file, names)
     wishes = wishes_of(file, state, names)
     offered = _offered(connection, organization, file)
-    if complaints := list(dangling(file, state, offered)):
+    if complaints := list(islice(dangling(file, state, offered), MOST_COMPLAINTS)):
         raise Refused(complaints)
     return _Look(organization, names, wishes, difference(state, wishes, set_secrets=set_secrets))
 

@@ -3,9 +3,12 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from itertools import islice
 
 Path = tuple[str | int, ...]
 """Where in the file: keys and list indexes from the top."""
+
+_MOST_COMPARED = 200
 
 
 class Unacceptable(ValueError):
@@ -76,7 +79,7 @@ class Refused(Exception):
 
 def did_you_mean(text: str, known: Iterable[str]) -> str:
     """A hint naming the closest known word; empty where none is close."""
-    by_folded = {word.casefold(): word for word in known}
+    by_folded = {word.casefold(): word for word in islice(known, _MOST_COMPARED)}
     begun = [word for word in by_folded if len(text) > 2 and word.startswith(text.casefold())]
     close = get_close_matches(text.casefold(), by_folded, n=1, cutoff=0.6) or begun[:1]
     return f"did you mean {by_folded[close[0]]!r}?" if close else ""

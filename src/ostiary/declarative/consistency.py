@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 
-from ostiary.apim import BUILT_IN, shape
+from ostiary.apim import BUILT_IN, enclosing, shape
 from ostiary.declarative.complaints import Complaint, Path
 from ostiary.declarative.schema import APIPart, ApplicationPart, KeysPart, OrganizationFile, ResourcePart
 from ostiary.permissions import ADMIN_ROLE
@@ -30,14 +30,18 @@ def _names_once(file: OrganizationFile) -> Iterator[Complaint]:
 
 
 def _base_paths_once(file: OrganizationFile) -> Iterator[Complaint]:
-    seen: dict[str, APIPart] = {}
+    at: dict[str, APIPart] = {}
+    over: dict[str, APIPart] = {}  # every path that encloses one of `at`, with one it encloses
     for index, api in enumerate(file.apis):
         base = f"{api.context}/{api.version}"
-        for other, holder in seen.items():
-            if (base + "/").startswith(other + "/") or (other + "/").startswith(base + "/"):
-                taken = f"a path apart from {other}, which is that of {holder.name} {holder.version}"
-                yield Complaint(("apis", index, "context"), repr(base), taken)
-        seen[base] = api
+        above = enclosing(base)
+        holder = next((at[path] for path in (base, *above) if path in at), over.get(base))
+        if holder is not None:
+            other = f"{holder.context}/{holder.version}"
+            taken = f"a path apart from {other}, which is that of {holder.name} {holder.version}"
+            yield Complaint(("apis", index, "context"), repr(base), taken)
+        at[base] = api
+        over |= dict.fromkeys(above, api)
 
 
 def _resources_once(file: OrganizationFile) -> Iterator[Complaint]:

@@ -48,6 +48,12 @@ def subscription_name(application: str, api: str, version: str) -> str:
     return f"{application} > {api} {version}"
 
 
+def subscribed_api(application: str, subscription: str) -> tuple[str, str]:
+    """Name and version of the API in the name of one of the application's subscriptions."""
+    name, _, version = subscription.removeprefix(f"{application} > ").rpartition(" ")
+    return name, version
+
+
 def _organization(organization: Organization) -> Actual:
     return Actual(
         {

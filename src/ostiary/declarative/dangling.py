@@ -8,6 +8,8 @@ from ostiary.declarative.consistency import keys_of, resources_of
 from ostiary.declarative.plan import Kind, State
 from ostiary.declarative.schema import ApplicationPart, OrganizationFile
 
+_MOST_LISTED = 20
+
 
 def dangling(
     file: OrganizationFile, state: State, api_plans: Mapping[str, tuple[str, ...]]
@@ -65,5 +67,11 @@ def _unknown(
     for position, value in enumerate(values):
         if value not in known:
             where = (*path, single) if single else (*path, position)
-            expected = f"a {noun} there is: {', '.join(sorted(known)) or 'none so far'}"
+            expected = f"a {noun} there is: {_listed(sorted(known))}"
             yield Complaint(where, repr(value), expected, did_you_mean(value, known))
+
+
+def _listed(names: Sequence[str]) -> str:
+    """The names, as far as one line should have them: a complaint is not an inventory."""
+    shown = ", ".join(names[:_MOST_LISTED]) or "none so far"
+    return f"{shown} and {len(names) - _MOST_LISTED:,} more" if len(names) > _MOST_LISTED else shown

@@ -13,7 +13,6 @@ from ostiary.declarative.plan import Given, Kind, State, Wish, Wishes
 from ostiary.declarative.references import Secret
 from ostiary.declarative.schema import (
     APIPart,
-    ApplicationPart,
     KeysPart,
     OrganizationFile,
     RestStorePart,
@@ -138,26 +137,21 @@ def _applications(
 
 
 def _clients(file: OrganizationFile, state: State) -> Iterator[tuple[str, Wish]]:
+    held: dict[object, list[str]] = {}
+    for client_id, actual in state.get(Kind.CLIENT, {}).items():
+        place = (actual.picture["application"], actual.picture["key_type"])
+        held.setdefault(place, []).append(client_id)
     for index, application in enumerate(file.applications):
         for kind, keys in keys_of(application):
             path: Path = ("applications", index, "keys", kind)
-            yield from _replaced(application, kind, keys, state, path)
+            for client_id in held.get((application.name, kind.upper()), ()):
+                if client_id != keys.client_id:  # it had this place until now
+                    yield client_id, Wish(path, gone=True)
             picture = {"application": application.name, "key_type": KeyType[kind.upper()].value}
             yield (
                 keys.client_id,
                 Wish(path, picture | _client(keys), _secrets(client_secret=keys.client_secret)),
             )
-
-
-def _replaced(
-    application: ApplicationPart, kind: str, keys: KeysPart, state: State, path: Path
-) -> Iterator[tuple[str, Wish]]:
-    """The client that had this place until now, if it is another."""
-    place = (application.name, kind.upper())
-    for client_id, actual in state.get(Kind.CLIENT, {}).items():
-        held = (actual.picture["application"], actual.picture["key_type"])
-        if held == place and client_id != keys.client_id:
-            yield client_id, Wish(path, gone=True)
 
 
 def _client(keys: KeysPart) -> dict[str, object]:
@@ -175,6 +169,9 @@ def _client(keys: KeysPart) -> dict[str, object]:
 
 
 def _subscriptions(file: OrganizationFile, state: State) -> Iterator[tuple[str, Wish]]:
+    held: dict[object, list[str]] = {}
+    for name, actual in state.get(Kind.SUBSCRIPTION, {}).items():
+        held.setdefault(actual.picture["application"], []).append(name)
     for index, application in enumerate(file.applications):
         if application.subscriptions is None:
             continue
@@ -185,7 +182,7 @@ def _subscriptions(file: OrganizationFile, state: State) -> Iterator[tuple[str, 
             )
             for position, part in enumerate(application.subscriptions)
         }
-        for name, actual in state.get(Kind.SUBSCRIPTION, {}).items():
-            if actual.picture["application"] == application.name and name not in wished:
+        for name in held.get(application.name, ()):
+            if name not in wished:
                 yield name, Wish(("applications", index, "subscriptions"), gone=True)
         yield from wished.items()

@@ -4,6 +4,7 @@ import re
 import types
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from itertools import islice
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -11,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from ostiary.declarative.complaints import Complaint, Path, Refused, did_you_mean
 from ostiary.declarative.consistency import inconsistencies
 from ostiary.declarative.documents import Document
+from ostiary.declarative.limits import MOST_COMPLAINTS
 from ostiary.declarative.references import Resolver, Secret
 from ostiary.declarative.schema import OrganizationFile
 
@@ -56,15 +58,16 @@ def check_file(data: Any, resolver: Resolver | None = None) -> OrganizationFile:
     Raises:
         Refused: with every mistake, each with its path.
     """
-    if complaints := list(_unwritable(data, ())):
+    if complaints := list(islice(_unwritable(data, ()), MOST_COMPLAINTS)):
         raise Refused(complaints)
     try:
         file = OrganizationFile.model_validate(data, context={"resolver": resolver})
     except ValidationError as error:
-        found = [_complaint(data, item) for item in error.errors(include_url=False)]
+        mistakes = islice(error.errors(include_url=False), MOST_COMPLAINTS)
+        found = [_complaint(data, item) for item in mistakes]
         raise Refused(_without_echoes(found)) from None
     if complaints := inconsistencies(file):
-        raise Refused(complaints)
+        raise Refused(complaints[:MOST_COMPLAINTS])
     return file
 
 

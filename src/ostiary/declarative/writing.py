@@ -1,9 +1,8 @@
 """Carrying out a plan: each kind's change becomes calls of the slice that owns it, in one transaction."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
 
 from pydantic import SecretStr
 from sqlalchemy import Connection
@@ -11,11 +10,11 @@ from sqlalchemy import Connection
 from ostiary import apim, identity, oauth, organizations, permissions
 from ostiary.declarative.complaints import Complaint, Path
 from ostiary.declarative.consistency import keys_of, resources_of
-from ostiary.declarative.current import application_named, subscription_name
+from ostiary.declarative.current import application_named, subscribed_api
 from ostiary.declarative.names import Names
 from ostiary.declarative.plan import Action, Change, Kind, Wish, Wishes
 from ostiary.declarative.references import Secret
-from ostiary.declarative.schema import ApplicationPart, KeysPart, OrganizationFile, RestStorePart
+from ostiary.declarative.schema import ApplicationPart, OrganizationFile, RestStorePart
 from ostiary.foundation.clock import Clock
 from ostiary.foundation.http_client import OutboundPolicy
 from ostiary.foundation.identifiers import new_id
@@ -52,6 +51,27 @@ class Work:
     wishes: Wishes
     hashes: Mapping[str, str]
     tools: Tools
+    found: dict[tuple[Kind, str], str] = field(default_factory=dict)
+    """Identifiers by name, so that a thing many others name is looked for once."""
+
+    def application_id(self, name: str) -> str | None:
+        """The application of that name; none goes while a file is applied."""
+        if (Kind.APPLICATION, name) not in self.found:
+            application = application_named(self.connection, self.organization_id, name)
+            if application is None:
+                return None
+            self.found[Kind.APPLICATION, name] = application.id
+        return self.found[Kind.APPLICATION, name]
+
+    def api_id(self, name: str, version: str) -> str | None:
+        """The API version of that name; none goes while a file is applied."""
+        key = (Kind.API, f"{name} {version}")
+        if key not in self.found:
+            api = apim.find_api_named(self.connection, self.organization_id, name, version)
+            if api is None:
+                return None
+            self.found[key] = api.id
+        return self.found[key]
 
     def wish(self, change: Change) -> Wish:
         """What the file wants of a thing, and where it says so."""
@@ -71,7 +91,7 @@ def carry_out(work: Work, changes: tuple[Change, ...]) -> list[Complaint]:
             with work.connection.begin_nested():
                 WRITERS[change.kind](work, change)
         except REFUSALS as error:
-            complaints.append(_complaint(work, change, error))
+            complaints.append(complaint_of(work, change, error))
         except _Follows:
             continue
     return complaints
@@ -81,7 +101,8 @@ class _Follows(Exception):
     """What this change builds on was refused already, and complained about."""
 
 
-def _complaint(work: Work, change: Change, error: Exception) -> Complaint:
+def complaint_of(work: Work, change: Change, error: Exception) -> Complaint:
+    """What a slice said against a change, at the place of the file that asks for it."""
     path: Path = work.wish(change).path
     field = getattr(error, "field", "")
     where = (*path, *field.split(".")) if field else path
@@ -107,11 +128,12 @@ def _organization(work: Work, change: Change) -> None:
         permissions.ensure_admin_role(work.connection, work.organization_id)
 
 
-def _user_store(work: Work, change: Change) -> None:
+def user_store_spec(work: Work, change: Change) -> identity.UserStoreSpec:
+    """The user store as the identity slice is told of it."""
     store = next(s for s in work.file.user_stores if s.name == change.name)
     if not isinstance(store, RestStorePart):
         raise LookupError(f"the user store {store.name} takes no effect yet")
-    spec = identity.UserStoreSpec(
+    return identity.UserStoreSpec(
         organization_id=work.organization_id,
         name=store.name,
         url=store.url,
@@ -122,7 +144,10 @@ def _user_store(work: Work, change: Change) -> None:
         case_sensitive=store.case_sensitive,
         position=work.wish(change).picture["position"],
     )
-    identity.put_user_store(work.connection, spec, work.tools.box, work.tools.policy)
+
+
+def _user_store(work: Work, change: Change) -> None:
+    identity.put_user_store(work.connection, user_store_spec(work, change), work.tools.box, work.tools.policy)
 
 
 def _basic(store: RestStorePart, change: Change) -> identity.BasicCredentials | None:
@@ -165,16 +190,22 @@ def _user(work: Work, change: Change) -> None:
     identity.put_user(work.connection, spec, work.tools.clock)
 
 
-def _scope(work: Work, change: Change) -> None:
+def scope_spec(work: Work, change: Change) -> oauth.ScopeSpec:
+    """The scope as the authorization server is told of it."""
     picture = work.wish(change).picture
     roles = frozenset(picture["roles"])
-    spec = oauth.ScopeSpec(change.name, picture["description"], roles, picture["everyone"])
-    oauth.put_scope(work.connection, work.organization_id, spec)
+    return oauth.ScopeSpec(change.name, picture["description"], roles, picture["everyone"])
 
 
-def _api(work: Work, change: Change) -> None:
-    part = next(api for api in work.file.apis if f"{api.name} {api.version}" == change.name)
-    spec = apim.APISpec(
+def _scope(work: Work, change: Change) -> None:
+    oauth.put_scope(work.connection, work.organization_id, scope_spec(work, change))
+
+
+def api_spec(work: Work, change: Change) -> apim.APISpec:
+    """The API version as its publisher would say it."""
+    _, index = work.wish(change).path
+    part = work.file.apis[int(index)]
+    return apim.APISpec(
         name=part.name,
         context=part.context,
         version=part.version,
@@ -183,8 +214,11 @@ def _api(work: Work, change: Change) -> None:
         resources=tuple(apim.Resource(r.method, r.path, tuple(r.scopes)) for r in resources_of(part)),
         state=apim.LifecycleState(part.state),
     )
-    here, policy = work.organization_id, work.tools.policy
-    known = apim.find_api_named(work.connection, here, part.name, part.version)
+
+
+def _api(work: Work, change: Change) -> None:
+    here, policy, spec = work.organization_id, work.tools.policy, api_spec(work, change)
+    known = apim.find_api_named(work.connection, here, spec.name, spec.version)
     if known is None:
         apim.create_api(work.connection, here, spec, policy)
     else:
@@ -207,12 +241,10 @@ def _client(work: Work, change: Change) -> None:
         if keys is not None:
             apim.delete_keys(work.connection, here, keys.application_id, keys.key_type)
         return
-    application = work.application(change)
-    kind, part = next(both for both in keys_of(application) if both[1].client_id == change.name)
-    found = application_named(work.connection, here, application.name)
-    if found is None:
+    application_id = work.application_id(work.application(change).name)
+    if application_id is None:
         raise _Follows
-    spec = _client_spec(application, part, work.wish(change).picture)
+    spec = client_spec(work, change)
     oauth.put_client(
         work.connection,
         work.tools.box,
@@ -221,12 +253,14 @@ def _client(work: Work, change: Change) -> None:
         work.tools.clock(),
         set_secret="client_secret" in change.sets,
     )
-    apim.add_keys(work.connection, here, found.id, apim.KeyType[kind.upper()], part.client_id)
+    key_type = apim.KeyType(work.wish(change).picture["key_type"])
+    apim.add_keys(work.connection, here, application_id, key_type, change.name)
 
 
-def _client_spec(
-    application: ApplicationPart, part: KeysPart, picture: Mapping[str, Any]
-) -> oauth.ClientSpec:
+def client_spec(work: Work, change: Change) -> oauth.ClientSpec:
+    """The client as the authorization server is told of it."""
+    application, picture = work.application(change), work.wish(change).picture
+    part = next(keys for _, keys in keys_of(application) if keys.client_id == change.name)
     return oauth.ClientSpec(
         client_id=part.client_id,
         name=application.name,
@@ -245,32 +279,20 @@ def _client_spec(
 
 def _subscription(work: Work, change: Change) -> None:
     here, part = work.organization_id, work.application(change)
-    application = application_named(work.connection, here, part.name)
-    if application is None:
+    application_id = work.application_id(part.name)
+    api_id = work.api_id(*subscribed_api(part.name, change.name))
+    if application_id is None or api_id is None:
         raise _Follows
-    known = _subscription_named(work, application, change.name)
+    known = apim.find_subscription_to(work.connection, here, application_id, api_id)
     if change.action is Action.REMOVE:
         if known is not None:
             apim.unsubscribe(work.connection, here, known.id)
         return
-    position = int(work.wish(change).path[-1])
-    wanted = (part.subscriptions or [])[position]
-    api = apim.find_api_named(work.connection, here, wanted.api, wanted.version)
-    if api is None:
-        raise _Follows
+    plan = work.wish(change).picture["plan"]
     if known is None:
-        apim.subscribe(work.connection, here, application.id, api.id, wanted.plan)
+        apim.subscribe(work.connection, here, application_id, api_id, plan)
     else:
-        apim.change_subscription(work.connection, here, known.id, plan=wanted.plan)
-
-
-def _subscription_named(work: Work, application: apim.Application, name: str) -> apim.Subscription | None:
-    here = work.organization_id
-    for subscription in apim.subscriptions_of_application(work.connection, here, application.id):
-        api = apim.get_api(work.connection, here, subscription.api_id)
-        if subscription_name(application.name, api.name, api.version) == name:
-            return subscription
-    return None
+        apim.change_subscription(work.connection, here, known.id, plan=plan)
 
 
 def _secret(secret: Secret | None) -> SecretStr | None:

@@ -49,6 +49,7 @@ Index(
     sqlite_where=outbox.c.number.is_(None),
     postgresql_where=outbox.c.number.is_(None),
 )
+_RECORD = insert(outbox)
 
 
 class TooOld(Exception):
@@ -72,7 +73,7 @@ def record(connection: Connection, *events: Event, at: datetime | None = None) -
             {"topic": e.topic, "organization_id": e.organization_id, "key": e.key, "recorded_at": now}
             for e in events
         ]
-        connection.execute(insert(outbox), rows)
+        connection.execute(_RECORD, rows)
 
 
 def has_unnumbered(connection: Connection) -> bool:

@@ -42,6 +42,7 @@ from ostiary.identity.user_stores.configuration import (
     put_user_store,
 )
 from ostiary.identity.users import (
+    check_claims,
     delete_user,
     disable_subject,
     disable_user,
@@ -75,6 +76,7 @@ __all__ = [
     "UserStoreSettings",
     "UserStoreSpec",
     "bootstrap_admin",
+    "check_claims",
     "check_spec",
     "check_standing",
     "delete_user",

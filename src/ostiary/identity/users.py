@@ -5,7 +5,7 @@ in one; passwords are hashed before it begins (`hash_password`). Whatever takes 
 (a new password, disabling, deleting) also refuses the tokens that are out.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection
 
@@ -32,7 +32,7 @@ def put_user(connection: Connection, spec: UserSpec, clock: Clock) -> bool:
         InvalidUser: names the field and what was expected of it.
     """
     username = canonical_username(connection, spec.organization_id, spec.username)
-    _check_claims(spec)
+    check_claims(spec.claims)
     known = users.find(connection, spec.organization_id, username)
     if known is None:
         return _create(connection, spec, username, clock)
@@ -140,10 +140,15 @@ def _end_locks_and_tokens(connection: Connection, user: User) -> None:
     narrow(connection, user.organization_id, "subject", user.subject_id)
 
 
-def _check_claims(spec: UserSpec) -> None:
-    if len(spec.claims) > _MOST_CLAIMS:
+def check_claims(claims: Mapping[str, str]) -> None:
+    """Refuse claims that no user may have.
+
+    Raises:
+        InvalidUser: says what was expected of them.
+    """
+    if len(claims) > _MOST_CLAIMS:
         raise InvalidUser("claims", f"at most {_MOST_CLAIMS}")
-    for name, value in spec.claims.items():
+    for name, value in claims.items():
         if not is_text(name, 100) or (value and not is_text(value, _LONGEST_CLAIM)):
             raise InvalidUser(
                 "claims", f"names of 1 to 100 characters and values of at most {_LONGEST_CLAIM} characters"

@@ -6,7 +6,15 @@ transaction. Endpoints are in `endpoints/`, for the composition root alone.
 
 from ostiary.oauth.authorization_server import AuthorizationServer, authorization_server
 from ostiary.oauth.client_authentication import ClientCredentials
-from ostiary.oauth.clients import PutClient, check_spec, delete_client, find_client, list_clients, put_client
+from ostiary.oauth.clients import (
+    PutClient,
+    check_client,
+    check_spec,
+    delete_client,
+    find_client,
+    list_clients,
+    put_client,
+)
 from ostiary.oauth.errors import BadField, ClientIdTaken, UnknownClient
 from ostiary.oauth.keys import Keys, PublicKey, find_public_key, public_keys
 from ostiary.oauth.model import (
@@ -21,7 +29,8 @@ from ostiary.oauth.model import (
     is_reserved,
     is_scope_token,
 )
-from ostiary.oauth.scopes import delete_scope, list_scopes, put_scope
+from ostiary.oauth.scopes import check_spec as check_scope
+from ostiary.oauth.scopes import delete_scope, list_scopes, put_scope, registered_scopes
 from ostiary.oauth.settings import TokenSettings
 from ostiary.oauth.tokens.issuing import token_fingerprint
 from ostiary.oauth.tokens.revocation import (
@@ -50,6 +59,8 @@ __all__ = [
     "UnknownClient",
     "Validity",
     "authorization_server",
+    "check_client",
+    "check_scope",
     "check_spec",
     "delete_client",
     "delete_scope",
@@ -66,6 +77,7 @@ __all__ = [
     "public_keys",
     "put_client",
     "put_scope",
+    "registered_scopes",
     "token_fingerprint",
     "verify_access_token",
 ]

@@ -64,10 +64,7 @@ def put_client(
         BadField: `spec` is wrong; names the field and what was expected.
         ClientIdTaken: another organization of the installation has this client id.
     """
-    check_spec(spec)
-    found = None if spec.client_id is None else repository.find_anywhere(connection, spec.client_id)
-    if found is not None and found.organization_id != organization_id:
-        raise ClientIdTaken(found.client_id)
+    found = check_client(connection, organization_id, spec)
     if found is None:
         return _create(connection, box, organization_id, spec, now)
     secret = _new_secret(spec) if set_secret or (found.secret_fingerprint is None) else None
@@ -75,6 +72,20 @@ def put_client(
     if secret is None and not spec.is_public:
         client = replace(client, secret_fingerprint=found.secret_fingerprint)
     return _change(connection, found, client, secret)
+
+
+def check_client(connection: Connection, organization_id: str, spec: ClientSpec) -> Client | None:
+    """The client that `put_client` would change; None where it would create one.
+
+    Raises:
+        BadField: `spec` is wrong; names the field and what was expected.
+        ClientIdTaken: another organization of the installation has this client id.
+    """
+    check_spec(spec)
+    found = None if spec.client_id is None else repository.find_anywhere(connection, spec.client_id)
+    if found is not None and found.organization_id != organization_id:
+        raise ClientIdTaken(found.client_id)
+    return found
 
 
 def find_client(connection: Connection, organization_id: str, client_id: str) -> Client | None:

@@ -3,7 +3,7 @@
 The rule itself is `model.grant_scope`; this module fetches what it needs.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from sqlalchemy import Connection
 
@@ -38,6 +38,11 @@ def put_scope(connection: Connection, organization_id: str, spec: ScopeSpec) -> 
 def list_scopes(connection: Connection, organization_id: str) -> list[ScopeSpec]:
     """The organization's registered scopes, by name."""
     return list(repository.all_of(connection, organization_id).values())
+
+
+def registered_scopes(connection: Connection, organization_id: str, names: Iterable[str]) -> frozenset[str]:
+    """Those of the names that are scopes of the organization."""
+    return frozenset(repository.named(connection, organization_id, names))
 
 
 def delete_scope(connection: Connection, organization_id: str, name: str) -> None:

@@ -23,6 +23,21 @@ EpochKind = Literal["client", "subject", "scope", "application", "organization"]
 _BY_NAME = select(organizations).where(organizations.c.name == bindparam("name"))
 _BY_ID = select(organizations).where(organizations.c.id == bindparam("id"))
 _EPOCH = select(organizations.c.epoch).where(organizations.c.id == bindparam("id"))
+_RAISE = (
+    update(organizations)
+    .where(organizations.c.id == bindparam("key_id"))
+    .values(epoch=organizations.c.epoch + 1)
+    .returning(organizations.c.epoch)
+)
+_NARROW = {
+    dialect: statement.on_conflict_do_update(
+        index_elements=["organization_id", "kind", "key"], set_={"minimum": statement.excluded.minimum}
+    )
+    for dialect, statement in (
+        ("postgresql", postgresql_insert(epoch_minimums)),
+        ("sqlite", sqlite_insert(epoch_minimums)),
+    )
+}
 _MINIMUMS_OF = select(epoch_minimums.c.kind, epoch_minimums.c.key, epoch_minimums.c.minimum).where(
     epoch_minimums.c.organization_id == bindparam("organization_id"),
     epoch_minimums.c.key.in_(bindparam("keys", expanding=True)),
@@ -72,22 +87,9 @@ def current_epoch(connection: Connection, organization_id: str) -> int:
 
 def narrow(connection: Connection, organization_id: str, kind: EpochKind, key: str) -> int:
     """Refuse the tokens already issued that concern `key`; returns the new minimum."""
-    here = organizations.c.id == organization_id
-    raised = (
-        update(organizations)
-        .where(here)
-        .values(epoch=organizations.c.epoch + 1)
-        .returning(organizations.c.epoch)
-    )
-    minimum = int(connection.execute(raised).scalar_one())
-    upsert = postgresql_insert if connection.dialect.name == "postgresql" else sqlite_insert
+    minimum = int(connection.execute(_RAISE, {"key_id": organization_id}).scalar_one())
     row = {"organization_id": organization_id, "kind": kind, "key": key, "minimum": minimum}
-    statement = upsert(epoch_minimums).values(row)
-    connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=["organization_id", "kind", "key"], set_={"minimum": minimum}
-        )
-    )
+    connection.execute(_NARROW[connection.dialect.name], row)
     record(connection, Event("epoch", organization_id, f"{kind}:{key}"))
     return minimum
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, delete, insert, or_, select, update
+from sqlalchemy import Connection, Select, and_, bindparam, delete, insert, or_, select, update
 
 from ostiary.foundation.identifiers import new_id
 from ostiary.organizations import narrow
@@ -12,23 +12,19 @@ from ostiary.permissions.tables import role_members, roles
 
 def find_role(connection: Connection, organization_id: str, name: str) -> Role | None:
     """The role of that name; reads no other one, since an organization file asks for each of its roles."""
-    same = and_(roles.c.organization_id == organization_id, roles.c.name == name)
-    return next(iter(_read(connection, organization_id, same)), None)
+    row = connection.execute(_NAMED, {"organization_id": organization_id, "name": name}).first()
+    if row is None:
+        return None
+    members = _members(connection, organization_id, row.id)
+    return Role(row.id, organization_id, row.name, tuple(row.permissions), frozenset(members))
 
 
 def list_roles(connection: Connection, organization_id: str) -> list[Role]:
     """Every role of the organization with its members, by name."""
-    return _read(connection, organization_id, roles.c.organization_id == organization_id)
-
-
-def _read(connection: Connection, organization_id: str, which: ColumnElement[bool]) -> list[Role]:
-    found = connection.execute(select(roles).where(which).order_by(roles.c.name)).all()
+    here = {"organization_id": organization_id}
+    found = connection.execute(_ROLES.order_by(roles.c.name), here).all()
     members: dict[str, set[MemberName]] = {}
-    columns = (role_members.c.role_id, role_members.c.kind, role_members.c.store, role_members.c.name)
-    query = select(*columns).join(roles, roles.c.id == role_members.c.role_id)
-    for role_id, *name in connection.execute(
-        query.where(role_members.c.organization_id == organization_id, which)
-    ):
+    for role_id, *name in connection.execute(_MEMBERS, here):
         members.setdefault(role_id, set()).add(MemberName(*name))
     return [
         Role(row.id, organization_id, row.name, tuple(row.permissions), frozenset(members.get(row.id, ())))
@@ -38,12 +34,12 @@ def _read(connection: Connection, organization_id: str, which: ColumnElement[boo
 
 def put_role(connection: Connection, role: Role) -> None:
     """Create the role or make it what is given; members who lose it are narrowed."""
-    here = and_(roles.c.organization_id == role.organization_id, roles.c.id == role.id)
-    changed = connection.execute(update(roles).where(here).values(permissions=list(role.permissions)))
-    if changed.rowcount == 0:
+    here = {"key_organization_id": role.organization_id, "key_id": role.id}
+    permissions = {"permissions": list(role.permissions)}
+    if connection.execute(_CHANGE, here | permissions).rowcount == 0:
         row = {"id": role.id, "organization_id": role.organization_id, "name": role.name}
-        connection.execute(insert(roles).values(**row, permissions=list(role.permissions)))
-    present = _members(connection, role)
+        connection.execute(_INSERT, row | permissions)
+    present = _members(connection, role.organization_id, role.id)
     _remove(connection, role, present - role.members)
     _add(connection, role, role.members - present)
 
@@ -59,7 +55,7 @@ def ensure_admin_role(connection: Connection, organization_id: str) -> Role:
 
 def add_member(connection: Connection, role: Role, member: MemberName) -> None:
     """Give the role to one more member."""
-    if member not in _members(connection, role):
+    if member not in _members(connection, role.organization_id, role.id):
         _add(connection, role, {member})
 
 
@@ -84,6 +80,26 @@ def roles_of(connection: Connection, organization_id: str, member: Member) -> fr
 
 # Composed once: putting a statement together costs more than running it.
 _HERE = role_members.c.organization_id == bindparam("organization_id")
+_MEMBERS = select(
+    role_members.c.role_id, role_members.c.kind, role_members.c.store, role_members.c.name
+).where(_HERE)
+_MEMBERS_OF = _MEMBERS.where(role_members.c.role_id == bindparam("role_id"))
+_ROLES = select(roles).where(roles.c.organization_id == bindparam("organization_id"))
+_NAMED = _ROLES.where(roles.c.name == bindparam("name"))
+_CHANGE = update(roles).where(
+    roles.c.organization_id == bindparam("key_organization_id"), roles.c.id == bindparam("key_id")
+)
+_INSERT = insert(roles)
+_ADD = insert(role_members)
+_SAME = and_(
+    _HERE,
+    role_members.c.role_id == bindparam("role_id"),
+    role_members.c.kind == bindparam("kind"),
+    role_members.c.store == bindparam("store"),
+    role_members.c.name == bindparam("name"),
+)
+_PINNED = select(role_members.c.subject_id).where(_SAME)
+_REMOVE = delete(role_members).where(_SAME)
 _ROLE = role_members.join(roles, roles.c.id == role_members.c.role_id)
 _UNPINNED = and_(
     role_members.c.subject_id.is_(None),
@@ -120,33 +136,26 @@ def _pin(connection: Connection, row_id: str, subject_id: str | None) -> bool:
     return connection.execute(pin).rowcount == 1
 
 
-def _members(connection: Connection, role: Role) -> set[MemberName]:
-    columns = (role_members.c.kind, role_members.c.store, role_members.c.name)
-    return {MemberName(*row) for row in connection.execute(select(*columns).where(_of(role)))}
-
-
-def _of(role: Role) -> ColumnElement[bool]:
-    return and_(role_members.c.organization_id == role.organization_id, role_members.c.role_id == role.id)
+def _members(connection: Connection, organization_id: str, role_id: str) -> set[MemberName]:
+    rows = connection.execute(_MEMBERS_OF, {"organization_id": organization_id, "role_id": role_id})
+    return {MemberName(kind, store, name) for _, kind, store, name in rows}
 
 
 def _add(connection: Connection, role: Role, added: Iterable[MemberName]) -> None:
-    for member in sorted(added):
-        names = {"kind": member.kind, "store": member.store, "name": member.name}
-        row = {"id": new_id(), "organization_id": role.organization_id, "role_id": role.id, **names}
-        connection.execute(insert(role_members).values(row))
+    if rows := [{"id": new_id(), **_row(role, member)} for member in sorted(added)]:
+        connection.execute(_ADD, rows)
 
 
 def _remove(connection: Connection, role: Role, removed: Iterable[MemberName]) -> None:
     for member in sorted(removed):
-        same = and_(
-            _of(role),
-            role_members.c.kind == member.kind,
-            role_members.c.store == member.store,
-            role_members.c.name == member.name,
-        )
-        pinned = connection.execute(select(role_members.c.subject_id).where(same)).scalar()
-        connection.execute(delete(role_members).where(same))
+        pinned = connection.execute(_PINNED, _row(role, member)).scalar()
+        connection.execute(_REMOVE, _row(role, member))
         _narrow(connection, role.organization_id, member, pinned)
+
+
+def _row(role: Role, member: MemberName) -> dict[str, str]:
+    names = {"kind": member.kind, "store": member.store, "name": member.name}
+    return {"organization_id": role.organization_id, "role_id": role.id, **names}
 
 
 def _narrow(connection: Connection, organization_id: str, member: MemberName, pinned: str | None) -> None:

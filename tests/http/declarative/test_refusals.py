@@ -29,7 +29,9 @@ async def test_what_cannot_be_is_refused_and_nothing_is_done(
         holder = holder[step]
     holder[spoiled["path"][-1]] = spoiled["value"]
 
-    assert f"documents[0].{spoiled['complaint']}" in await refusals(sqlite_database, content)
+    said = await refusals(sqlite_database, content)
+    assert f"documents[0].{spoiled['complaint']}" in said
+    assert await refusals(sqlite_database, content, dry_run=True) == said
     assert await sqlite_database.read(organizations.all_organizations) == []
 
 
@@ -42,6 +44,7 @@ async def test_all_files_are_applied_or_none(database: Database):
         "documents[2].applications[0].keys.production.client_id: "
         "expected mobile is taken in this installation; choose another"
     ]
+    assert len(await refusals(database, the_example(), other, spoiled, dry_run=True)) == 1
     assert await database.read(organizations.all_organizations) == []
     assert len(lines(await apply(database, the_example(), other))) == 2 * len(EVERYTHING)
 
@@ -60,3 +63,21 @@ async def test_a_retired_api_stays_retired(sqlite_database: Database):
     await apply(sqlite_database, content)
     said = await refusals(sqlite_database, the_example())
     assert said[0] == "documents[0].apis[0]: an API version that is RETIRED can never become PUBLISHED"
+
+
+async def test_a_dry_run_refuses_what_others_of_the_organization_stand_in_the_way_of(
+    sqlite_database: Database,
+):
+    await apply(sqlite_database, the_example())
+    content = the_example()
+    content["apis"][0] |= {"name": "Invoices", "state": "CREATED"}
+    content["applications"][0]["subscriptions"] = [{"api": "Invoices", "version": "1.0.0", "plan": "Gold"}]
+    content["applications"][0]["name"] = "Web"
+    said = [
+        "documents[0].apis[0]: the path /orders/1.0.0 is taken by or overlaps Orders 1.0.0 at /orders/1.0.0",
+        "documents[0].applications[0].keys.production: the client mobile belongs to another application",
+        "documents[0].applications[0].subscriptions[0]: "
+        "Invoices 1.0.0 is CREATED and takes no new subscription",
+    ]
+    assert await refusals(sqlite_database, content, dry_run=True) == said
+    assert await refusals(sqlite_database, content) == said

@@ -27,10 +27,12 @@ from ostiary.apim.repository.plans import (
     plan_is_used,
     remove_plan,
     stored_plans,
+    stored_plans_named,
     update_plan,
 )
 from ostiary.apim.repository.subscriptions import (
     find_subscription,
+    find_subscription_to,
     insert_subscription,
     list_subscriptions,
     remove_subscription,
@@ -47,6 +49,7 @@ __all__ = [
     "find_keys",
     "find_plan",
     "find_subscription",
+    "find_subscription_to",
     "insert_api",
     "insert_application",
     "insert_keys",
@@ -64,6 +67,7 @@ __all__ = [
     "remove_plan",
     "remove_subscription",
     "stored_plans",
+    "stored_plans_named",
     "subscriptions_of_application",
     "subscriptions_to_api",
     "update_api",

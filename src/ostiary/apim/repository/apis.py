@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, insert, or_, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, delete, func, insert, or_, select, update
 
 from ostiary.apim.lifecycle import LifecycleState
 from ostiary.apim.model import API, Backend, Resource
@@ -12,46 +12,70 @@ from ostiary.apim.paths import enclosing
 from ostiary.apim.repository.rows import could_be_id, rows_of, unique
 from ostiary.apim.tables import api_plans, apis, plans
 
+# Composed once: putting a statement together costs more than running it.
+_ALL = select(apis).where(rows_of(apis, bindparam("organization_id"))).order_by(apis.c.name, apis.c.version)
+_BY_ID = _ALL.where(apis.c.id == bindparam("id"))
+_NAMED = _ALL.where(apis.c.name == bindparam("name"), apis.c.version == bindparam("version"))
+_OVERLAPPING = _ALL.where(
+    or_(
+        func.substr(apis.c.base_path, 1, func.length(bindparam("under"))) == bindparam("under"),
+        apis.c.base_path.in_(bindparam("same_or_over", expanding=True)),
+    )
+)
+_LINKS = (
+    select(api_plans.c.api_id, plans.c.name)
+    .join(plans, plans.c.id == api_plans.c.plan_id)
+    .where(api_plans.c.organization_id == bindparam("organization_id"))
+    .order_by(api_plans.c.position)
+)
+_LINKS_OF = _LINKS.where(api_plans.c.api_id.in_(bindparam("ids", expanding=True)))
+_INSERT = insert(apis)
+_INSERT_PLANS = insert(api_plans)
+_THIS = rows_of(apis, bindparam("key_organization_id"), apis.c.id == bindparam("key_id"))
+_UPDATE = update(apis).where(_THIS)
+_REMOVE_PLANS = delete(api_plans).where(
+    rows_of(api_plans, bindparam("key_organization_id"), api_plans.c.api_id == bindparam("key_id"))
+)
+
 
 def find_api(connection: Connection, organization_id: str, api_id: str) -> API | None:
     """The API version of that identifier."""
     if not could_be_id(api_id):
         return None
-    found = _read_apis(connection, organization_id, apis.c.id == api_id)
+    found = _read_apis(connection, organization_id, _BY_ID, id=api_id)
     return found[0] if found else None
 
 
 def find_api_named(connection: Connection, organization_id: str, name: str, version: str) -> API | None:
     """The API version of that name and version."""
-    found = _read_apis(connection, organization_id, (apis.c.name == name) & (apis.c.version == version))
+    found = _read_apis(connection, organization_id, _NAMED, name=name, version=version)
     return found[0] if found else None
 
 
 def list_apis(connection: Connection, organization_id: str) -> list[API]:
     """Every API version of the organization, by name and version."""
-    return _read_apis(connection, organization_id)
+    return _read_apis(connection, organization_id, _ALL)
 
 
 def overlapping_apis(connection: Connection, organization_id: str, base_path: str) -> list[API]:
     """API versions whose resources would lie under `base_path` or enclose it, itself included."""
-    under = apis.c.base_path.startswith(base_path + "/", autoescape=True)
-    same_or_over = apis.c.base_path.in_((base_path, *enclosing(base_path)))
-    return _read_apis(connection, organization_id, or_(under, same_or_over))
+    around = [base_path, *enclosing(base_path)]
+    return _read_apis(connection, organization_id, _OVERLAPPING, under=f"{base_path}/", same_or_over=around)
 
 
 def insert_api(connection: Connection, api: API, plan_ids: Sequence[str]) -> None:
     """Write a new API version."""
     row = {"id": api.id, "organization_id": api.organization_id, **_api_values(api)}
     with unique(f"{api.name} {api.version} or its path {api.base_path} exists already"):
-        connection.execute(insert(apis).values(row))
+        connection.execute(_INSERT, row)
     _write_api_plans(connection, api, plan_ids)
 
 
 def update_api(connection: Connection, api: API, plan_ids: Sequence[str]) -> None:
     """Write everything about an existing API version."""
-    here = rows_of(apis, api.organization_id, apis.c.id == api.id)
+    here = {"key_organization_id": api.organization_id, "key_id": api.id}
     with unique(f"{api.name} {api.version} or its path {api.base_path} exists already"):
-        connection.execute(update(apis).where(here).values(_api_values(api)))
+        connection.execute(_UPDATE, here | _api_values(api))
     _write_api_plans(connection, api, plan_ids)
 
 
@@ -64,31 +88,26 @@ def remove_api(connection: Connection, organization_id: str, api_id: str) -> Non
 
 
 def _write_api_plans(connection: Connection, api: API, plan_ids: Sequence[str]) -> None:
-    here = rows_of(api_plans, api.organization_id, api_plans.c.api_id == api.id)
-    connection.execute(delete(api_plans).where(here))
+    connection.execute(_REMOVE_PLANS, {"key_organization_id": api.organization_id, "key_id": api.id})
     rows = [
         {"organization_id": api.organization_id, "api_id": api.id, "plan_id": plan_id, "position": position}
         for position, plan_id in enumerate(plan_ids)
     ]
     if rows:
-        connection.execute(insert(api_plans), rows)
+        connection.execute(_INSERT_PLANS, rows)
 
 
-def _read_apis(connection: Connection, organization_id: str, *conditions: ColumnElement[bool]) -> list[API]:
-    query = (
-        select(apis).where(rows_of(apis, organization_id, *conditions)).order_by(apis.c.name, apis.c.version)
-    )
-    rows = connection.execute(query).all()
+def _read_apis(
+    connection: Connection, organization_id: str, query: Select[Any], **values: object
+) -> list[API]:
+    rows = connection.execute(query, {"organization_id": organization_id, **values}).all()
+    if not rows:
+        return []
     offered: defaultdict[str, list[str]] = defaultdict(list)
-    links = (
-        select(api_plans.c.api_id, plans.c.name)
-        .join(plans, plans.c.id == api_plans.c.plan_id)
-        .where(api_plans.c.organization_id == organization_id)
-        .order_by(api_plans.c.position)
-    )
+    links, these = _LINKS, dict[str, Any](organization_id=organization_id)
     if len(rows) <= 500:
-        links = links.where(api_plans.c.api_id.in_([row.id for row in rows]))
-    for api_id, name in connection.execute(links):
+        links, these = _LINKS_OF, {**these, "ids": [row.id for row in rows]}
+    for api_id, name in connection.execute(links, these):
         offered[api_id].append(name)
     return [_api(row, tuple(offered[row.id])) for row in rows]
 

@@ -3,36 +3,50 @@
 from collections import defaultdict
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, delete, insert, select, update
 
 from ostiary.apim.model import Application, ApplicationKeys, KeyType
 from ostiary.apim.repository.rows import could_be_id, rows_of, unique
 from ostiary.apim.tables import application_keys, applications
+
+# Composed once: putting a statement together costs more than running it.
+_ALL = (
+    select(applications)
+    .where(rows_of(applications, bindparam("organization_id")))
+    .order_by(applications.c.name, applications.c.owner)
+)
+_BY_ID = _ALL.where(applications.c.id == bindparam("id"))
+_NAMED = _ALL.where(applications.c.name == bindparam("name"))
+_KEYS = select(application_keys).where(rows_of(application_keys, bindparam("organization_id")))
+_KEYS_OF = _KEYS.where(application_keys.c.application_id.in_(bindparam("ids", expanding=True)))
+_KEYS_OF_CLIENT = _KEYS.where(application_keys.c.client_id == bindparam("client_id"))
+_INSERT = insert(applications)
+_INSERT_KEYS = insert(application_keys)
 
 
 def find_application(connection: Connection, organization_id: str, application_id: str) -> Application | None:
     """The application of that identifier."""
     if not could_be_id(application_id):
         return None
-    found = _read_applications(connection, organization_id, applications.c.id == application_id)
+    found = _read_applications(connection, organization_id, _BY_ID, id=application_id)
     return found[0] if found else None
 
 
 def list_applications(connection: Connection, organization_id: str) -> list[Application]:
     """Every application of the organization, by name and owner."""
-    return _read_applications(connection, organization_id)
+    return _read_applications(connection, organization_id, _ALL)
 
 
 def applications_named(connection: Connection, organization_id: str, name: str) -> list[Application]:
     """The applications of that name, one for each owner."""
-    return _read_applications(connection, organization_id, applications.c.name == name)
+    return _read_applications(connection, organization_id, _NAMED, name=name)
 
 
 def insert_application(connection: Connection, application: Application) -> None:
     """Write a new application, without keys."""
     row = {"id": application.id, "organization_id": application.organization_id}
     with unique(f"{application.owner} has an application {application.name} already"):
-        connection.execute(insert(applications).values(**row, **_application_values(application)))
+        connection.execute(_INSERT, row | _application_values(application))
 
 
 def update_application(connection: Connection, application: Application) -> None:
@@ -50,8 +64,8 @@ def remove_application(connection: Connection, organization_id: str, application
 
 def find_keys(connection: Connection, organization_id: str, client_id: str) -> ApplicationKeys | None:
     """Which application a client belongs to; None for one that belongs to none."""
-    here = rows_of(application_keys, organization_id, application_keys.c.client_id == client_id)
-    row = connection.execute(select(application_keys).where(here)).first()
+    these = {"organization_id": organization_id, "client_id": client_id}
+    row = connection.execute(_KEYS_OF_CLIENT, these).first()
     return None if row is None else _keys(row)
 
 
@@ -65,12 +79,13 @@ def insert_keys(connection: Connection, keys: ApplicationKeys) -> None:
     """Write that a client is an application's."""
     with unique(f"the application has {keys.key_type} keys already, or {keys.client_id} is another's"):
         connection.execute(
-            insert(application_keys).values(
-                organization_id=keys.organization_id,
-                application_id=keys.application_id,
-                key_type=keys.key_type.value,
-                client_id=keys.client_id,
-            )
+            _INSERT_KEYS,
+            {
+                "organization_id": keys.organization_id,
+                "application_id": keys.application_id,
+                "key_type": keys.key_type.value,
+                "client_id": keys.client_id,
+            },
         )
 
 
@@ -83,16 +98,16 @@ def remove_keys(connection: Connection, organization_id: str, application_id: st
 
 
 def _read_applications(
-    connection: Connection, organization_id: str, *conditions: ColumnElement[bool]
+    connection: Connection, organization_id: str, query: Select[Any], **values: object
 ) -> list[Application]:
-    here = rows_of(applications, organization_id, *conditions)
-    query = select(applications).where(here).order_by(applications.c.name, applications.c.owner)
-    rows = connection.execute(query).all()
+    rows = connection.execute(query, {"organization_id": organization_id, **values}).all()
+    if not rows:
+        return []
     held: defaultdict[str, dict[KeyType, str]] = defaultdict(dict)
-    keys = select(application_keys).where(rows_of(application_keys, organization_id))
+    keys, these = _KEYS, dict[str, Any](organization_id=organization_id)
     if len(rows) <= 500:
-        keys = keys.where(application_keys.c.application_id.in_([row.id for row in rows]))
-    for key in connection.execute(keys):
+        keys, these = _KEYS_OF, {**these, "ids": [row.id for row in rows]}
+    for key in connection.execute(keys, these):
         held[key.application_id][KeyType(key.key_type)] = key.client_id
     return [
         Application(

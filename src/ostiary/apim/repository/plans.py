@@ -1,12 +1,18 @@
 """Plans in SQL."""
 
+from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
 
 from ostiary.apim.model import Period, Plan
 from ostiary.apim.repository.rows import rows_of, unique
 from ostiary.apim.tables import api_plans, plans, subscriptions
+
+# Composed once: putting a statement together costs more than running it.
+_ALL = select(plans).where(rows_of(plans, bindparam("organization_id"))).order_by(plans.c.name)
+_NAMED = _ALL.where(plans.c.name.in_(bindparam("names", expanding=True)))
+_INSERT = insert(plans)
 
 
 def find_plan(connection: Connection, organization_id: str, plan_id: str) -> Plan | None:
@@ -19,8 +25,13 @@ def find_plan(connection: Connection, organization_id: str, plan_id: str) -> Pla
 
 def stored_plans(connection: Connection, organization_id: str) -> list[Plan]:
     """Every plan that has a row, by name; a built-in plan gets one at its first use."""
-    query = select(plans).where(rows_of(plans, organization_id)).order_by(plans.c.name)
-    return [_plan(row) for row in connection.execute(query)]
+    return [_plan(row) for row in connection.execute(_ALL, {"organization_id": organization_id})]
+
+
+def stored_plans_named(connection: Connection, organization_id: str, names: Iterable[str]) -> list[Plan]:
+    """Those of the named plans that have a row."""
+    these = {"organization_id": organization_id, "names": list(names)}
+    return [_plan(row) for row in connection.execute(_NAMED, these)]
 
 
 def insert_plan(connection: Connection, plan: Plan) -> None:
@@ -32,7 +43,7 @@ def insert_plan(connection: Connection, plan: Plan) -> None:
         "built_in": plan.built_in,
     }
     with unique(f"there is a plan {plan.name} already"):
-        connection.execute(insert(plans).values(**row, requests=plan.requests, per=plan.per.value))
+        connection.execute(_INSERT, {**row, "requests": plan.requests, "per": plan.per.value})
 
 
 def update_plan(connection: Connection, plan: Plan) -> None:

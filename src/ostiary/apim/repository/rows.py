@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import ColumnElement, Table
+from sqlalchemy import BindParameter, ColumnElement, Table
 from sqlalchemy.exc import IntegrityError
 
 from ostiary.apim.errors import Conflict
@@ -23,7 +23,9 @@ def could_be_id(text: str) -> bool:
     return len(text) <= 36 and text.isascii() and text.isprintable()
 
 
-def rows_of(table: Table, organization_id: str, *conditions: ColumnElement[bool]) -> ColumnElement[bool]:
+def rows_of(
+    table: Table, organization_id: str | BindParameter[str], *conditions: ColumnElement[bool]
+) -> ColumnElement[bool]:
     """The organization's rows for which the conditions hold."""
     here: ColumnElement[bool] = table.c.organization_id == organization_id
     for condition in conditions:

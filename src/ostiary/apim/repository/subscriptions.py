@@ -2,13 +2,28 @@
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, delete, insert, select, update
 
 from ostiary.apim.model import Subscription, SubscriptionState
 from ostiary.apim.repository.rows import could_be_id, rows_of, unique
 from ostiary.apim.tables import plans, subscriptions
 
 _SUBSCRIPTION = (*subscriptions.c, plans.c.name.label("plan"))
+
+# Composed once: putting a statement together costs more than running it.
+_ALL = (
+    select(*_SUBSCRIPTION)
+    .join(plans, plans.c.id == subscriptions.c.plan_id)
+    .where(rows_of(subscriptions, bindparam("organization_id")))
+    .order_by(subscriptions.c.id)
+)
+_BY_ID = _ALL.where(subscriptions.c.id == bindparam("id"))
+_OF_APPLICATION = _ALL.where(subscriptions.c.application_id == bindparam("application_id"))
+_TO = _OF_APPLICATION.where(subscriptions.c.api_id == bindparam("api_id"))
+_INSERT = insert(subscriptions)
+_REMOVE = delete(subscriptions).where(
+    rows_of(subscriptions, bindparam("key_organization_id"), subscriptions.c.id == bindparam("key_id"))
+)
 
 
 def find_subscription(
@@ -17,28 +32,33 @@ def find_subscription(
     """The subscription of that identifier."""
     if not could_be_id(subscription_id):
         return None
-    found = list_subscriptions(connection, organization_id, subscriptions.c.id == subscription_id)
-    return found[0] if found else None
+    row = connection.execute(_BY_ID, {"organization_id": organization_id, "id": subscription_id}).first()
+    return None if row is None else _subscription(row)
+
+
+def find_subscription_to(
+    connection: Connection, organization_id: str, application_id: str, api_id: str
+) -> Subscription | None:
+    """The subscription that an application has to an API version."""
+    these = {"organization_id": organization_id, "application_id": application_id, "api_id": api_id}
+    row = connection.execute(_TO, these).first()
+    return None if row is None else _subscription(row)
 
 
 def list_subscriptions(
     connection: Connection, organization_id: str, *conditions: ColumnElement[bool]
 ) -> list[Subscription]:
     """Every subscription of the organization for which the conditions hold."""
-    query = (
-        select(*_SUBSCRIPTION)
-        .join(plans, plans.c.id == subscriptions.c.plan_id)
-        .where(rows_of(subscriptions, organization_id, *conditions))
-        .order_by(subscriptions.c.id)
-    )
-    return [_subscription(row) for row in connection.execute(query)]
+    rows = connection.execute(_ALL.where(*conditions), {"organization_id": organization_id})
+    return [_subscription(row) for row in rows]
 
 
 def subscriptions_of_application(
     connection: Connection, organization_id: str, application_id: str
 ) -> list[Subscription]:
     """The subscriptions an application has."""
-    return list_subscriptions(connection, organization_id, subscriptions.c.application_id == application_id)
+    these = {"organization_id": organization_id, "application_id": application_id}
+    return [_subscription(row) for row in connection.execute(_OF_APPLICATION, these)]
 
 
 def subscriptions_to_api(connection: Connection, organization_id: str, api_id: str) -> list[Subscription]:
@@ -50,14 +70,15 @@ def insert_subscription(connection: Connection, subscription: Subscription) -> N
     """Write a new subscription."""
     with unique("the application is subscribed to this API version already"):
         connection.execute(
-            insert(subscriptions).values(
-                id=subscription.id,
-                organization_id=subscription.organization_id,
-                application_id=subscription.application_id,
-                api_id=subscription.api_id,
-                plan_id=subscription.plan_id,
-                state=subscription.state.value,
-            )
+            _INSERT,
+            {
+                "id": subscription.id,
+                "organization_id": subscription.organization_id,
+                "application_id": subscription.application_id,
+                "api_id": subscription.api_id,
+                "plan_id": subscription.plan_id,
+                "state": subscription.state.value,
+            },
         )
 
 
@@ -70,8 +91,7 @@ def update_subscription(connection: Connection, subscription: Subscription) -> N
 
 def remove_subscription(connection: Connection, organization_id: str, subscription_id: str) -> None:
     """Delete a subscription."""
-    here = rows_of(subscriptions, organization_id, subscriptions.c.id == subscription_id)
-    connection.execute(delete(subscriptions).where(here))
+    connection.execute(_REMOVE, {"key_organization_id": organization_id, "key_id": subscription_id})
 
 
 def _subscription(row: Row[Any]) -> Subscription:

@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse
 
 from ostiary.declarative.apply import Applying, Moved
 from ostiary.declarative.complaints import Complaint, Refused
+from ostiary.declarative.limits import refuse_too_much
 from ostiary.declarative.reading import check_file
 from ostiary.declarative.schema import OrganizationFile
 from ostiary.declarative.wire import complaints_to_wire, plans_to_wire
@@ -45,6 +46,7 @@ def router(applying: Applying) -> GuardedRouter:
     async def apply(request: Request, body: Annotated[ApplyBody, Body()]) -> Any:
         """Apply files in one transaction, or say everything that is wrong with them."""
         try:
+            refuse_too_much(body.documents)
             files = _checked(body.documents)
             _refuse_others(request, files)
             plans = await applying.apply(files, dry_run=body.dry_run, set_secrets=body.set_secrets)

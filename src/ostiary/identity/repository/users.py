@@ -9,7 +9,6 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Row,
-    Select,
     and_,
     bindparam,
     delete,
@@ -44,6 +43,17 @@ _HERE = and_(
 _CREDENTIAL = select(users.c.id, users.c.username, users.c.password_hash, users.c.claims).where(_HERE)
 _ADD = upserts(users, lambda insert: _unless_taken(insert))
 _KNOWS = select(users.c.id).where(_HERE)
+_USERS = select(users, subjects.c.id.label("subject_id"), subjects.c.disabled_at).join_from(
+    users,
+    subjects,
+    and_(
+        subjects.c.organization_id == users.c.organization_id,
+        subjects.c.store_id == PRIMARY,
+        subjects.c.immutable_id == users.c.id,
+    ),
+)
+_USER = _USERS.where(_HERE)
+_CHANGE = update(users).where(_HERE)
 
 
 def credential(connection: Connection, organization_id: str, username: str) -> Credential | None:
@@ -111,18 +121,18 @@ def change(
     values: dict[str, object] = {"claims": dict(claims), "updated_at": now}
     if password_hash is not None:
         values["password_hash"] = password_hash
-    connection.execute(update(users).where(_is(user.organization_id, user.username)).values(**values))
+    connection.execute(_CHANGE, _here(user.organization_id, user.username) | values)
 
 
 def find(connection: Connection, organization_id: str, username: str) -> User | None:
     """The user of that canonical name."""
-    row = connection.execute(_users().where(_is(organization_id, username))).first()
+    row = connection.execute(_USER, _here(organization_id, username)).first()
     return None if row is None else _model(row)
 
 
 def page(connection: Connection, organization_id: str, after: str, limit: int) -> Sequence[User]:
     """At most `limit` users in the order of their names, beginning after the name `after`."""
-    query = _users().where(users.c.organization_id == organization_id, users.c.username > after)
+    query = _USERS.where(users.c.organization_id == organization_id, users.c.username > after)
     return [_model(row) for row in connection.execute(query.order_by(users.c.username).limit(limit))]
 
 
@@ -156,16 +166,6 @@ def _here(organization_id: str, username: str) -> dict[str, str]:
 
 def _is(organization_id: str, username: str) -> ColumnElement[bool]:
     return and_(users.c.organization_id == organization_id, users.c.username == username)
-
-
-def _users() -> Select[tuple[object, ...]]:
-    subject = and_(
-        subjects.c.organization_id == users.c.organization_id,
-        subjects.c.store_id == PRIMARY,
-        subjects.c.immutable_id == users.c.id,
-    )
-    columns = (users, subjects.c.id.label("subject_id"), subjects.c.disabled_at)
-    return select(*columns).join_from(users, subjects, subject)
 
 
 def _model(row: Row[tuple[object, ...]]) -> User:

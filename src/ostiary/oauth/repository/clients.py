@@ -12,6 +12,11 @@ from ostiary.oauth.tables import access_tokens, clients, token_families
 
 # Built once: composing a statement costs more than SQLite takes to answer it.
 _ANYWHERE = select(clients).where(clients.c.client_id == bindparam("client_id"))
+_INSERT = insert(clients)
+_UPDATE = update(clients).where(
+    clients.c.client_id == bindparam("key_client_id"),
+    clients.c.organization_id == bindparam("key_organization_id"),
+)
 _OF_ORGANIZATION = _ANYWHERE.where(clients.c.organization_id == bindparam("organization_id"))
 
 
@@ -43,15 +48,15 @@ def add(connection: Connection, client: Client, now: datetime) -> None:
     row = {"client_id": client.client_id, "organization_id": client.organization_id, "created_at": now}
     try:
         with connection.begin_nested():
-            connection.execute(insert(clients).values(row | _columns(client)))
+            connection.execute(_INSERT, row | _columns(client))
     except IntegrityError as error:
         raise ClientIdTaken(client.client_id) from error
 
 
 def change(connection: Connection, client: Client) -> None:
     """Write a known client."""
-    here = (clients.c.client_id == client.client_id) & (clients.c.organization_id == client.organization_id)
-    connection.execute(update(clients).where(here).values(_columns(client)))
+    here = {"key_client_id": client.client_id, "key_organization_id": client.organization_id}
+    connection.execute(_UPDATE, here | _columns(client))
 
 
 def remove(connection: Connection, organization_id: str, client_id: str) -> bool:

@@ -23,6 +23,18 @@ _ALL = (
     .order_by(scopes.c.name)
 )
 _NAMED = _ALL.where(scopes.c.name.in_(bindparam("names", expanding=True)))
+_PUT = {
+    dialect: statement.on_conflict_do_update(
+        index_elements=["organization_id", "name"],
+        set_={"description": statement.excluded.description, "everyone": statement.excluded.everyone},
+    )
+    for dialect, statement in (("postgresql", postgresql_insert(scopes)), ("sqlite", sqlite_insert(scopes)))
+}
+_BIND = insert(scope_roles)
+_UNBIND = delete(scope_roles).where(
+    scope_roles.c.organization_id == bindparam("key_organization_id"),
+    scope_roles.c.scope == bindparam("key_scope"),
+)
 
 
 def named(connection: Connection, organization_id: str, names: Iterable[str]) -> dict[str, ScopeSpec]:
@@ -38,20 +50,17 @@ def all_of(connection: Connection, organization_id: str) -> dict[str, ScopeSpec]
 
 def put(connection: Connection, organization_id: str, scope: ScopeSpec) -> None:
     """Write a scope, new or known."""
-    upsert = postgresql_insert if connection.dialect.name == "postgresql" else sqlite_insert
     values = {"description": scope.description, "everyone": scope.everyone}
-    statement = upsert(scopes).values(organization_id=organization_id, name=scope.name, **values)
     connection.execute(
-        statement.on_conflict_do_update(index_elements=["organization_id", "name"], set_=values)
+        _PUT[connection.dialect.name], {"organization_id": organization_id, "name": scope.name, **values}
     )  # the row is locked now: two who change one scope take turns
-    bound = (scope_roles.c.organization_id == organization_id) & (scope_roles.c.scope == scope.name)
-    connection.execute(delete(scope_roles).where(bound))
+    connection.execute(_UNBIND, {"key_organization_id": organization_id, "key_scope": scope.name})
     rows = [
         {"organization_id": organization_id, "scope": scope.name, "role": role}
         for role in sorted(scope.roles)
     ]
     if rows:
-        connection.execute(insert(scope_roles), rows)
+        connection.execute(_BIND, rows)
 
 
 def remove(connection: Connection, organization_id: str, name: str) -> bool:
