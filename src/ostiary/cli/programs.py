@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from ostiary.app import Settings
 
 MANAGEMENT, GATEWAY = "management HAProxy", "gateway HAProxy"
-_ANY_ADDRESS = "/-/ready"
+_READY_PATH = "/-/ready"
 _ANSWERED = range(200, 500)
 """Below 500: whoever was asked is there and did not have to say that somebody else is not."""
 _HAPROXY_ENVIRONMENT = {
@@ -147,7 +147,7 @@ class Tree:
         socket = self.directory.worker_socket(index)
 
         async def is_ready() -> bool:
-            return await probe.status_on_socket(socket, _ANY_ADDRESS) in _ANSWERED
+            return await probe.status_on_socket(socket, _READY_PATH) in _ANSWERED
 
         command = (sys.executable, "-m", "ostiary.cli.worker", "--index", str(index))
         environment = self._environment

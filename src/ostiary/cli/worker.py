@@ -7,12 +7,7 @@ runs as the same user; that a request came in there is a fact of the accepted so
 
 import argparse
 import asyncio
-import os
-import signal
-import socket
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import uvicorn
@@ -20,8 +15,9 @@ import uvloop
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ostiary.app import build_app, load_settings
-from ostiary.cli.data_directory import PRIVATE_FILE, DataDirectory
+from ostiary.cli.data_directory import DataDirectory
 from ostiary.foundation.telemetry import configure_logging
+from ostiary.foundation.unix_server import Server, private_socket
 
 BACKLOG = 2048
 KEEP_ALIVE_SECONDS = 75
@@ -42,30 +38,6 @@ class LocalAdministrator:
             is_local = server is not None and server[0] == self._accepted_on and server[1] is None
             scope.setdefault("state", {})["local_administrator"] = is_local
         await self._app(scope, receive, send)
-
-
-class Server(uvicorn.Server):
-    """Uvicorn that is told to stop by us and ends with status 0."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.handle_exit, number, None)
-        yield
-
-
-def private_socket(path: Path) -> socket.socket:
-    """Listen on a unix socket that only this user can connect to; takes the place of a dead worker's."""
-    path.unlink(missing_ok=True)
-    listening = socket.socket(socket.AF_UNIX)
-    before = os.umask(0o777 & ~PRIVATE_FILE)
-    try:
-        listening.bind(str(path))
-    finally:
-        os.umask(before)
-    listening.listen(BACKLOG)
-    return listening
 
 
 def main() -> None:
@@ -92,7 +64,7 @@ def main() -> None:
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        sockets = [private_socket(directory.worker_socket(index)), private_socket(admin)]
+        sockets = [private_socket(path, BACKLOG) for path in (directory.worker_socket(index), admin)]
         runner.run(Server(config).serve(sockets=sockets))
 
 

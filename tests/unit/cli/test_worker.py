@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from ostiary.cli.worker import LocalAdministrator, private_socket
+from ostiary.cli.worker import LocalAdministrator
 
 ADMIN = Path("/data/run/admin-0.sock")
 
@@ -41,11 +41,3 @@ async def test_a_request_cannot_bring_the_mark_along():
     assert not await _marked(
         ("/data/run/worker-0.sock", None), headers=headers, state={"local_administrator": True}
     )
-
-
-def test_a_workers_sockets_are_private_and_replace_a_dead_workers(tmp_path: Path):
-    path = tmp_path / "worker-0.sock"
-    private_socket(path).close()
-
-    with private_socket(path):
-        assert path.stat().st_mode & 0o777 == 0o600

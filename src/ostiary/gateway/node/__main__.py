@@ -10,36 +10,23 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
-import signal
-import socket
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import uvicorn
 import uvloop
 
 from ostiary.foundation.telemetry import configure_logging, get_logger
+from ostiary.foundation.unix_server import Server, private_socket
 from ostiary.gateway.node.agent import Agent, read_credential
 from ostiary.gateway.node.control_plane import ControlPlane
 from ostiary.gateway.node.server import agent_app
 from ostiary.gateway.settings import NodeSettings
 
+BACKLOG = 1024
 _log = get_logger("ostiary.gateway.node")
-
-
-class Server(uvicorn.Server):
-    """Uvicorn that is told to stop by us and ends with status 0."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.handle_exit, number, None)
-        yield
 
 
 async def serve(settings: NodeSettings) -> int:
@@ -59,7 +46,9 @@ async def serve(settings: NodeSettings) -> int:
         )
     )
     working = asyncio.create_task(agent.run())
-    serving = asyncio.create_task(server.serve(sockets=[private_socket(settings.agent_socket)]))
+    settings.run.mkdir(mode=0o700, parents=True, exist_ok=True)
+    listening = private_socket(settings.agent_socket, BACKLOG)
+    serving = asyncio.create_task(server.serve(sockets=[listening]))
     await asyncio.wait({working, serving}, return_when=asyncio.FIRST_COMPLETED)
     failed = working.done()
     if failed:
@@ -71,20 +60,6 @@ async def serve(settings: NodeSettings) -> int:
     await serving
     await agent.close()
     return 1 if failed else 0
-
-
-def private_socket(path: Path) -> socket.socket:
-    """Listen on a unix socket that only this user can connect to; takes the place of a dead agent's."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path.unlink(missing_ok=True)
-    listening = socket.socket(socket.AF_UNIX)
-    before = os.umask(0o177)
-    try:
-        listening.bind(str(path))
-    finally:
-        os.umask(before)
-    listening.listen(1024)
-    return listening
 
 
 def main() -> None:
