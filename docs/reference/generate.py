@@ -1,24 +1,27 @@
-"""Writes `docs/reference/settings.md` from the settings themselves; a test notices when it is not current.
+"""Writes `settings.md` from the settings, `endpoints.md` from the routes; a test notices when one is stale.
 
 `make docs` runs it.
 """
 
 import ast
 import inspect
+import tempfile
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from enum import Enum
 from itertools import pairwise
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
+from ostiary.app import build_app
 from ostiary.app.settings import PREFIX, Settings
+from ostiary.permissions import GuardedRoute
 
 HEAD = """# Settings
 
@@ -32,6 +35,21 @@ underscores go into a section (`OSTIARY_TOKENS__ACCESS_TOKEN_LIFETIME=600`).
 A duration is a number of seconds or an ISO 8601 duration (`PT10M`). Where a secret is expected, the file may
 say `{env = "NAME"}` or `{file = "PATH"}` instead of the secret itself.
 """
+ENDPOINTS_HEAD = """# Endpoints
+
+*Made by `docs/reference/generate.py` from the routes' own declarations; do not edit.*
+
+Everything but what gateway nodes ask is there twice: as written, for the organization `default`, and under
+`/t/ORGANIZATION`. The management listener serves all of it but `/internal`; the gateway listener serves `/token`,
+`/revoke`, `/jwks` and `/gateway/jwks`. *Anybody* means that the endpoint authenticates clients itself, as its
+protocol says.
+
+Administrators authenticate with Basic; until there is a tree of permissions, the role `admin` of the
+organization has all of them. Bodies of `/api` are JSON; `?` marks a key that may be absent, and a key that does
+not exist is an error. Refusals of `/api` read `{"code", "message", "description", "traceId"}`.
+"""
+NODES = "For gateway nodes"
+ORGANIZATION = "/t/{organization}"
 UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 
 
@@ -39,6 +57,44 @@ def settings_page() -> str:
     """The whole page."""
     parts = [HEAD, *_section("", Settings)]
     return "\n".join(parts).rstrip() + "\n"
+
+
+def endpoints_page() -> str:
+    """The whole page."""
+    sections: dict[str, list[str]] = {}
+    with tempfile.TemporaryDirectory() as directory:
+        app: Any = build_app(Settings(data_dir=Path(directory)))
+    for route in sorted(_routes(app._app.routes), key=lambda route: (route.path, sorted(route.methods))):
+        if ORGANIZATION not in route.path:
+            title = str(route.tags[0]) if route.tags else NODES
+            sections.setdefault(title, []).append(_row(route))
+    rows = "\n| method | path | who may call | what it does | body |\n|---|---|---|---|---|\n"
+    parts = [f"## {title}\n{rows}" + "\n".join(sections[title]) for title in sorted(sections)]
+    return "\n\n".join([ENDPOINTS_HEAD.rstrip(), *parts]) + "\n"
+
+
+def _routes(routes: Iterable[Any]) -> Iterator[GuardedRoute]:
+    for route in routes:
+        inner = getattr(route, "original_router", None)
+        if inner is not None:
+            yield from _routes(inner.routes)
+        else:
+            yield route
+
+
+def _row(route: GuardedRoute) -> str:
+    does = _sentence((inspect.getdoc(route.endpoint) or "").partition("\n\n")[0])
+    method = ", ".join(sorted(route.methods))
+    path = route.path.replace(":path", "")
+    return f"| {method} | `{path}` | {route.access} | {does} | {_body(route)} |"
+
+
+def _body(route: GuardedRoute) -> str:
+    for part in _alternatives(get_type_hints(route.endpoint).get("body")):
+        if inspect.isclass(part) and issubclass(part, BaseModel):
+            fields = sorted(part.model_fields.items(), key=lambda item: not item[1].is_required())
+            return ", ".join(f"`{name}{'' if field.is_required() else '?'}`" for name, field in fields)
+    return ""
 
 
 def _section(path: str, model: type[BaseModel]) -> Iterator[str]:
@@ -152,3 +208,4 @@ def _sentence(text: str) -> str:
 
 if __name__ == "__main__":
     Path(__file__).with_name("settings.md").write_text(settings_page())
+    Path(__file__).with_name("endpoints.md").write_text(endpoints_page())

@@ -107,8 +107,9 @@ def test_the_command_that_tests_is_the_one_the_readme_shows():
     assert [line for line in run if line.startswith("make ")] == ["make test", "make check"]
 
 
-def test_the_settings_page_is_current():
-    """Made from the settings themselves: `make docs` writes it again."""
+@pytest.mark.parametrize("page", ["settings", "endpoints"])
+def test_a_generated_page_is_current(page: str):
+    """Made from the settings and the routes themselves: `make docs` writes it again."""
     from importlib.util import module_from_spec, spec_from_file_location
 
     spec = spec_from_file_location("generate_reference", DOCS / "reference" / "generate.py")
@@ -116,7 +117,15 @@ def test_the_settings_page_is_current():
     assert spec.loader is not None
     generate = module_from_spec(spec)
     spec.loader.exec_module(generate)
-    assert (DOCS / "reference" / "settings.md").read_text() == generate.settings_page()
+    written = (DOCS / "reference" / f"{page}.md").read_text()
+    assert written == getattr(generate, f"{page}_page")()
+
+
+def test_every_endpoint_says_what_it_does():
+    """A row of the page without a sentence is an endpoint without a docstring."""
+    page = (DOCS / "reference" / "endpoints.md").read_text()
+    assert len(re.findall(r"^\| [A-Z]+ \|", page, re.MULTILINE)) > 30
+    assert re.findall(r"^\| [A-Z]+ \| `[^`]+` \| [^|]+ \|  \|", page, re.MULTILINE) == []
 
 
 def test_every_setting_says_what_it_means():

@@ -29,6 +29,7 @@ def router(database: Database, box: SecretBox, public_url: str, clock: Clock) ->
 
     @guarded.post("/introspect", access=GATEWAY_NODE, include_in_schema=False)
     async def introspect(request: Request, body: IntrospectBody) -> dict[str, Any]:
+        """Say what an opaque token says, while it is good."""
         fingerprint, now = oauth.token_fingerprint(box, body.token.get_secret_value()), clock()
 
         def read(connection: Connection) -> oauth.TokenClaims | None:

@@ -20,8 +20,9 @@ def router(database: Database, settings: GatewaySettings) -> GuardedRouter:
     guarded = GuardedRouter("/gateway", tags=["Gateway"])
     max_age = int(settings.jwks_max_age.total_seconds())
 
-    @guarded.get("/jwks", access=OPEN, summary="The gateway's public keys")
+    @guarded.get("/jwks", access=OPEN)
     async def jwks(request: Request) -> Response:
+        """Publish the keys that sign `X-JWT-Assertion`."""
         name = request.path_params.get("organization", DEFAULT_ORGANIZATION)
         keys = await database.read(lambda connection: _keys(connection, name))
         if keys is None:

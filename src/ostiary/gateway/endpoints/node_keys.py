@@ -40,6 +40,7 @@ def router(database: Database, clock: Clock) -> GuardedRouter:
 
     @guarded.put("/node/keys", access=GATEWAY_NODE, include_in_schema=False)
     async def register(request: Request, body: NodeKeysBody) -> Response:
+        """Publish exactly these keys as the node's."""
         node_id, now = principal(request).name, clock()
         keys = [key.model_dump() for key in body.keys]
         try:

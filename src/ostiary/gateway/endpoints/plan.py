@@ -26,6 +26,7 @@ def router(feed: PlanFeed) -> GuardedRouter:
 
     @guarded.get("/plan", access=GATEWAY_NODE, include_in_schema=False)
     async def plan(request: Request) -> Response:
+        """The whole plan, or what changed after a number; waits `wait` seconds for the first change."""
         number, wait = _integer(request, "after", _LARGEST_NUMBER), _integer(request, "wait", LONGEST_WAIT)
         node_id = principal(request).name
         if number == 0:
