@@ -41,8 +41,8 @@ ENDPOINTS_HEAD = """# Endpoints
 
 Everything but what gateway nodes ask is there twice: as written, for the organization `default`, and under
 `/t/ORGANIZATION`. The management listener serves all of it but `/internal`; the gateway listener serves
-`/token`, `/revoke`, `/jwks` and `/gateway/jwks`. *Anybody* means that the endpoint authenticates clients itself,
-as its protocol says.
+`/token`, `/revoke`, `/jwks` and `/gateway/jwks`. *Anybody* means that the endpoint authenticates clients
+itself, as its protocol says.
 
 Administrators authenticate with Basic; until there is a tree of permissions, the role `admin` of the
 organization has all of them. Bodies of `/api` are JSON; `?` marks a key that may be absent, and a key that
