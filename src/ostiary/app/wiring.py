@@ -20,7 +20,7 @@ from ostiary.foundation.database import Database
 from ostiary.foundation.secrets import SecretBox, load_or_create_key
 from ostiary.foundation.web import RequestId
 from ostiary.gateway import every_node_knows_key
-from ostiary.gateway.endpoints import gateway_routers
+from ostiary.gateway.endpoints import routers as gateway_routers
 from ostiary.identity import Authentication, IdentitySettings
 from ostiary.identity.endpoints import routers as identity_routers
 from ostiary.oauth import AuthorizationServer, authorization_server, forget_ended

@@ -18,7 +18,7 @@ from ostiary.foundation.clock import utc_now
 from ostiary.foundation.database import Database
 from ostiary.foundation.http_client import OutboundPolicy
 from ostiary.gateway import GatewaySettings, NodeRecord, ensure_embedded_node, find_node_by_credential
-from ostiary.gateway.endpoints import gateway_routers
+from ostiary.gateway.endpoints import routers
 from ostiary.organizations import Organization, find
 from ostiary.permissions import Guard, Principal, PrincipalKind
 
@@ -103,9 +103,7 @@ async def a_gateway(database: Database, **settings: Any) -> AsyncIterator[Gatewa
         await installation.a_user()
         app = an_app(installation.server)
         app.state.guard = Guard(_identify(database), _finder(database))
-        for guarded in gateway_routers(
-            database, BOX, GatewaySettings(**settings), PUBLIC_URL, installation.clock
-        ):
+        for guarded in routers(database, BOX, GatewaySettings(**settings), PUBLIC_URL, installation.clock):
             app.include_router(guarded.router)
         node = await database.write(lambda c: ensure_embedded_node(c, SecretStr(CREDENTIAL), BOX, utc_now()))
         headers = {"Authorization": f"Bearer {CREDENTIAL}"}

@@ -8,10 +8,10 @@ from ostiary.gateway.feed import PlanFeed
 from ostiary.gateway.settings import GatewaySettings
 from ostiary.permissions import GuardedRouter
 
-__all__ = ["gateway_routers"]
+__all__ = ["routers"]
 
 
-def gateway_routers(
+def routers(
     database: Database, box: SecretBox, settings: GatewaySettings, public_url: str, clock: Clock
 ) -> tuple[GuardedRouter, ...]:
     """Every route of the slice."""
