@@ -35,8 +35,8 @@ def authorization_server(
     settings: TokenSettings,
     public_url: str,
     *,
+    acknowledged: Acknowledged,
     clock: Clock = utc_now,
-    acknowledged: Acknowledged = lambda _connection, _kid: True,
 ) -> AuthorizationServer:
     """Wire the parts. `acknowledged` says whether every live gateway node knows a key already."""
     keys = Keys(box, settings, acknowledged)

@@ -67,7 +67,7 @@ class Keys:
         self,
         box: SecretBox,
         settings: TokenSettings,
-        acknowledged: Acknowledged = lambda _connection, _kid: True,
+        acknowledged: Acknowledged,
     ) -> None:
         self._box = box
         self._settings = settings

@@ -225,7 +225,7 @@ async def test_our_own_key_does_not_make_any_claims_ours(installation: Installat
     await installation.a_client()
     good = (await installation.token(grant_type="client_credentials")).json()["access_token"]
     claims = orjson.loads(base64.urlsafe_b64decode(good.split(".")[1] + "=="))
-    keys = Keys(BOX, TokenSettings())
+    keys = Keys(BOX, TokenSettings(), acknowledged=lambda _connection, _kid: True)
     here = installation.organization.id
     key = (await installation.database.read(lambda c: organization_keys(c, here)))[0]
 
