@@ -34,6 +34,21 @@ async def test_the_halves_of_basic_are_form_encoded(installation: Installation):
     assert answer.status_code == 200
 
 
+@pytest.mark.parametrize("secret", ["a+b", "50%25", "100%", "a=b/c+d=="])
+async def test_a_client_that_does_not_encode_is_understood(installation: Installation, secret: str):
+    """`curl -u` and most libraries send the secret as it is, whatever RFC 6749 §2.3.1 says."""
+    await installation.a_client(secret=SecretStr(secret))
+    value = base64.b64encode(f"mobile:{secret}".encode()).decode()
+
+    answer = await installation.http.post(
+        "/oauth2/token",
+        data={"grant_type": "client_credentials"},
+        headers={"Authorization": f"Basic {value}"},
+    )
+
+    assert answer.status_code == 200
+
+
 @pytest.mark.parametrize(
     ("client_id", "secret"),
     [

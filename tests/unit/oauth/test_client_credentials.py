@@ -26,7 +26,13 @@ def test_what_a_client_encodes_is_what_we_read(client_id: str, secret: str):
     """RFC 6749 §2.3.1, appendix B: each half form-encoded, so a colon in either is no matter."""
     read = parse_basic(basic(quote_plus(client_id), quote_plus(secret)))
 
-    assert read == ClientCredentials(client_id, SecretStr(secret))
+    assert (read.client_id, read.secret) == (client_id, SecretStr(secret))
+
+
+def test_a_secret_that_decoding_changes_is_kept_as_it_stood_too():
+    read = parse_basic(basic("mobile", "a+b"))
+
+    assert read == ClientCredentials("mobile", SecretStr("a b"), verbatim=SecretStr("a+b"))
 
 
 @given(

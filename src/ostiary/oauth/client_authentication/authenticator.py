@@ -59,10 +59,13 @@ class ClientAuthenticator:
 
     def _is_proven(self, client: Client | None, credentials: ClientCredentials) -> bool:
         secret = "" if credentials.secret is None else credentials.secret.get_secret_value()
-        is_right = secret_is_right(self._box, client, credentials.client_id, secret)
+        verbatim = secret if credentials.verbatim is None else credentials.verbatim.get_secret_value()
+        as_encoded, as_written = (  # both, whatever the first says
+            secret_is_right(self._box, client, credentials.client_id, text) for text in (secret, verbatim)
+        )
         if client is not None and client.is_public:
             return credentials.secret is None
-        return is_right
+        return as_encoded or as_written
 
 
 def _find(connection: Connection, client_id: str) -> AuthenticatedClient | None:

@@ -14,10 +14,15 @@ FAILED = "client authentication failed"
 
 @dataclass(frozen=True, slots=True)
 class ClientCredentials:
-    """A client id with the secret that came with it; None where a public client only names itself."""
+    """A client id with the secret that came with it; None where a public client only names itself.
+
+    `verbatim` is the secret of Basic as it stood there, where form-decoding changes it: `curl -u` and
+    most libraries do not encode, so a secret with `+` or `%` in it is right either way.
+    """
 
     client_id: str
     secret: SecretStr | None
+    verbatim: SecretStr | None = None
 
 
 def presented(authorization: Sequence[str], parameters: Mapping[str, str]) -> ClientCredentials:
@@ -43,7 +48,7 @@ def presented(authorization: Sequence[str], parameters: Mapping[str, str]) -> Cl
 
 
 def parse_basic(authorization: str) -> ClientCredentials:
-    """Basic credentials (RFC 7617 §2), each half form-encoded (RFC 6749 §2.3.1).
+    """Basic credentials (RFC 7617 §2), each half form-encoded (RFC 6749 §2.3.1) or not.
 
     Raises:
         InvalidClient: another scheme, not base64, not UTF-8, or without a colon.
@@ -59,4 +64,5 @@ def parse_basic(authorization: str) -> ClientCredentials:
         raise InvalidClient("Basic takes base64 of client_id:client_secret", "malformed Basic") from error
     if not colon:
         raise InvalidClient("Basic takes base64 of client_id:client_secret", "Basic without a colon")
-    return ClientCredentials(decoded[0], SecretStr(decoded[1]))
+    verbatim = None if decoded[1] == secret else SecretStr(secret)
+    return ClientCredentials(decoded[0], SecretStr(decoded[1]), verbatim)
