@@ -46,7 +46,7 @@ class RefusalSettings(Section):
     """No refusal is quicker."""
     percentile: Annotated[float, Field(gt=0.5, le=1)] = 0.95
     """Which of the remembered durations counts."""
-    headroom: Annotated[float, Field(ge=1)] = 1.2
+    headroom: Annotated[float, Field(ge=1)] = 1.5
     """That duration is multiplied by this."""
     samples: Annotated[int, Field(ge=10)] = 100
     """Durations remembered of each way through the chain."""
