@@ -75,8 +75,8 @@ class Settings(BaseSettings):
     """A cleartext copy of the gateway listener on loopback; 0 is off."""
     address: str = "0.0.0.0"  # noqa: S104 (a server's listeners)
     """Where both listeners listen; all interfaces unless set."""
-    workers: int = Field(2, ge=1, le=64)
-    """Processes of the control plane."""
+    workers: int = Field(1, ge=1, le=64)
+    """Processes of the control plane. One is ready soonest; more use more cores and cover for each other."""
     public_url: str | None = None
     """What clients call the management listener; issuers start with it. Never taken from a request."""
     database_url: Secret | None = None

@@ -42,7 +42,7 @@ def serve(
         int | None, typer.Option(help="A cleartext copy of the gateway on loopback.", show_default="0: off")
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(help="Processes of the control plane.", show_default="2")
+        int | None, typer.Option(help="Processes of the control plane.", show_default="1")
     ] = None,
     log_format: Annotated[str | None, typer.Option(help="text or json", show_default="text")] = None,
 ) -> None:
