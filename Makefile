@@ -43,8 +43,8 @@ docs: setup-dev ## write the generated pages of docs/reference again
 	$(BIN)/python docs/reference/generate.py
 
 lock: setup-dev ## resolve the lock files again from pyproject.toml
-	$(BIN)/uv pip compile --upgrade --universal --generate-hashes --no-emit-index-url --quiet pyproject.toml --group build -o requirements.lock
-	$(BIN)/uv pip compile --upgrade --universal --generate-hashes --no-emit-index-url --quiet pyproject.toml --group build --group dev -o requirements-dev.lock
+	$(BIN)/uv pip compile --upgrade --universal --generate-hashes --no-emit-index-url --quiet pyproject.toml --extra otel --group build -o requirements.lock
+	$(BIN)/uv pip compile --upgrade --universal --generate-hashes --no-emit-index-url --quiet pyproject.toml --extra otel --group build --group dev -o requirements-dev.lock
 
 clean: ## remove .venv and caches
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
