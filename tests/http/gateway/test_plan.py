@@ -43,10 +43,10 @@ async def test_a_node_is_told_which_apis_there_are(on_both: Gateway):
         "context": "/orders",
         "version": "1.0.0",
         "state": "PUBLISHED",
-        "backend": {"production": ["http://127.0.0.1:9701"], "sandbox": []},
+        "backend": {"production": ["http://127.0.0.1:9701"]},
         "resources": [
-            {"method": "GET", "path": "/{id}", "scopes": []},
-            {"method": "POST", "path": "/", "scopes": []},
+            {"method": "GET", "path": "/{id}"},
+            {"method": "POST", "path": "/"},
         ],
     }
 

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from ostiary.gateway.plan import (
     NEVER,
+    Backend,
     BadPlan,
     Entry,
     GatewayPlan,
     PlanAnswer,
     Resource,
+    Thing,
     read,
     to_wire,
 )
+from ostiary.gateway.plan.wire import SLOT
 
 ORGANIZATION = {
     "name": "my_company",
@@ -28,7 +32,7 @@ API = {
     "context": "/orders",
     "version": "1.0.0",
     "state": "PUBLISHED",
-    "backend": {"production": ["http://127.0.0.1:9701"], "sandbox": []},
+    "backend": {"production": ["http://127.0.0.1:9701"]},
     "resources": [{"method": "GET", "path": "/{id}", "scopes": ["orders:read"]}],
 }
 VALUES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -64,6 +68,39 @@ def test_every_kind_survives_the_wire(kind: str) -> None:
     id, value = VALUES[kind]
 
     assert to_wire(read(Entry(kind, id, value))) == Entry(kind, id, value)
+
+
+@pytest.mark.parametrize(
+    "thing", [thing for slot in SLOT.values() for thing in getattr(WHOLE, slot).values()]
+)
+def test_every_thing_is_read_as_it_was_written(thing: Thing) -> None:
+    assert read(to_wire(thing)) == thing
+
+
+def test_what_has_its_default_is_not_on_the_wire() -> None:
+    """A node of the previous version must not meet a field that it need not know."""
+    api = replace(WHOLE.apis["api"], backend=Backend(), resources=(Resource("GET", "/"),))
+
+    written = to_wire(api).value
+
+    assert written is not None
+    assert written["backend"] == {}
+    assert written["resources"] == [{"method": "GET", "path": "/"}]
+
+
+def test_what_is_not_on_the_wire_has_its_default() -> None:
+    said = {**API, "backend": {}, "resources": [{"method": "GET", "path": "/"}]}
+
+    api = read(Entry("api", "api", said))
+
+    assert api == replace(WHOLE.apis["api"], backend=Backend(), resources=(Resource("GET", "/"),))
+
+
+def test_a_field_without_a_default_has_to_be_there() -> None:
+    said = {name: value for name, value in API.items() if name != "state"}
+
+    with pytest.raises(BadPlan, match="state"):
+        read(Entry("api", "api", said))
 
 
 def test_a_plan_rebuilt_from_its_entries_is_the_same_plan() -> None:

@@ -2,12 +2,15 @@
 
 A field that this version does not know may be a restriction, so it is never skipped: its name goes into
 the thing's `unsupported`. Information that a node may ignore is sent in a field named `optional`.
+
+What has its default is not on the wire, and what is not on the wire has its default. So a new field has a
+default that means "as before", and a node of the previous version goes on serving whatever does not use it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass, replace
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
@@ -33,6 +36,7 @@ NEVER: Final = 2**53 - 1
 
 IGNORABLE: Final = "optional"
 _T = TypeVar("_T")
+_REQUIRED: Final[Any] = object()
 
 
 class BadPlan(ValueError):
@@ -57,7 +61,10 @@ class Fields:
         self._what = what
         self._left = dict(value)
 
-    def take(self, name: str, expected: type[_T]) -> _T:
+    def take(self, name: str, expected: type[_T], default: _T = _REQUIRED) -> _T:
+        """Read a member; one that is missing has its default, and without a default is an error."""
+        if default is not _REQUIRED and name not in self._left:
+            return default
         value = self._left.pop(name, None)
         if not isinstance(value, expected) or (expected is int and isinstance(value, bool)):
             raise BadPlan(f"{self._what}: {name} is not a {expected.__name__}")
@@ -70,14 +77,15 @@ class Fields:
         return self.take(name, expected)
 
     def texts(self, name: str) -> tuple[str, ...]:
-        values = self.take(name, list)
+        """Read a list of strings; a missing one is empty."""
+        values = self.take(name, list, [])
         if not all(isinstance(value, str) for value in values):
             raise BadPlan(f"{self._what}: {name} is not a list of strings")
         return tuple(values)
 
     def list_of(self, name: str, read: Callable[[Fields], _T]) -> tuple[tuple[_T, ...], frozenset[str]]:
-        """Read a list of objects: what was read, and the names of unknown fields inside them."""
-        inner = [Fields(f"{self._what}.{name}", value) for value in self.take(name, list)]
+        """Read objects, none when missing: what was read, and the names of unknown fields inside."""
+        inner = [Fields(f"{self._what}.{name}", value) for value in self.take(name, list, [])]
         things = tuple(read(one) for one in inner)
         return things, frozenset(f"{name}.{unknown}" for one in inner for unknown in one.unknown)
 
@@ -227,11 +235,16 @@ def to_wire(thing: Thing) -> Entry:
 
 def _plain(value: Any) -> Any:
     if is_dataclass(value):
-        names = [one.name for one in fields(value) if one.name not in _NOT_ON_THE_WIRE]
-        return {name: _plain(getattr(value, name)) for name in names}
+        said = [one for one in fields(value) if one.name not in _NOT_ON_THE_WIRE]
+        return {one.name: _plain(getattr(value, one.name)) for one in said if not _is_default(one, value)}
     if isinstance(value, tuple):
         return [_plain(one) for one in value]
     return dict(value) if isinstance(value, Mapping) else value
+
+
+def _is_default(field: Field[Any], thing: Any) -> bool:
+    default = field.default if field.default_factory is MISSING else field.default_factory()
+    return default is not MISSING and getattr(thing, field.name) == default
 
 
 def epoch_id(organization_id: str, kind: str, key: str) -> str:
