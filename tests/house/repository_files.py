@@ -7,7 +7,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "src" / "ostiary"
 DOCS = ROOT / "docs"
 
-CITATION = re.compile(r"\b(?:RFC (?P<rfc>\d{3,5})|(?P<named>(?:OIDC|SAML|SCIM|FAPI) [A-Z][A-Za-z]+))\b")
+CITATION = re.compile(r"\b(?:RFC (?P<rfc>\d{3,5})|(?P<named>(?:OIDC|SAML|SCIM|FAPI|W3C) [A-Z][A-Za-z]+))\b")
 """The citation grammar: `RFC 6749 §4.1.3`, `OIDC Core §3.1.3.7`, `SAML Core §2.5.1`."""
 
 

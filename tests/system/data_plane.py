@@ -219,7 +219,8 @@ class DataPlane:
         except RuntimeUnavailable:
             return ()
 
-    def stop(self) -> None:
+    def stop_haproxy(self) -> None:
+        """End HAProxy; what it logged is then complete."""
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:
@@ -227,6 +228,9 @@ class DataPlane:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
+
+    def stop(self) -> None:
+        self.stop_haproxy()
         for server in (self.agent, self.worker):
             if server is not None:
                 server.stop()

@@ -122,6 +122,7 @@ class Tree:
             "certificate": self._authority.server_file,
             "workers": tuple(self.directory.worker_socket(index).name for index in range(settings.workers)),
             "host": settings.address,
+            "access_log": settings.gateway.access_log,
         }
 
     def _listener(self, title: str, name: str, port: int, *targets: str) -> Program:

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from ostiary.foundation.settings import Section
 from ostiary.foundation.telemetry import LogFormat
+from ostiary.gateway.haproxy.access_log import AccessLog
 
 _SECOND = timedelta(seconds=1)
 
@@ -32,6 +33,9 @@ class GatewaySettings(Section):
 
     resolve_every: timedelta = Field(default=timedelta(seconds=30), ge=_SECOND)
     """How often the names of backends are resolved again."""
+
+    access_log: AccessLog = "refused"
+    """Which requests both listeners log, one JSON object a line: `all`, `refused` (and failed), or `off`."""
 
 
 class NodeSettings(Section):

@@ -200,8 +200,10 @@ end
 
 -- Applies a usable decision to this call. Its last act is the grant.
 local function pass(txn, api, path, scopes, decision, now)
+    txn:set_var("txn.application", decision.application)
     if not has_scope(decision, scopes) then
         txn:set_var("txn.scope", router.decode(table.concat(scopes, " ")))
+        txn:set_var("txn.granted", router.decode(decision.scopes:gsub(",", " ")))
         return refuse(txn, "insufficient_scope")
     end
     local targets

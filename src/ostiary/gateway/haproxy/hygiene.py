@@ -82,6 +82,12 @@ EDGE_HEADERS: Final = (
 )
 """Header names that only we set or nobody may; HAProxy has them in lower case."""
 
+TRACEPARENT: Final = (
+    "^(?:00-(?=.{52}$)|(?!00|ff)[0-9a-f]{2}-(?=.{52}(?:-|$)))"
+    "(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
+)
+"""A `traceparent` we pass on (W3C Trace Context §3.2): version 00, or a later one that begins like it."""
+
 _ORGANIZATION: Final = "/t/[a-z0-9][a-z0-9_-]{1,62}"
 PROTOCOL_PATH: Final = f"^(?:{_ORGANIZATION})?/(?:token|revoke|jwks|gateway/jwks)$"
 """What the gateway listener passes to the workers; everything else is an API."""

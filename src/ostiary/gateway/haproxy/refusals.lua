@@ -77,6 +77,21 @@ local function challenge(name, refusal, realm, scope)
     return ('Bearer realm="%s"%s'):format(realm, more)
 end
 
+-- What the log says of a refusal, besides its name: what was wanted, and what there was instead.
+local function note(txn, name, refusal)
+    txn:set_var("txn.code", refusal[2])
+    local wanted, had
+    if name == "insufficient_scope" then
+        wanted, had = txn:get_var("txn.scope"), txn:get_var("txn.granted")
+    elseif name == "wrong_method" then
+        wanted, had = txn:get_var("txn.methods"), txn.f:method()
+    elseif name == "throttled" and txn:get_var("txn.per") then
+        wanted = ("%d per %s"):format(txn:get_var("txn.limit"), txn:get_var("txn.per"))
+    end
+    if wanted then txn:set_var("txn.wanted", wanted:sub(1, 200)) end
+    if had then txn:set_var("txn.had", had:sub(1, 200)) end
+end
+
 -- Sets txn.status, txn.body, txn.xml and the headers an answer carries. Where this fails, a rule answers 500.
 local function present(txn)
     local name = txn:get_var("txn.refusal") or "internal"
@@ -94,6 +109,7 @@ local function present(txn)
     local header = challenge(name, refusal, txn:get_var("txn.realm") or "default", txn:get_var("txn.scope"))
     if header then txn:set_var("txn.challenge", header) end
     if retry_after then txn:set_var("txn.retry_after", retry_after) end
+    note(txn, name, refusal)
     txn:set_var("txn.status", refusal[1])
 end
 

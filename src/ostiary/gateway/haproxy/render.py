@@ -11,9 +11,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
-from ostiary.gateway.haproxy import hygiene
+from ostiary.gateway.haproxy import access_log, hygiene
+from ostiary.gateway.haproxy.access_log import AccessLog
 from ostiary.gateway.haproxy.hygiene import quoted
 from ostiary.gateway.haproxy.maps import MAPS, PLAN_KEY, PLAN_MAP
 
@@ -29,8 +30,12 @@ REFUSED_CREDENTIALS_AT_MOST: Final = 300
 """In 10 seconds from an address (IPv6: a /64); beyond, unknown credentials are refused unasked."""
 FAILED_CLIENTS_AT_MOST: Final = 100
 """Failed client authentications in 10 seconds from an address (IPv6: a /64); beyond, none is tried."""
-AccessLog = Literal["all", "refused", "off"]
-_LOGGED_FROM: Final[Mapping[AccessLog, int]] = {"all": 0, "refused": 400, "off": 1000}
+_LOGS: Final[Mapping[AccessLog, tuple[str, str]]] = {
+    "all": ("notice", "notice"),
+    "refused": ("notice", "silent"),
+    "off": ("err", "silent"),
+}
+"""What of the log is printed, and the level of a call that went well; refused ones are warnings."""
 _TOKEN: Final = re.compile(r"«(include )?(\w+)»\n?")
 
 
@@ -47,6 +52,8 @@ class Listener:
     threads: int | None = None
     """`None` is one for each core."""
     access_log: AccessLog = "refused"
+    node: str = "embedded"
+    """What the access log says which node it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +63,8 @@ class GatewayListener(Listener):
     http_port: int = 0
     """A cleartext copy on loopback; 0 is none."""
     agent: str = "agent.sock"
+    explained: str = "agent.log.sock"
+    """Where the agent takes the log lines of refused calls."""
     backend_ca: Path | None = None
     """Whom https backends are verified against, a PEM file; without one they cannot be called."""
     lua: Path = HERE
@@ -73,6 +82,7 @@ def gateway_config(listener: GatewayListener) -> str:
         "decide_lua": quoted(str(listener.lua / "decide.lua")),
         "refusals_lua": quoted(str(listener.lua / "refusals.lua")),
         "agent": listener.agent,
+        "explained": listener.explained,
         "maps": MAPS,
         "plan_map": PLAN_MAP,
         "plan_key": PLAN_KEY,
@@ -89,6 +99,7 @@ def management_config(listener: Listener) -> str:
 
 
 def _shared(name: str, listener: Listener) -> dict[str, str]:
+    log_level, log_success = _LOGS[listener.access_log]
     workers = [f"    server worker-{n} unix@{socket}\n" for n, socket in enumerate(listener.workers)]
     return {
         "name": name,
@@ -96,7 +107,11 @@ def _shared(name: str, listener: Listener) -> dict[str, str]:
         "host": listener.host,
         "port": str(listener.port),
         "certificate": quoted(str(listener.certificate)),
-        "logged_from": str(_LOGGED_FROM[listener.access_log]),
+        "log_format": quoted(access_log.log_format(listener.node)),
+        "logged_path_at_most": str(access_log.PATH_AT_MOST),
+        "log_level": log_level,
+        "log_success": log_success,
+        "traceparent": quoted(hygiene.TRACEPARENT),
         "path_at_most": str(hygiene.PATH_AT_MOST),
         "stray_character": quoted(hygiene.STRAY_CHARACTER),
         "dot_segment": quoted(hygiene.DOT_SEGMENT),
