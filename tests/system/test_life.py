@@ -3,10 +3,13 @@
 import json
 import os
 import signal
+import socket
 import stat
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import httpx2
 import pytest
@@ -129,10 +132,33 @@ def test_a_supervisor_that_is_killed_while_it_starts_leaves_nothing(a_server: Ma
     until(lambda: not any(map(alive, pids)), what="the end of every process")
 
 
-def test_a_second_signal_does_not_wait_for_open_connections(server: Server):
-    assert server.process is not None
-    with server.gateway() as gateway:
-        gateway.get("/gateway/jwks")  # an idle connection stays open
+def test_a_stop_does_not_wait_for_idle_connections(server: Server):
+    with server.gateway() as gateway, server.management() as management:
+        for client, path in ((gateway, "/gateway/jwks"), (management, "/oauth2/jwks")):
+            client.get(path)
+        started = time.monotonic()
+
+        assert server.terminate() == 0
+
+    assert time.monotonic() - started < DRAIN_SECONDS
+
+
+def test_a_stop_waits_for_the_request_under_way(server: Server):
+    with _half_a_request(server) as (connection, rest):
+        assert server.process is not None
+        server.process.send_signal(signal.SIGTERM)
+        until(lambda: "stopping" in server.said(), what="the signal's effect")
+        until(lambda: _refuses_connections(server), what="the listener's end")
+
+        connection.sendall(rest)
+
+        assert connection.recv(100).startswith(b"HTTP/1.1 401 ")
+    assert server.process.wait(STOPS_WITHIN) == 0
+
+
+def test_a_second_signal_does_not_wait_for_requests_under_way(server: Server):
+    with _half_a_request(server):
+        assert server.process is not None
         server.process.send_signal(signal.SIGINT)
         until(lambda: "stopping" in server.said(), what="the first signal's effect")
         started = time.monotonic()
@@ -140,6 +166,28 @@ def test_a_second_signal_does_not_wait_for_open_connections(server: Server):
 
         assert server.process.wait(STOPS_WITHIN) == 0
     assert time.monotonic() - started < DRAIN_SECONDS
+
+
+@contextmanager
+def _half_a_request(server: Server) -> Iterator[tuple[socket.socket, bytes]]:
+    """A token request that is under way, and what is still to be sent of it."""
+    body = b"grant_type=client_credentials&client_id=nobody&client_secret=none"
+    head = f"POST /token HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n"
+    kind = "Content-Type: application/x-www-form-urlencoded\r\n\r\n"
+    with (
+        socket.create_connection(("127.0.0.1", server.gateway_port), timeout=10) as plain,
+        server.trust().wrap_socket(plain, server_hostname="localhost") as connection,
+    ):
+        connection.sendall((head + kind).encode() + body[:10])
+        yield connection, body[10:]
+
+
+def _refuses_connections(server: Server) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", server.gateway_port), timeout=1).close()
+    except ConnectionRefusedError:
+        return True
+    return False
 
 
 CHILDREN = {

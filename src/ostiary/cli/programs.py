@@ -28,6 +28,7 @@ from ostiary.gateway import (
     NodeSettings,
     find_haproxy,
     gateway_config,
+    is_quiet,
     management_config,
     map_files,
     system_ca,
@@ -133,6 +134,9 @@ class Tree:
             statuses = [await probe.status_on_port(address, port, target, tls) for target in targets]
             return all(status in _ANSWERED for status in statuses)
 
+        async def has_finished() -> bool:
+            return await is_quiet(self.directory.run, name)
+
         return Program(
             title,
             self._haproxy.command(self.directory.run, name),
@@ -140,6 +144,7 @@ class Tree:
             is_ready,
             stop_signal=signal.SIGUSR1,  # finish what is under way, accept nothing new
             stop_within=DRAIN_SECONDS,
+            has_finished=has_finished,
             directory=self.directory.run,
             relay_output=True,
         )

@@ -27,6 +27,7 @@ SETTLED_AFTER = 1.0
 LOOK_AGAIN = 0.1
 CRASH_LOOP = 5
 """So many ends in a row are reported once, as one message."""
+_LOOKS = 2
 _LAST_WORDS = 5
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
@@ -46,6 +47,8 @@ class Program:
     stop_signal: signal.Signals = signal.SIGTERM
     stop_within: float = 5.0
     """Seconds to finish what it is doing; then it is killed."""
+    has_finished: Callable[[], Awaitable[bool]] | None = None
+    """Asked while it stops: whether nothing is under way, so that whoever is only connected is not waited for."""
     waits: bool = False
     """It may be started early: it loads itself and begins when its standard input ends."""
     directory: Path | None = None
@@ -63,6 +66,7 @@ class _Kept:
     keeper: asyncio.Task[None] | None = None
     relay: asyncio.Task[None] | None = None
     is_ending: bool = False
+    has_finished: bool = False
     ends_in_a_row: int = 0
     last_words: list[str] = field(default_factory=list)
 
@@ -255,13 +259,26 @@ async def _end(kept: _Kept, hurry: bool) -> None:
         with suppress(ProcessLookupError):
             process.send_signal(number)
         with suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(process.wait(), seconds)
+            await asyncio.wait_for(_until_finished(kept, process), seconds)
     if process.returncode is None:
         log.warning("program_killed", program=kept.program.name, reason="it did not stop in time")
         _kill_group(process.pid)
         await process.wait()
     if kept.relay is not None:
         kept.relay.cancel()
+
+
+async def _until_finished(kept: _Kept, process: asyncio.subprocess.Process) -> None:
+    """Wait for the end of the process, or until two looks in a row find nothing under way in it."""
+    has_finished, quiet = kept.program.has_finished, 0
+    if has_finished is None or kept.has_finished:
+        await process.wait()
+        return
+    while quiet < _LOOKS and process.returncode is None:
+        quiet = quiet + 1 if await has_finished() else 0
+        with suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(process.wait(), LOOK_AGAIN)
+    kept.has_finished = True
 
 
 def _kill_group(leader: int) -> None:

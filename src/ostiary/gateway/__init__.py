@@ -25,6 +25,7 @@ from ostiary.gateway.supervise import (
     HAProxy,
     HAProxyUnusable,
     find_haproxy,
+    is_quiet,
     system_ca,
 )
 
@@ -42,6 +43,7 @@ __all__ = [
     "find_haproxy",
     "find_node_by_credential",
     "gateway_config",
+    "is_quiet",
     "management_config",
     "map_files",
     "rotate_node_keys",

@@ -6,11 +6,13 @@ sockets (`-C`), because its configuration names sockets and maps relative to it.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -62,6 +64,36 @@ class HAProxy:
         if done.returncode != 0:
             alerts = [line for line in done.stderr.splitlines() if "[ALERT]" in line] or [done.stderr.strip()]
             raise BadConfiguration("; ".join(line.partition(" : ")[2] or line for line in alerts))
+
+
+async def is_quiet(run: Path, name: str) -> bool:
+    """Whether no worker that runs `run/<name>.cfg` has a request under way; idle connections are none.
+
+    While it stops softly, HAProxy waits for idle clients too, so as not to cut one that is just sending
+    (`option idle-close-on-response`): right for a reload, and five lost seconds for a stop.
+    """
+    socket = run / f"{name}.master.sock"
+    with suppress(OSError, TimeoutError):
+        async with asyncio.timeout(_ANSWERS_WITHIN):
+            processes = [line.split() async for line in _said(socket, "show proc")]
+            workers = [words[0] for words in processes if words[1:2] == ["worker"]]
+            return not any([await _has_stream(socket, pid, name) for pid in workers])
+    return False
+
+
+async def _has_stream(socket: Path, pid: str, frontend: str) -> bool:
+    return any([f" fe={frontend} " in line async for line in _said(socket, f"@!{pid} show sess")])
+
+
+async def _said(socket: Path, command: str) -> AsyncIterator[str]:
+    reader, writer = await asyncio.open_unix_connection(str(socket))
+    try:
+        writer.write(f"{command}\n".encode())
+        writer.write_eof()
+        async for line in reader:
+            yield line.decode(errors="replace")
+    finally:
+        writer.close()
 
 
 def find_haproxy(given: Path | None = None) -> HAProxy:
