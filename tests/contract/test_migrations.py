@@ -3,9 +3,12 @@
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 
+from ostiary import migrations
 from ostiary.app import migrate
 from ostiary.foundation.database import DatabaseUnusable, metadata, write_engine
 
@@ -17,6 +20,28 @@ def test_a_migrated_database_has_the_declared_schema(database_url: str) -> None:
     with engine.begin() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, metadata) == []
+    engine.dispose()
+
+
+def test_a_table_that_others_refer_to_can_be_changed(database_url: str) -> None:
+    """What a first installation had is still there after every later migration."""
+    engine = write_engine(database_url)
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        node = "('n1', 'embedded', 'f1', 0, 7, 1)"
+        columns = "(id, name, credential_fingerprint, rotation, acknowledged, enrolled_at)"
+        connection.exec_driver_sql(f"INSERT INTO gateway_nodes {columns} VALUES {node}")
+        connection.exec_driver_sql("INSERT INTO gateway_node_keys VALUES ('k1', 'n1', '{}', 'active', 1)")
+
+    migrate(database_url)
+
+    with engine.begin() as connection:
+        joined = "gateway_nodes n JOIN gateway_node_keys k ON k.node_id = n.id"
+        kept = f"SELECT n.name, n.acknowledged, k.kid FROM {joined}"
+        assert connection.exec_driver_sql(kept).all() == [("embedded", 7, "k1")]
     engine.dispose()
 
 

@@ -67,9 +67,14 @@ def test_only_protocol_endpoints_are_open(settings: Settings) -> None:
 
 def test_internal_gateway_routes_are_for_nodes_and_nothing_else_is(settings: Settings) -> None:
     for route in all_routes(settings):
-        assert route.path.startswith("/internal/") is (route.access.audience is Audience.GATEWAY_NODE), (
-            route.path
-        )
+        is_for_nodes = route.access.audience in (Audience.GATEWAY_NODE, Audience.NEW_GATEWAY_NODE)
+        assert route.path.startswith("/internal/") is is_for_nodes, route.path
+
+
+def test_a_node_that_enrols_reaches_two_routes(settings: Settings) -> None:
+    new = {r.path for r in all_routes(settings) if r.access.audience is Audience.NEW_GATEWAY_NODE}
+
+    assert new == {"/internal/gateway/v1/authority", "/internal/gateway/v1/enrol"}
 
 
 CREDENTIALS = [

@@ -13,8 +13,8 @@ from starlette.requests import Request
 from ostiary.foundation.database import Database
 from ostiary.foundation.problem import Problem
 from ostiary.foundation.secrets import SecretBox
-from ostiary.foundation.web import client_address
-from ostiary.gateway import find_node_by_credential
+from ostiary.foundation.web import came_from_node_listener, client_address, node_of_certificate
+from ostiary.gateway import find_enrolled_node, find_node_by_credential
 from ostiary.identity import Authentication, LoginRefused, LoginUnavailable
 from ostiary.organizations import Organization
 from ostiary.permissions import ADMIN_ROLE, Member, Principal, PrincipalKind, roles_of
@@ -40,6 +40,8 @@ class Callers:
         """
         if request.scope.get("state", {}).get("local_administrator") is True:
             return Principal(PrincipalKind.LOCAL, "local administrator", roles=frozenset({ADMIN_ROLE}))
+        if came_from_node_listener(request.scope):
+            return await self._certified_node(request)
         scheme, _, value = request.headers.get("authorization", "").partition(" ")
         if len(value) > _LONGEST or len(request.headers.getlist("authorization")) != 1:
             return None
@@ -48,6 +50,14 @@ class Callers:
         if scheme.lower() == "bearer":
             return await self._node(value.strip())
         return None
+
+    async def _certified_node(self, request: Request) -> Principal | None:
+        """The node whose certificate the node listener verified; nothing else is taken there."""
+        node_id = node_of_certificate(request.scope)
+        if node_id is None:
+            return None
+        found = await self._database.read(lambda c: find_enrolled_node(c, node_id))
+        return None if found is None else Principal(PrincipalKind.NODE, found.id)
 
     async def _user(self, organization: Organization, value: str, address: str) -> Principal | None:
         credentials = parse_basic(value)

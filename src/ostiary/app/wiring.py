@@ -20,6 +20,7 @@ from ostiary.foundation.database import Database
 from ostiary.foundation.secrets import SecretBox, load_or_create_key
 from ostiary.foundation.web import RequestId
 from ostiary.gateway import every_node_knows_key
+from ostiary.gateway.endpoints import NodeListener
 from ostiary.gateway.endpoints import routers as gateway_routers
 from ostiary.identity import Authentication, IdentitySettings
 from ostiary.identity.endpoints import routers as identity_routers
@@ -70,6 +71,7 @@ def build_app(settings: Settings, clock: Clock = utc_now) -> ASGIApp:
     for router in _routers(settings, database, box, authentication, server, clock):
         app.include_router(router.router)
     add_error_answers(app)
+    app.add_middleware(NodeListener, database=database)
     return RequestId(app)
 
 

@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import typer
 
-from ostiary.cli import admin, apply, db, demo, keys, serve, version
+from ostiary.cli import admin, apply, db, demo, keys, nodes, serve, version
 from ostiary.cli.errors import OperatorError
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app.command("serve")(serve.serve)
 app.command("demo")(demo.demo)
 app.command("apply")(apply.apply)
 app.add_typer(keys.command, name="keys")
+app.add_typer(nodes.command, name="nodes")
 app.add_typer(db.command, name="db")
 app.add_typer(admin.command, name="admin")
 app.command("version")(version.version)

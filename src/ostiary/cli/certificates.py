@@ -5,32 +5,21 @@ certificate and key, as HAProxy reads them. It is made again when it is about to
 has to cover have changed; the authority stays, so clients need not be told.
 """
 
-import ipaddress
 import socket
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-    load_pem_private_key,
-)
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 from ostiary.cli.data_directory import write_private
 from ostiary.cli.errors import OperatorError
+from ostiary.foundation.certificates import CertificateAuthority, Purpose, key_pem, new_key
 
 CA_LIFETIME = timedelta(days=3650)
 SERVER_LIFETIME = timedelta(days=397)
 RENEW_BEFORE = timedelta(days=30)
-_BACKDATED = timedelta(hours=1)
-"""Clients whose clock is a little behind must not refuse a new certificate."""
 
 
 class Authority:
@@ -50,7 +39,7 @@ class Authority:
         wanted = frozenset(names)
         try:
             fresh_authority = self._ensure_authority(now)
-            if not fresh_authority and self._server_serves(wanted, now):
+            if not fresh_authority and server_serves(self.server_file, wanted, now):
                 return False
             self._issue(wanted, now)
         except (ValueError, TypeError) as error:
@@ -64,58 +53,38 @@ class Authority:
         made = self.certificate_file.exists() and self._key_file.exists()
         if made and _certificate(self.certificate_file).not_valid_after_utc - now > RENEW_BEFORE:
             return False
-        key = ec.generate_private_key(ec.SECP256R1())
-        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"Ostiary of {socket.gethostname()}"[:64])])
-        certificate = (
-            x509.CertificateBuilder()
-            .subject_name(name)
-            .issuer_name(name)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - _BACKDATED)
-            .not_valid_after(now + CA_LIFETIME)
-            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-            .add_extension(_key_usage(authority=True), critical=True)
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-            .sign(key, hashes.SHA256())
-        )
-        write_private(self._key_file, _key_pem(key))
-        write_private(self.certificate_file, certificate.public_bytes(Encoding.PEM))
+        authority = CertificateAuthority.create(f"Ostiary of {socket.gethostname()}", now, CA_LIFETIME)
+        write_private(self._key_file, authority.key_pem)
+        write_private(self.certificate_file, authority.certificate_pem)
         self.certificate_file.chmod(0o644)
         return True
 
-    def _server_serves(self, names: frozenset[str], now: datetime) -> bool:
-        if not self.server_file.exists():
-            return False
-        certificate = _certificate(self.server_file)
-        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        covered = {str(name.value) for name in found}
-        return names <= covered and certificate.not_valid_after_utc - now > RENEW_BEFORE
-
     def _issue(self, names: frozenset[str], now: datetime) -> None:
-        authority = _certificate(self.certificate_file)
-        signer = load_pem_private_key(self._key_file.read_bytes(), password=None)
-        if not isinstance(signer, ec.EllipticCurvePrivateKey):
-            raise TypeError("ca.key is not an elliptic curve key")
-        key = ec.generate_private_key(ec.SECP256R1())
-        certificate = (
-            x509.CertificateBuilder()
-            .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Ostiary")]))
-            .issuer_name(authority.subject)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - _BACKDATED)
-            .not_valid_after(min(now + SERVER_LIFETIME, authority.not_valid_after_utc))
-            .add_extension(x509.SubjectAlternativeName(_general_names(names)), critical=False)
-            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(_key_usage(authority=False), critical=True)
-            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-            .add_extension(
-                x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False
-            )
-            .sign(signer, hashes.SHA256())
+        authority = CertificateAuthority.from_pem(
+            self.certificate_file.read_bytes(), self._key_file.read_bytes()
         )
-        write_private(self.server_file, certificate.public_bytes(Encoding.PEM) + _key_pem(key))
+        write_server(self.server_file, authority, names, now)
+
+
+def write_server(path: Path, authority: CertificateAuthority, names: Iterable[str], now: datetime) -> None:
+    """Have a new key certified for a server, and keep both in one file, as HAProxy reads them."""
+    key = new_key()
+    certificate = authority.issue("Ostiary", key.public_key(), Purpose.SERVER, now, SERVER_LIFETIME, names)
+    write_private(path, certificate + key_pem(key))
+
+
+def server_serves(path: Path, names: frozenset[str], now: datetime) -> bool:
+    """Whether the certificate in `path` covers these names for a while yet.
+
+    Raises:
+        ValueError: there is a file, and it is no certificate.
+    """
+    if not path.exists():
+        return False
+    certificate = _certificate(path)
+    found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    covered = {str(name.value) for name in found}
+    return names <= covered and certificate.not_valid_after_utc - now > RENEW_BEFORE
 
 
 def names_to_cover(public_host: str | None) -> frozenset[str]:
@@ -149,32 +118,3 @@ def install_given(directory: Path, certificate: Path, key: Path) -> bool:
 
 def _certificate(path: Path) -> x509.Certificate:
     return x509.load_pem_x509_certificate(path.read_bytes())
-
-
-def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-
-
-def _general_names(names: Iterable[str]) -> list[x509.GeneralName]:
-    return [_general_name(name) for name in sorted(names)]
-
-
-def _general_name(name: str) -> x509.GeneralName:
-    try:
-        return x509.IPAddress(ipaddress.ip_address(name))
-    except ValueError:
-        return x509.DNSName(name.encode("idna").decode())
-
-
-def _key_usage(*, authority: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=not authority,
-        key_cert_sign=authority,
-        crl_sign=authority,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        encipher_only=False,
-        decipher_only=False,
-    )

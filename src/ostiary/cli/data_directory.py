@@ -42,6 +42,10 @@ class DataDirectory:
         """Where worker `index` answers the local administrator."""
         return self.run / f"admin-{index}.sock"
 
+    def nodes_socket(self, index: int) -> Path:
+        """Where worker `index` answers the node listener."""
+        return self.run / f"nodes-{index}.sock"
+
     def make(self) -> None:
         """Create the directories; existing ones are made private again.
 

@@ -1,8 +1,9 @@
 """One worker of the control plane: `python -m ostiary.cli.worker --index I`, started by the supervisor.
 
-It listens on two unix sockets in `DIR/run`: on `worker-I.sock` for HAProxy and the agent, on `admin-I.sock`
-for the person who administers this machine. Both are private files, so whoever can connect to the second
-runs as the same user; that a request came in there is a fact of the accepted socket, not of the request.
+It listens on unix sockets in `DIR/run`: on `worker-I.sock` for HAProxy and the embedded agent, on
+`admin-I.sock` for the person who administers this machine, on `nodes-I.sock` for the node listener. All are
+private files, so whoever can connect runs as the same user; where a request came in is a fact of the accepted
+socket, not of the request.
 """
 
 import argparse
@@ -25,18 +26,19 @@ KEEP_ALIVE_SECONDS = 75
 DRAIN_SECONDS = 4
 
 
-class LocalAdministrator:
-    """Marks requests that were accepted on the administration socket (`state.local_administrator`)."""
+class AcceptedOn:
+    """Marks requests by the socket that accepted them: `state.local_administrator`, `state.node_listener`."""
 
-    def __init__(self, app: ASGIApp, admin_socket: Path) -> None:
+    def __init__(self, app: ASGIApp, admin_socket: Path, nodes_socket: Path) -> None:
         self._app = app
-        self._accepted_on = str(admin_socket)
+        self._marks = (("local_administrator", str(admin_socket)), ("node_listener", str(nodes_socket)))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "lifespan":
             server = scope.get("server")
-            is_local = server is not None and server[0] == self._accepted_on and server[1] is None
-            scope.setdefault("state", {})["local_administrator"] = is_local
+            for mark, socket in self._marks:
+                is_marked = server is not None and server[0] == socket and server[1] is None
+                scope.setdefault("state", {})[mark] = is_marked
         await self._app(scope, receive, send)
 
 
@@ -49,8 +51,8 @@ def main() -> None:
     settings = load_settings()
     configure_logging(settings.log_format)
     directory = DataDirectory(settings.data_dir)
-    admin = directory.admin_socket(index)
-    app = LocalAdministrator(build_app(settings), admin)
+    admin, nodes = directory.admin_socket(index), directory.nodes_socket(index)
+    app = AcceptedOn(build_app(settings), admin, nodes)
     config = uvicorn.Config(
         app,
         http="httptools",
@@ -64,7 +66,7 @@ def main() -> None:
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        sockets = [private_socket(path, BACKLOG) for path in (directory.worker_socket(index), admin)]
+        sockets = [private_socket(path, BACKLOG) for path in (directory.worker_socket(index), admin, nodes)]
         runner.run(Server(config).serve(sockets=sockets))
 
 

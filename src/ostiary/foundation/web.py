@@ -1,7 +1,8 @@
 """Reading requests: identifiers, addresses, forms without surprises.
 
-The management HAProxy in front sets `X-Request-Id` and `X-Forwarded-For` and removes the client's
-own; workers listen on unix sockets only, so what arrives in those headers is ours.
+The HAProxy in front sets `X-Request-Id` and `X-Forwarded-For` and removes the client's own; workers
+listen on unix sockets only, so what arrives in those headers is ours. The node listener keeps what an
+enrolled gateway node set there in the same way.
 """
 
 import re
@@ -42,6 +43,24 @@ class RequestId:
             await send(message)
 
         await self._app(scope, receive, send_with_id)
+
+
+NODE_HEADER = "X-Ostiary-Node"
+"""Which gateway node's certificate the node listener verified; it removes the client's own."""
+
+
+def came_from_node_listener(scope: Scope) -> bool:
+    """Whether the request was accepted on the socket that only the node listener connects to."""
+    return scope.get("state", {}).get("node_listener") is True
+
+
+def node_of_certificate(scope: Scope) -> str | None:
+    """The identifier in the certificate a gateway node presented; believed from the node listener alone."""
+    if not came_from_node_listener(scope):
+        return None
+    wanted = NODE_HEADER.lower().encode()
+    given = [value.decode("latin-1") for name, value in scope["headers"] if name == wanted]
+    return given[0] if len(given) == 1 and given[0] else None
 
 
 def request_id(request: Request) -> str:

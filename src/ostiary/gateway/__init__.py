@@ -5,6 +5,12 @@ Control side: `feed` and `current` tell gateway nodes the plan, `nodes` knows th
 module too, so nothing here imports the slices the plan is drawn from.
 """
 
+from ostiary.gateway.enrolment import (
+    CONTROL_PLANE_NAME,
+    EnrolmentToken,
+    ensure_authority,
+    find_enrolled_node,
+)
 from ostiary.gateway.haproxy import (
     GatewayListener,
     Listener,
@@ -30,7 +36,9 @@ from ostiary.gateway.supervise import (
 )
 
 __all__ = [
+    "CONTROL_PLANE_NAME",
     "BadConfiguration",
+    "EnrolmentToken",
     "GatewayListener",
     "GatewaySettings",
     "HAProxy",
@@ -38,8 +46,10 @@ __all__ = [
     "Listener",
     "NodeRecord",
     "NodeSettings",
+    "ensure_authority",
     "ensure_embedded_node",
     "every_node_knows_key",
+    "find_enrolled_node",
     "find_haproxy",
     "find_node_by_credential",
     "gateway_config",

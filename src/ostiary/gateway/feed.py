@@ -19,6 +19,7 @@ from ostiary.foundation.events import (
 )
 from ostiary.gateway import repository
 from ostiary.gateway.current import CurrentPlan
+from ostiary.gateway.errors import NodeGone
 from ostiary.gateway.plan import PlanAnswer
 
 LONGEST_WAIT: Final = 25.0
@@ -44,6 +45,7 @@ class PlanFeed:
 
         Raises:
             TooOld: those changes are no longer known one by one; ask for the complete plan.
+            NodeGone: the node was removed.
         """
         woken = asyncio.Event()
         unsubscribe = self._database.changes.subscribe(woken.set)
@@ -84,6 +86,8 @@ class PlanFeed:
 
     def _changes(self, node_id: str, number: int) -> Callable[[Connection], PlanAnswer]:
         def read(connection: Connection) -> PlanAnswer:
+            if repository.find_node(connection, node_id) is None:
+                raise NodeGone
             latest = latest_number(connection)
             if latest == number:
                 return PlanAnswer(number, complete=False, entries=())

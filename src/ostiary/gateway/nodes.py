@@ -1,7 +1,8 @@
-"""Gateway nodes as the control plane knows them: enrolment, credentials, their keys, what they have seen.
+"""Gateway nodes as the control plane knows them: the embedded one, their keys, what they have seen.
 
 A node is the platform's: no organization can create one. The embedded node's credential is made by the
-process that starts it and lies beside its data, readable by this user alone.
+process that starts it and lies beside its data, readable by this user alone. Nodes on machines of their own
+are in `enrolment`.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def ensure_embedded_node(
     if found is not None:
         return found
     node = NodeRecord(new_id(), EMBEDDED, rotation=0, acknowledged=0, seen_at=None)
-    repository.add_node(connection, node, _fingerprint(credential, box), now)
+    repository.add_embedded_node(connection, node, _fingerprint(credential, box), now)
     record(connection, Event("node", PLATFORM, node.id), at=now)
     return node
 

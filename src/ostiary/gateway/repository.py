@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, update
 
-from ostiary.gateway.tables import gateway_node_keys, gateway_nodes
+from ostiary.gateway.tables import gateway_authority, gateway_node_keys, gateway_nodes
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,37 @@ class NodeRecord:
     acknowledged: int
     """The plan number it last said it has."""
     seen_at: datetime | None
+    enrolled_at: datetime | None = None
+    """`None` while its one-time token waits to be used."""
+    enrolment_expires_at: datetime | None = None
+    is_embedded: bool = False
+    """It runs inside `ostiary serve`, proves itself with a credential and cannot be removed."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorityRecord:
+    """The authority that certifies gateway nodes, its key sealed."""
+
+    certificate: str
+    sealed_key: str
+
+
+# Composed once: putting a statement together costs more than running it.
+_BY_ID = select(gateway_nodes).where(gateway_nodes.c.id == bindparam("id"))
+_OUTSIDE = gateway_nodes.c.credential_fingerprint.is_(None)
+_BY_NAME = select(gateway_nodes).where(gateway_nodes.c.name == bindparam("name"), _OUTSIDE)
+_ALL = select(gateway_nodes).order_by(gateway_nodes.c.name, gateway_nodes.c.id)
+_CONSUME = (
+    update(gateway_nodes)
+    .where(
+        gateway_nodes.c.enrolment_fingerprint == bindparam("fingerprint"),
+        gateway_nodes.c.enrolment_expires_at > bindparam("now"),
+        gateway_nodes.c.enrolled_at.is_(None),
+    )
+    .values(enrolment_fingerprint=None, enrolled_at=bindparam("now"))
+    .returning(*gateway_nodes.c)
+)
+_AUTHORITY = select(gateway_authority)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +65,8 @@ class NodeKeyRecord:
     state: str
 
 
-def add_node(connection: Connection, node: NodeRecord, fingerprint: str, now: datetime) -> None:
-    """Write a new node."""
+def add_embedded_node(connection: Connection, node: NodeRecord, fingerprint: str, now: datetime) -> None:
+    """Write a new node that has a credential already."""
     row = {
         "id": node.id,
         "name": node.name,
@@ -56,8 +87,54 @@ def find_node_by_fingerprint(connection: Connection, fingerprint: str) -> NodeRe
 
 def find_node(connection: Connection, node_id: str) -> NodeRecord | None:
     """The node of that identifier."""
-    row = connection.execute(select(gateway_nodes).where(gateway_nodes.c.id == node_id)).first()
+    row = connection.execute(_BY_ID, {"id": node_id}).first()
     return None if row is None else _node(row)
+
+
+def find_node_by_name(connection: Connection, name: str) -> NodeRecord | None:
+    """The node on a machine of its own, enrolled or not, that has this name."""
+    row = connection.execute(_BY_NAME, {"name": name}).first()
+    return None if row is None else _node(row)
+
+
+def all_nodes(connection: Connection) -> list[NodeRecord]:
+    """Every node, by name."""
+    return [_node(row) for row in connection.execute(_ALL)]
+
+
+def put_waiting_node(
+    connection: Connection, node: NodeRecord, fingerprint: str, expires_at: datetime, now: datetime
+) -> None:
+    """Write a node that may enrol with a token; one that waits already gets the new token instead."""
+    values = {"enrolment_fingerprint": fingerprint, "enrolment_expires_at": expires_at}
+    here = gateway_nodes.c.id == node.id
+    if connection.execute(update(gateway_nodes).where(here).values(values)).rowcount == 0:
+        row = {"id": node.id, "name": node.name, "rotation": 0, "acknowledged": 0, "added_at": now}
+        connection.execute(insert(gateway_nodes).values(**row, **values))
+
+
+def consume_enrolment(connection: Connection, fingerprint: str, now: datetime) -> NodeRecord | None:
+    """Enrol whoever waits with this token, once; `None` where nobody does (any more)."""
+    row = connection.execute(_CONSUME, {"fingerprint": fingerprint, "now": now}).first()
+    return None if row is None else _node(row)
+
+
+def remove_node(connection: Connection, node_id: str) -> None:
+    """Delete a node and its keys."""
+    connection.execute(delete(gateway_node_keys).where(gateway_node_keys.c.node_id == node_id))
+    connection.execute(delete(gateway_nodes).where(gateway_nodes.c.id == node_id))
+
+
+def find_authority(connection: Connection) -> AuthorityRecord | None:
+    """The authority that certifies nodes."""
+    row = connection.execute(_AUTHORITY).first()
+    return None if row is None else AuthorityRecord(row.certificate, row.sealed_key)
+
+
+def add_authority(connection: Connection, id: str, authority: AuthorityRecord, now: datetime) -> None:
+    """Write the authority."""
+    row = {"id": id, "certificate": authority.certificate, "sealed_key": authority.sealed_key}
+    connection.execute(insert(gateway_authority).values(**row, created_at=now))
 
 
 def raise_rotation(connection: Connection) -> list[str]:
@@ -107,4 +184,13 @@ def all_keys(connection: Connection) -> list[NodeKeyRecord]:
 
 
 def _node(row: Row[Any]) -> NodeRecord:
-    return NodeRecord(row.id, row.name, row.rotation, row.acknowledged, row.seen_at)
+    return NodeRecord(
+        id=row.id,
+        name=row.name,
+        rotation=row.rotation,
+        acknowledged=row.acknowledged,
+        seen_at=row.seen_at,
+        enrolled_at=row.enrolled_at,
+        enrolment_expires_at=row.enrolment_expires_at,
+        is_embedded=row.credential_fingerprint is not None,
+    )

@@ -31,6 +31,9 @@ class GatewaySettings(Section):
     max_offline: timedelta = Field(default=timedelta(hours=24), ge=_SECOND)
     """How long a node decides by its last plan while no control plane answers."""
 
+    node_certificate_lifetime: timedelta = Field(default=timedelta(days=7), ge=timedelta(minutes=1))
+    """How long the certificate of a gateway node is good; it renews itself after a third of that."""
+
     resolve_every: timedelta = Field(default=timedelta(seconds=30), ge=_SECOND)
     """How often the names of backends are resolved again."""
 

@@ -1,6 +1,6 @@
 """Tables of the gateway slice. Nodes are the platform's: no organization owns one."""
 
-from sqlalchemy import JSON, BigInteger, Column, ForeignKey, String, Table
+from sqlalchemy import JSON, BigInteger, Column, ForeignKey, Index, String, Table, Text
 
 from ostiary.foundation.database import Instant, metadata
 
@@ -9,11 +9,30 @@ gateway_nodes = Table(
     metadata,
     Column("id", String(36), primary_key=True),
     Column("name", String(100), nullable=False),
-    Column("credential_fingerprint", String(64), nullable=False, unique=True),
+    Column("credential_fingerprint", String(64), unique=True),  # of the embedded node alone
+    Column("enrolment_fingerprint", String(64), unique=True),  # of the one-time token, until it is used
+    Column("enrolment_expires_at", Instant),
     Column("rotation", BigInteger, nullable=False),
     Column("acknowledged", BigInteger, nullable=False),
     Column("seen_at", Instant),
-    Column("enrolled_at", Instant, nullable=False),
+    Column("added_at", Instant),
+    Column("enrolled_at", Instant),
+)
+Index(
+    "uq_gateway_nodes_name",
+    gateway_nodes.c.name,
+    unique=True,
+    sqlite_where=gateway_nodes.c.credential_fingerprint.is_(None),
+    postgresql_where=gateway_nodes.c.credential_fingerprint.is_(None),
+)
+
+gateway_authority = Table(
+    "gateway_authority",
+    metadata,
+    Column("id", String(10), primary_key=True),
+    Column("certificate", Text, nullable=False),
+    Column("sealed_key", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
 )
 
 gateway_node_keys = Table(

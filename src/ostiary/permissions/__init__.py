@@ -7,6 +7,7 @@ their own issue; until then the built-in role `admin` passes what takes a permis
 from ostiary.permissions.access import (
     AUTHENTICATED,
     GATEWAY_NODE,
+    NEW_GATEWAY_NODE,
     OPEN,
     Access,
     Audience,
@@ -45,6 +46,7 @@ __all__ = [
     "ADMIN_ROLE",
     "AUTHENTICATED",
     "GATEWAY_NODE",
+    "NEW_GATEWAY_NODE",
     "OPEN",
     "Access",
     "Audience",

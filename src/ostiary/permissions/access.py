@@ -15,6 +15,7 @@ class Audience(Enum):
     AUTHENTICATED = "any authenticated user or client"
     PERMITTED = "holders of a permission"
     GATEWAY_NODE = "an enrolled gateway node"
+    NEW_GATEWAY_NODE = "whoever reaches the node listener"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,8 @@ OPEN = Access(Audience.ANYBODY)
 """Anybody may call; the endpoint authenticates clients itself where its protocol says so."""
 AUTHENTICATED = Access(Audience.AUTHENTICATED)
 GATEWAY_NODE = Access(Audience.GATEWAY_NODE)
+NEW_GATEWAY_NODE = Access(Audience.NEW_GATEWAY_NODE)
+"""For a node that enrols: it has a one-time token, which the endpoint checks, and no certificate yet."""
 
 
 def needs(permission: str, *scopes: str) -> Access:

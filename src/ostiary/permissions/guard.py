@@ -11,6 +11,7 @@ from enum import Enum
 from starlette.requests import Request
 
 from ostiary.foundation.problem import Problem
+from ostiary.foundation.web import came_from_node_listener
 from ostiary.organizations import (
     DEFAULT_ORGANIZATION,
     InvalidOrganizationName,
@@ -65,6 +66,10 @@ class Guard:
             Problem: 401 without a valid caller of this organization, 403 without the permission.
         """
         if access.audience is Audience.ANYBODY:
+            return
+        if access.audience is Audience.NEW_GATEWAY_NODE:
+            if not came_from_node_listener(request.scope):
+                raise unauthenticated(request)
             return
         name = request.path_params.get("organization", DEFAULT_ORGANIZATION)
         organization = await self._find_organization(name)

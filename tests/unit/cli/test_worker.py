@@ -1,4 +1,4 @@
-"""The mark of the local administrator: a fact of the socket that accepted, out of a request's reach."""
+"""The marks of the local administrator and the node listener: facts of the socket that accepted."""
 
 from pathlib import Path
 from typing import Any
@@ -6,19 +6,20 @@ from typing import Any
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from ostiary.cli.worker import LocalAdministrator
+from ostiary.cli.worker import AcceptedOn
 
 ADMIN = Path("/data/run/admin-0.sock")
+NODES = Path("/data/run/nodes-0.sock")
 
 
-async def _marked(server: Any, **more: Any) -> bool:
+async def _marked(server: Any, mark: str = "local_administrator", **more: Any) -> bool:
     seen: list[bool] = []
 
     async def app(scope: Scope, _receive: Receive, _send: Send) -> None:
-        seen.append(scope["state"]["local_administrator"])
+        seen.append(scope["state"][mark])
 
     scope = {"type": "http", "server": server, "headers": [], **more}
-    await LocalAdministrator(app, ADMIN)(scope, None, None)  # type: ignore[arg-type]
+    await AcceptedOn(app, ADMIN, NODES)(scope, None, None)  # type: ignore[arg-type]
     return seen[0]
 
 
@@ -33,6 +34,12 @@ async def test_a_request_on_the_administration_socket_is_the_local_administrator
 )
 async def test_a_request_from_anywhere_else_is_not(server: Any):
     assert not await _marked(server)
+
+
+async def test_a_request_on_the_node_listeners_socket_is_a_gateway_nodes_and_no_administrators():
+    assert await _marked((str(NODES), None), "node_listener")
+    assert not await _marked((str(NODES), None))
+    assert not await _marked((str(ADMIN), None), "node_listener")
 
 
 async def test_a_request_cannot_bring_the_mark_along():

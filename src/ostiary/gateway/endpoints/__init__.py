@@ -3,12 +3,13 @@
 from ostiary.foundation.clock import Clock
 from ostiary.foundation.database import Database
 from ostiary.foundation.secrets import SecretBox
-from ostiary.gateway.endpoints import introspect, jwks, node_keys, plan
+from ostiary.gateway.endpoints import enrol, gateway_nodes, introspect, jwks, node_keys, plan
+from ostiary.gateway.endpoints.node_listener import NodeListener
 from ostiary.gateway.feed import PlanFeed
 from ostiary.gateway.settings import GatewaySettings
 from ostiary.permissions import GuardedRouter
 
-__all__ = ["routers"]
+__all__ = ["NodeListener", "routers"]
 
 
 def routers(
@@ -20,4 +21,6 @@ def routers(
         introspect.router(database, box, public_url, clock),
         node_keys.router(database, clock),
         jwks.router(database, settings),
+        enrol.router(database, box, settings.node_certificate_lifetime, clock),
+        gateway_nodes.router(database, box, clock),
     )

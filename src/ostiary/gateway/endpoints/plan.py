@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from ostiary.foundation.events import TooOld
 from ostiary.foundation.problem import Problem
+from ostiary.gateway.errors import NodeGone
 from ostiary.gateway.feed import LONGEST_WAIT, PlanFeed
 from ostiary.gateway.plan import PlanAnswer
 from ostiary.permissions import GATEWAY_NODE, GuardedRouter, principal
@@ -34,6 +35,8 @@ def router(feed: PlanFeed) -> GuardedRouter:
         await feed.acknowledge(node_id, number)
         try:
             return await _unless_gone(request, feed.after(node_id, number, wait))
+        except NodeGone as error:
+            raise Problem(401, "401", "Unauthorized", "this gateway node was removed") from error
         except TooOld as error:
             raise Problem(410, "410", "Gone", f"{error}: ask for the complete plan") from error
 

@@ -50,6 +50,7 @@ from ostiary.gateway.haproxy.decisions import (
     encode_decision,
     shard,
 )
+from ostiary.gateway.haproxy.hygiene import PROTOCOL_PATH
 from ostiary.gateway.haproxy.maps import (
     MAPS,
     PLAN_KEY,
@@ -69,6 +70,7 @@ __all__ = [
     "MAPS",
     "PLAN_KEY",
     "PLAN_MAP",
+    "PROTOCOL_PATH",
     "Decision",
     "GatewayListener",
     "Listener",
