@@ -166,6 +166,7 @@ class DataPlane:
     lua: Path = LUA
     threads: int = 2
     access_log: str = "refused"
+    calls_per_target: int = 1000
     folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="ostiary-dp-")))
     port: int = field(default_factory=free_port)
     tls_port: int = field(default_factory=free_port)
@@ -189,6 +190,7 @@ class DataPlane:
             http_port=self.port,
             backend_ca=self.folder / "ca.pem",
             lua=self.lua,
+            calls_per_target=self.calls_per_target,
         )
         (self.folder / "gateway.cfg").write_text(gateway_config(listener))
         self.agent = UnixHTTP(self.folder / "agent.sock", lambda *_: (200, "refuse invalid_token"))

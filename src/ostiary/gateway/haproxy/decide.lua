@@ -8,6 +8,7 @@
 
 local folder, maps, agent = ...
 local router = assert(loadfile(folder .. "/router.lua"))()
+local targets = assert(loadfile(folder .. "/targets.lua"))(router.decode)
 
 local DEADLINE = 800 -- milliseconds for the agent
 local CACHED = 256   -- APIs whose parsed form each generation of the cache keeps
@@ -45,20 +46,6 @@ end
 
 local ROUTE = "^1|([^|]*)|(%u+)|([^|]*)|(%d+)|(%x+)|(%x+)|(%x*)|(%d+)|([^|]*)|([^|]*)$"
 
-local function parse_targets(text)
-    if text == "-" then return nil end
-    local targets = {}
-    for one in text:gmatch("[^,]+") do
-        local scheme, address, port, authority, sni, base =
-            one:match("^(%a+)%+([^+]+)%+(%d+)%+([^+]+)%+([^+]+)%+([^+]*)$")
-        targets[#targets + 1] = {
-            https = scheme == "https", address = router.decode(address), port = tonumber(port),
-            authority = router.decode(authority), sni = router.decode(sni), base = router.decode(base),
-        }
-    end
-    return targets
-end
-
 local function parse_api(text)
     local id, state, organization, offset, floor, shard, digest, count, production, sandbox = text:match(ROUTE)
     local chunks = {}
@@ -67,8 +54,8 @@ local function parse_api(text)
     end
     return {
         id = id, state = state, organization = organization, offset = tonumber(offset),
-        floor = floors[tonumber(floor, 16)], trie = router.parse(table.concat(chunks, "|")), turn = 0,
-        PRODUCTION = parse_targets(production), SANDBOX = parse_targets(sandbox),
+        floor = floors[tonumber(floor, 16)], trie = router.parse(table.concat(chunks, "|")),
+        PRODUCTION = targets.parse(production, organization), SANDBOX = targets.parse(sandbox, organization),
     }
 end
 
@@ -189,15 +176,6 @@ local function count_against(txn, decision, now)
     txn:set_var("txn.window_end", ends)
 end
 
-local function send_to(txn, target, path)
-    txn:set_var("txn.address", target.address)
-    txn:set_var("txn.port", target.port)
-    txn:set_var("txn.authority", target.authority)
-    if target.https then txn:set_var("txn.sni", target.sni) end
-    if path == "" and target.base == "" then path = "/" end
-    txn:set_var("txn.path", target.base .. path)
-end
-
 -- Applies a usable decision to this call. Its last act is the grant.
 local function pass(txn, api, path, scopes, decision, now)
     txn:set_var("txn.application", decision.application)
@@ -206,12 +184,11 @@ local function pass(txn, api, path, scopes, decision, now)
         txn:set_var("txn.granted", router.decode(decision.scopes:gsub(",", " ")))
         return refuse(txn, "insufficient_scope")
     end
-    local targets
-    if decision.key_type == "PRODUCTION" or decision.key_type == "SANDBOX" then targets = api[decision.key_type] end
-    if not targets then return refuse(txn, "no_endpoint") end
-    if #targets == 0 then return refuse(txn, "no_address") end
-    api.turn = api.turn % #targets + 1
-    send_to(txn, targets[api.turn], path)
+    local backend
+    if decision.key_type == "PRODUCTION" or decision.key_type == "SANDBOX" then backend = api[decision.key_type] end
+    if not backend then return refuse(txn, "no_endpoint") end
+    local cannot = targets.send(txn, backend, path)
+    if cannot then return refuse(txn, cannot) end
     count_against(txn, decision, now)
     txn:set_var("txn.assertion", decision.assertion)
     txn:set_var("txn.allow", 1)

@@ -26,6 +26,8 @@ local REFUSALS = {
     unsupported = { 503, "900900", "Unclassified Authentication Failure", "This gateway cannot enforce what the API demands", retry_after = 60 },
     unavailable = { 503, "900900", "Unclassified Authentication Failure", "The credentials cannot be checked now", retry_after = 2 },
     not_ready = { 503, "900900", "Unclassified Authentication Failure", "The gateway is starting", retry_after = 2 },
+    overloaded = { 503, "303001", "Runtime Error", "The backend of the API has too many calls under way", retry_after = 1 },
+    suspended = { 503, "303001", "Runtime Error", "The backend of the API keeps failing and is tried again shortly", retry_after = 1 },
     no_address = { 503, "303001", "Runtime Error", "The backend of the API has no known address", retry_after = 5 },
     internal = { 500, "900900", "Unclassified Authentication Failure", "The gateway could not decide" },
 }
@@ -113,4 +115,23 @@ local function present(txn)
     txn:set_var("txn.status", refusal[1])
 end
 
+-- What HAProxy itself says of a backend that fails.
+local FAULTS = {
+    ["502"] = { 502, "101500", "Runtime Error", "The backend did not answer as HTTP" },
+    ["503"] = { 503, "303001", "Runtime Error", "The backend is not reachable" },
+    ["504"] = { 504, "101504", "Runtime Error", "The backend did not answer in time" },
+}
+
+local function fault(txn, status)
+    local said = FAULTS[status] or FAULTS["502"]
+    return body(said, said[4], nil, txn:get_var("txn.xml"))
+end
+
+-- Notes for the time of a fault, when the request is gone, that the client would rather have XML.
+local function accept(txn)
+    txn:set_var("txn.xml", prefers_xml(txn.f:req_fhdr("accept")))
+end
+
+core.register_fetches("fault", fault)
+core.register_action("accept", { "http-req" }, accept)
 core.register_action("present", { "http-req" }, present)

@@ -36,6 +36,11 @@ _LOGS: Final[Mapping[AccessLog, tuple[str, str]]] = {
     "off": ("err", "silent"),
 }
 """What of the log is printed, and the level of a call that went well; refused ones are warnings."""
+CALLS_PER_TARGET: Final = 1000
+"""Calls under way to one address in one organization; beyond, 503 at once."""
+FAILURES_IN_A_ROW: Final = 5
+"""Failures of a target without an answer between them (targets.lua knows it too); beyond, one call a second
+tries it."""
 _TOKEN: Final = re.compile(r"«(include )?(\w+)»\n?")
 
 
@@ -68,6 +73,7 @@ class GatewayListener(Listener):
     backend_ca: Path | None = None
     """Whom https backends are verified against, a PEM file; without one they cannot be called."""
     lua: Path = HERE
+    calls_per_target: int = CALLS_PER_TARGET
 
 
 def gateway_config(listener: GatewayListener) -> str:
@@ -77,6 +83,8 @@ def gateway_config(listener: GatewayListener) -> str:
         "body_at_most": str(TOKEN_BODY_AT_MOST),
         "unmeasured_body_enough": str(UNMEASURED_BODY_ENOUGH),
         "refused_credentials_at_most": str(REFUSED_CREDENTIALS_AT_MOST),
+        "calls_per_target": str(listener.calls_per_target),
+        "failures_in_a_row": str(FAILURES_IN_A_ROW),
         "protocol_path": quoted(hygiene.PROTOCOL_PATH),
         "lua": quoted(str(listener.lua)),
         "decide_lua": quoted(str(listener.lua / "decide.lua")),
