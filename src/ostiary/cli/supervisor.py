@@ -48,7 +48,7 @@ class Program:
     stop_within: float = 5.0
     """Seconds to finish what it is doing; then it is killed."""
     has_finished: Callable[[], Awaitable[bool]] | None = None
-    """Asked while it stops: whether nothing is under way, so that whoever is only connected is not waited for."""
+    """Asked while it stops: whether nothing is under way; who is only connected is not waited for."""
     waits: bool = False
     """It may be started early: it loads itself and begins when its standard input ends."""
     directory: Path | None = None
