@@ -114,7 +114,7 @@ CLIENTS = [
            (INVALID, INVALID), both_keys, (OK, OK)),
     Change("an application is renamed",
            lambda s: s.ask("PUT", f"/apim/v1/applications/{s.mine.id}", {"name": "new", "owner": "owner"}),
-           "new", assertion, "its first name"),
+           "another name", assertion, "its first name"),
 ]
 USERS = about_users(
     Change("a user is disabled", put_user(disabled=True), ask=user),
