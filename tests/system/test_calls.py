@@ -253,3 +253,29 @@ def test_two_organizations_cannot_have_one_client_id(world: World):
 
 def _gateway_processes(server: Server) -> set[int]:
     return {pid for pid, line in server.tree().items() if "gateway.cfg" in line}
+
+
+def test_a_refused_call_is_explained_check_by_check(world: World):
+    token = world.mobile.application_token()
+    refused = world.mobile.call(token, "", "POST", json={})
+    unsubscribed = world.newcomer.call(world.newcomer.application_token(), "7")
+
+    about_scope = world.server.ostiary("explain", refused.headers["x-request-id"])
+    about_subscription = world.server.ostiary("explain", unsubscribed.headers["x-request-id"])
+
+    assert "✓ the resource takes the method" in about_scope.stdout, about_scope.stderr
+    assert "✗ the token has a scope of the resource" in about_scope.stdout
+    assert "orders:write" in about_scope.stdout
+    assert "403 900910 insufficient_scope" in about_scope.stdout
+    assert "✓ the token is not revoked" in about_subscription.stdout, about_subscription.stderr
+    assert "✗ the application is subscribed to the API: no subscription" in about_subscription.stdout
+    assert token not in about_scope.stdout + about_subscription.stdout
+
+
+def test_a_refused_login_is_explained_on_the_machine(world: World):
+    refused = world.mobile.login(password="not-the-password")
+
+    explained = world.server.ostiary("explain", refused.headers["x-request-id"])
+
+    assert "refused_by_EXTERNAL" in explained.stdout, explained.stderr
+    assert "not-the-password" not in explained.stdout

@@ -94,7 +94,7 @@ def test_an_unknown_token_is_invalid_credentials(plane: DataPlane):
 
 def test_the_agent_is_asked_with_the_agreed_words(plane: DataPlane):
     assert plane.agent is not None
-    plane.get(f"{CALL}/42", TOKEN)
+    answer = plane.get(f"{CALL}/42", TOKEN)
 
     ((path, body),) = plane.agent.asked
     assert path == "/decide"
@@ -103,6 +103,7 @@ def test_the_agent_is_asked_with_the_agreed_words(plane: DataPlane):
         "credential_sha256": sha256(TOKEN),
         "credential": TOKEN,
         "address": "127.0.0.1",
+        "request": answer.headers["x-request-id"],
     }
 
 

@@ -13,13 +13,14 @@ from ostiary.apim.endpoints import routers as apim_routers
 from ostiary.app.answers import add_error_answers
 from ostiary.app.background import Background, Job
 from ostiary.app.callers import Callers
+from ostiary.app.explaining import Explained, ToldRefusals
 from ostiary.app.settings import Settings
 from ostiary.declarative.endpoints import routers as declarative_routers
 from ostiary.foundation.clock import Clock, utc_now
 from ostiary.foundation.database import Database
 from ostiary.foundation.secrets import SecretBox, load_or_create_key
 from ostiary.foundation.web import RequestId
-from ostiary.gateway import every_node_knows_key
+from ostiary.gateway import every_node_knows_key, forget_explanations
 from ostiary.gateway.endpoints import NodeListener
 from ostiary.gateway.endpoints import routers as gateway_routers
 from ostiary.identity import Authentication, IdentitySettings
@@ -32,6 +33,7 @@ from ostiary.permissions import FindOrganization, Guard, GuardedRouter
 MAX_BODY_BYTES = 4 * 1024 * 1024
 _SWEEP_EVERY = timedelta(minutes=5)
 _TEND_KEYS_EVERY = timedelta(minutes=1)
+_TELL_EVERY = timedelta(seconds=1)
 
 
 def build_app(settings: Settings, clock: Clock = utc_now) -> ASGIApp:
@@ -48,7 +50,8 @@ def build_app(settings: Settings, clock: Clock = utc_now) -> ASGIApp:
         clock=clock,
         acknowledged=lambda connection, kid: every_node_knows_key(connection, kid, clock()),
     )
-    background = Background(database, _jobs(server, clock))
+    told = ToldRefusals(database, clock)
+    background = Background(database, (*_jobs(server, clock), *_explaining(told, database, settings, clock)))
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -71,6 +74,7 @@ def build_app(settings: Settings, clock: Clock = utc_now) -> ASGIApp:
     for router in _routers(settings, database, box, authentication, server, clock):
         app.include_router(router.router)
     add_error_answers(app)
+    app.add_middleware(Explained, told=told)
     app.add_middleware(NodeListener, database=database)
     return RequestId(app)
 
@@ -125,4 +129,16 @@ def _jobs(server: AuthorizationServer, clock: Clock) -> tuple[Job, ...]:
     return (
         Job("forget_ended_tokens", _SWEEP_EVERY, forget_tokens),
         Job("tend_signing_keys", _TEND_KEYS_EVERY, lambda: database.write(tend_keys)),
+    )
+
+
+def _explaining(told: ToldRefusals, database: Database, settings: Settings, clock: Clock) -> tuple[Job, ...]:
+    kept = settings.gateway.explanations_kept
+
+    def forget(connection: Connection) -> None:
+        forget_explanations(connection, clock(), kept)
+
+    return (
+        Job("tell_refusals", _TELL_EVERY, told.tell),
+        Job("forget_explanations", _TEND_KEYS_EVERY, lambda: database.write(forget)),
     )

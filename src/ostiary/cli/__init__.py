@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import typer
 
-from ostiary.cli import admin, apply, db, demo, keys, nodes, serve, version
+from ostiary.cli import admin, apply, db, demo, explain, keys, nodes, serve, version
 from ostiary.cli.errors import OperatorError
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app = typer.Typer(
 app.command("serve")(serve.serve)
 app.command("demo")(demo.demo)
 app.command("apply")(apply.apply)
+app.command("explain")(explain.explain)
 app.add_typer(keys.command, name="keys")
 app.add_typer(nodes.command, name="nodes")
 app.add_typer(db.command, name="db")

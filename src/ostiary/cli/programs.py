@@ -97,6 +97,7 @@ class Tree:
             **self._common("gateway"),
             http_port=self._settings.http_port,
             agent=self._node_settings().agent_socket.name,
+            explained=self._node_settings().log_socket.name,
             backend_ca=system_ca(),
         )
         write_private(run / "gateway.cfg", gateway_config(gateway))

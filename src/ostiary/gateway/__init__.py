@@ -11,6 +11,7 @@ from ostiary.gateway.enrolment import (
     ensure_authority,
     find_enrolled_node,
 )
+from ostiary.gateway.explanations import forget_explanations, note_explanations
 from ostiary.gateway.haproxy import (
     GatewayListener,
     Listener,
@@ -52,10 +53,12 @@ __all__ = [
     "find_enrolled_node",
     "find_haproxy",
     "find_node_by_credential",
+    "forget_explanations",
     "gateway_config",
     "is_quiet",
     "management_config",
     "map_files",
+    "note_explanations",
     "rotate_node_keys",
     "system_ca",
 ]

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 
+class UnknownExplanation(LookupError):
+    """Nothing is known of the request here, or it is another organization's."""
+
+
 class InvalidNodeKeys(ValueError):
     """The keys a node wants to register are not acceptable; the text says which and why."""
 

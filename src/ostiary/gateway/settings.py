@@ -37,6 +37,9 @@ class GatewaySettings(Section):
     resolve_every: timedelta = Field(default=timedelta(seconds=30), ge=_SECOND)
     """How often the names of backends are resolved again."""
 
+    explanations_kept: timedelta = Field(default=timedelta(hours=24), ge=_SECOND)
+    """How long `ostiary explain` can tell why a call was refused; the newest 50,000 are kept at most."""
+
     access_log: AccessLog = "refused"
     """Which requests both listeners log, one JSON object a line: `all`, `refused` (and failed), or `off`."""
 
@@ -90,6 +93,11 @@ class NodeSettings(Section):
     def agent_socket(self) -> Path:
         """Where HAProxy asks about misses."""
         return self.run / "agent.sock"
+
+    @property
+    def log_socket(self) -> Path:
+        """Where HAProxy sends the log lines of refused calls."""
+        return self.run / "agent.log.sock"
 
     @property
     def master_socket(self) -> Path:

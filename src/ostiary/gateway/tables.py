@@ -44,3 +44,13 @@ gateway_node_keys = Table(
     Column("state", String(10), nullable=False),
     Column("registered_at", Instant, nullable=False),
 )
+
+explanations = Table(
+    "explanations",
+    metadata,
+    Column("request_id", String(64), primary_key=True),
+    Column("organization_id", String(36), nullable=False),
+    Column("told_at", Instant, nullable=False, index=True),
+    Column("document", JSON, nullable=False),
+)
+"""Why requests were refused. Rows go when they are old, and the oldest when they are many."""

@@ -186,4 +186,4 @@ def _refusal(organization: Organization, reason: str, username: UserName | None 
     """The refusal everybody sees. The log learns why, but no text that is no name: it may be a password."""
     who = username.display() if username else f"?@{organization.name}"
     _log.info("login_refused", user=who, reason=reason)
-    return LoginRefused()
+    return LoginRefused(f"{who}: {reason}")

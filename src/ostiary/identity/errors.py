@@ -9,8 +9,10 @@ from datetime import timedelta
 class LoginRefused(Exception):
     """The user name and password are not accepted. One text for every reason; the reason goes to the log."""
 
-    def __init__(self) -> None:
+    def __init__(self, reason: str = "") -> None:
         super().__init__("the user name or password is not right")
+        self.reason = reason
+        """For administrators alone."""
 
 
 class LoginUnavailable(Exception):

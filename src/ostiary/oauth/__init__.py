@@ -15,7 +15,7 @@ from ostiary.oauth.clients import (
     list_clients,
     put_client,
 )
-from ostiary.oauth.errors import BadField, ClientIdTaken, UnknownClient
+from ostiary.oauth.errors import BadField, ClientIdTaken, OAuthError, UnknownClient
 from ostiary.oauth.keys import Keys, PublicKey, find_public_key, public_keys
 from ostiary.oauth.model import (
     Client,
@@ -49,6 +49,7 @@ __all__ = [
     "ClientSpec",
     "GrantType",
     "Keys",
+    "OAuthError",
     "PublicKey",
     "PutClient",
     "ScopeSpec",

@@ -3,7 +3,7 @@
 from ostiary.foundation.clock import Clock
 from ostiary.foundation.database import Database
 from ostiary.foundation.secrets import SecretBox
-from ostiary.gateway.endpoints import enrol, gateway_nodes, introspect, jwks, node_keys, plan
+from ostiary.gateway.endpoints import enrol, explanations, gateway_nodes, introspect, jwks, node_keys, plan
 from ostiary.gateway.endpoints.node_listener import NodeListener
 from ostiary.gateway.feed import PlanFeed
 from ostiary.gateway.settings import GatewaySettings
@@ -23,4 +23,5 @@ def routers(
         jwks.router(database, settings),
         enrol.router(database, box, settings.node_certificate_lifetime, clock),
         gateway_nodes.router(database, box, clock),
+        *explanations.routers(database, clock),
     )

@@ -26,7 +26,8 @@ a minimum epoch), over HTTP on the agent's unix socket, with a deadline of 800 m
     POST /decide HTTP/1.1
     Content-Type: application/json
 
-    {"api":"<API id>","credential_sha256":"<64 hex digits>","credential":"<b64token>","address":"<client IP>"}
+    {"api":"<API id>","credential_sha256":"<64 hex digits>","credential":"<b64token>","address":"<client IP>",
+     "request":"<request id>"}
 
 The answer is `200`, `text/plain`, one of::
 

@@ -210,14 +210,14 @@ local function decide(txn)
     pass(txn, api, path, scopes, decision, now)
 end
 
-local BODY = '{"api":"%s","credential_sha256":"%s","credential":"%s","address":"%s"}'
+local BODY = '{"api":"%s","credential_sha256":"%s","credential":"%s","address":"%s","request":"%s"}'
 local AGENT_MAY_SAY = {
     invalid_token = true, subscription_blocked = true, subscription_inactive = true, not_subscribed = true,
     unavailable = true,
 }
 
-local function question(api, credential, token, address)
-    local body = BODY:format(api.id, credential, token, address)
+local function question(api, credential, token, address, request)
+    local body = BODY:format(api.id, credential, token, address, request)
     return {
         url = "http://agent/decide", dst = "unix@" .. agent, timeout = DEADLINE, body = body,
         headers = { ["content-type"] = { "application/json" }, ["content-length"] = { tostring(#body) } },
@@ -231,7 +231,7 @@ local function ask(txn)
     local token = txn.f:http_auth_bearer()
     if not token or not token:match("^[%w%-._~+/]+=*$") then return refuse(txn, "invalid_token") end
     local credential = txn:get_var("txn.credential")
-    local answer = core.httpclient():post(question(api, credential, token, txn.f:src()))
+    local answer = core.httpclient():post(question(api, credential, token, txn.f:src(), txn.f:unique_id()))
     if not answer or answer.status ~= 200 or not answer.body then return refuse(txn, "unavailable") end
     local name = answer.body:match("^refuse ([%l_]+)\n?$")
     if name then return refuse(txn, AGENT_MAY_SAY[name] and name or "unavailable") end

@@ -29,6 +29,7 @@ from ostiary.gateway.haproxy import (
 from ostiary.gateway.node import assertion, keys
 from ostiary.gateway.node.control_plane import ControlPlane, ControlPlaneDown, PlanTooOld
 from ostiary.gateway.node.decide import ASK_WITHIN, Decider
+from ostiary.gateway.node.explanations import Explanations, LineReader, tell
 from ostiary.gateway.node.index import DecisionIndex
 from ostiary.gateway.node.keys import KeyTiming
 from ostiary.gateway.node.mirror import Mirror
@@ -67,6 +68,7 @@ class Agent:
         self._index = DecisionIndex(gateway.max_decisions)
         runtime = HAProxyRuntime(settings.master_socket)
         self._mirror = Mirror(runtime, self._truth, lambda: self._state.plan.number)
+        self._explanations = Explanations(now)
         self._decider = Decider(
             self._state,
             self._index,
@@ -75,6 +77,7 @@ class Agent:
             control_plane,
             gateway.decision_lifetime,
             now,
+            self._explanations,
         )
         self._timing = KeyTiming(
             announce=gateway.jwks_max_age.total_seconds() + _MARGIN,
@@ -99,11 +102,15 @@ class Agent:
     async def run(self) -> None:
         """Follow the plan until cancelled."""
         keys.save(self._keys_file, self._state.ring)
+        self._settings.run.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._lines = LineReader(self._settings.log_socket, self._explanations.line)
         await self._start()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._mirror.run())
             tasks.create_task(self._follow())
             tasks.create_task(_every(1.0, self._tend))
+            tasks.create_task(_every(1.0, self._lines.refill))
+            tasks.create_task(_every(1.0, self._tell_explanations))
             tasks.create_task(_every(60.0, self._forget_revocations))
             tasks.create_task(_every(self._settings.gateway.resolve_every.total_seconds(), self._resolve))
 
@@ -255,6 +262,9 @@ class Agent:
                 self._state.plan = plan.apply(plan.number, gone)
                 answer = PlanAnswer(plan.number, complete=False, entries=gone)
                 await self._on_disk(lambda: self._store.apply(answer, self._state.contacted_at))
+
+    async def _tell_explanations(self) -> None:
+        await tell(self._explanations, self._control_plane)
 
     async def _on_disk(self, work: Callable[[], None]) -> None:
         await asyncio.get_running_loop().run_in_executor(self._disk, work)

@@ -30,6 +30,8 @@ class Refused(Exception):
         self.reason = reason
         self.stale = stale
         """Whether something is missing that a newer plan may have."""
+        self.claims: Claims | None = None
+        """What the token says, where it could be read; for whoever explains the refusal."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,6 +80,14 @@ class ControlPlane:
         """
         await self._ask("PUT", "/node/keys", _GRACE, json={"keys": list(keys)})
 
+    async def tell_explanations(self, batch: Sequence[Mapping[str, Any]]) -> None:
+        """Hand over why calls were refused. Told twice is told once.
+
+        Raises:
+            ControlPlaneDown: nobody took them.
+        """
+        await self._ask("POST", "/explanations", _GRACE, refused=(400,), json={"explanations": list(batch)})
+
     async def close(self) -> None:
         """Close every connection."""
         for worker in self._workers:

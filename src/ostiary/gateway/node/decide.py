@@ -20,6 +20,8 @@ from ostiary.gateway.haproxy import Decision, MapEntry, Quota, decision_key, sha
 from ostiary.gateway.node import assertion
 from ostiary.gateway.node.authorize import INVALID_TOKEN, UNAVAILABLE, Grant, Refused, authorize
 from ostiary.gateway.node.control_plane import ControlPlane, ControlPlaneDown
+from ostiary.gateway.node.explaining import credential_steps
+from ostiary.gateway.node.explanations import Explanations
 from ostiary.gateway.node.index import DecisionIndex, Stored
 from ostiary.gateway.node.state import NodeState
 from ostiary.gateway.node.tokens import (
@@ -51,6 +53,8 @@ class Miss:
     api_id: str
     credential_sha256: str
     credential: SecretStr
+    request_id: str = ""
+    """Of the call; empty where the answer need not be explained."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,7 @@ class Answer:
 
     granted: str | None
     refused: str | None = None
+    why: Refused | None = None
 
     def as_text(self) -> str:
         """Write the answer as `decide.lua` reads it."""
@@ -77,6 +82,7 @@ class Decider:
         control_plane: ControlPlane,
         lifetime: timedelta,
         now: Callable[[], float],
+        explanations: Explanations | None = None,
     ) -> None:
         self._state = state
         self._index = index
@@ -87,6 +93,7 @@ class Decider:
         self._now = now
         self._flights: dict[tuple[str, str], asyncio.Task[Answer]] = {}
         self._opaque = asyncio.Semaphore(_OPAQUE_AT_ONCE)
+        self._explanations = explanations
 
     async def decide(self, miss: Miss) -> Answer:
         """Answer a miss; concurrent ones of the same credential at the same API are decided once."""
@@ -98,14 +105,23 @@ class Decider:
             flight = asyncio.create_task(self._answer(miss))
             self._flights[key] = flight
             flight.add_done_callback(lambda _: self._flights.pop(key, None))
-        return await asyncio.shield(flight)
+        answer = await asyncio.shield(flight)
+        if answer.why is not None and miss.request_id:
+            self._explain(miss, answer.why)
+        return answer
+
+    def _explain(self, miss: Miss, why: Refused) -> None:
+        """Note what was compared, while there is room: a refusal must not become dear."""
+        if self._explanations is not None and self._explanations.may_note():
+            steps = credential_steps(self._state.plan, miss.api_id, why.claims, self._now(), why)
+            self._explanations.note(miss.request_id, steps)
 
     async def _answer(self, miss: Miss) -> Answer:
         try:
             stored, deletions = self._known(miss) or await self._grant(miss)
         except Refused as refused:
             _log.info("call_refused", api_id=miss.api_id, refusal=refused.refusal, reason=refused.reason)
-            return Answer(None, refused.refusal)
+            return Answer(None, refused.refusal, refused)
         self._store([*deletions, stored.entry])
         return Answer(stored.entry.value)
 
@@ -129,7 +145,11 @@ class Decider:
     async def _authorized(self, miss: Miss) -> tuple[Stored, list[MapEntry]]:
         claims = await self._claims(miss.credential.get_secret_value())
         now = self._now()  # nothing is awaited from here on
-        grant = authorize(self._state.plan, miss.api_id, claims, now)
+        try:
+            grant = authorize(self._state.plan, miss.api_id, claims, now)
+        except Refused as refused:
+            refused.claims = claims
+            raise
         decision = self._decision(grant, miss.credential_sha256, int(now))
         return self._index.add(decision, grant.subscription.id, grant.plan.id)
 

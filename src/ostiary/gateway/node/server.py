@@ -67,7 +67,8 @@ def _read(body: bytes) -> Miss | None:
         return None
     if not all(isinstance(one, str) for one in (api, sha256, credential)):
         return None
-    return Miss(api, sha256, SecretStr(credential))
+    request_id = document.get("request", "")
+    return Miss(api, sha256, SecretStr(credential), request_id if isinstance(request_id, str) else "")
 
 
 async def _send(send: Send, status: int, text: str) -> None:

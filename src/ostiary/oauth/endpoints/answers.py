@@ -39,6 +39,7 @@ def protocol(handler: Handler) -> Handler:
         try:
             return await handler(request)
         except OAuthError as error:
+            request.state.refused = error  # for whoever explains it to an administrator
             _log.info(
                 "oauth_refused",
                 path=request.url.path,

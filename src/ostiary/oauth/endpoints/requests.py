@@ -123,4 +123,6 @@ async def authenticate(
         InvalidClient: everything else that is wrong.
     """
     credentials = presented(request.headers.getlist("authorization"), form.parameters)
-    return await server.clients.authenticate(credentials, request.path_params.get("organization"))
+    by = await server.clients.authenticate(credentials, request.path_params.get("organization"))
+    request.state.client = by
+    return by

@@ -64,7 +64,7 @@ class PasswordGrant:
                 request.organization, username, password, request.client.client_id
             )
         except LoginRefused as refusal:
-            raise InvalidGrant(_REFUSED) from refusal
+            raise InvalidGrant(_REFUSED, refusal.reason) from refusal
         except LoginUnavailable as outage:
             raise TemporarilyUnavailable(
                 "the user cannot be checked at the moment; try again later", outage.retry_after
