@@ -9,6 +9,7 @@
 local folder, maps, agent = ...
 local router = assert(loadfile(folder .. "/router.lua"))()
 local targets = assert(loadfile(folder .. "/targets.lua"))(router.decode)
+local limits = assert(loadfile(folder .. "/limits.lua"))(folder, maps)
 
 local DEADLINE = 800 -- milliseconds for the agent
 local CACHED = 256   -- APIs whose parsed form each generation of the cache keeps
@@ -145,37 +146,6 @@ local function has_scope(decision, scopes)
     return false
 end
 
-local SECONDS = { second = 1, minute = 60, hour = 3600, day = 86400 }
-
--- The start of the month after the one of a day given as year and month, in seconds since 1970.
-local function next_month(year, month)
-    year, month = month == 12 and year + 1 or year, month % 12 + 1
-    local y = month <= 2 and year - 1 or year
-    local days = 365 * y + y // 4 - y // 100 + y // 400 + (153 * ((month + 9) % 12) + 2) // 5 - 719468
-    return days * 86400
-end
-
--- The number of the fixed clock window and its end.
-local function window(per, now)
-    local seconds = SECONDS[per]
-    if seconds then
-        local number = now // seconds
-        return number, (number + 1) * seconds
-    end
-    assert(per == "month", "an unknown period")
-    local date = os.date("!*t", now)
-    return date.year * 12 + date.month, next_month(date.year, date.month)
-end
-
-local function count_against(txn, decision, now)
-    if decision.counter == "" then return end
-    local number, ends = window(decision.per, now)
-    txn:set_var("txn.counter", decision.counter .. "|" .. number)
-    txn:set_var("txn.per", decision.per)
-    txn:set_var("txn.limit", decision.limit)
-    txn:set_var("txn.window_end", ends)
-end
-
 -- Applies a usable decision to this call. Its last act is the grant.
 local function pass(txn, api, path, scopes, decision, now)
     txn:set_var("txn.application", decision.application)
@@ -189,7 +159,7 @@ local function pass(txn, api, path, scopes, decision, now)
     if not backend then return refuse(txn, "no_endpoint") end
     local cannot = targets.send(txn, backend, path)
     if cannot then return refuse(txn, cannot) end
-    count_against(txn, decision, now)
+    limits.apply(txn, decision, now)
     txn:set_var("txn.assertion", decision.assertion)
     txn:set_var("txn.allow", 1)
 end
