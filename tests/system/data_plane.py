@@ -78,8 +78,14 @@ def an_api(
     sandbox: Sequence[str] = (),
     resources: Iterable[tuple[str, str, Sequence[str]]] = (("GET", "/*", ()),),
     organization_id: str = ORGANIZATION,
+    limit: Mapping[str, Any] | None = None,
+    limits: Mapping[tuple[str, str], Mapping[str, Any]] | None = None,
 ) -> Entry:
-    said = [{"method": method, "path": path, "scopes": list(scopes)} for method, path, scopes in resources]
+    """`limits` are those of resources, by method and path."""
+    said = [
+        {"method": method, "path": path, "scopes": list(scopes), "limit": (limits or {}).get((method, path))}
+        for method, path, scopes in resources
+    ]
     return entry(
         "api",
         id,
@@ -90,6 +96,7 @@ def an_api(
         state=state,
         backend={"production": list(production), "sandbox": list(sandbox)},
         resources=said,
+        limit=limit,
     )
 
 
@@ -107,6 +114,7 @@ def a_decision(
     quota: Quota | None = None,
     key_type: str = "PRODUCTION",
     organization_id: str = ORGANIZATION,
+    **limits: Quota | None,
 ) -> Decision:
     return Decision(
         api_id=api,
@@ -121,6 +129,7 @@ def a_decision(
         scopes=frozenset(scopes),
         quota=quota,
         assertion="header.assertion.signature",
+        **limits,
     )
 
 

@@ -45,19 +45,25 @@ local function remember(text, api)
     return api
 end
 
-local ROUTE = "^1|([^|]*)|(%u+)|([^|]*)|(%d+)|(%x+)|(%x+)|(%x*)|(%d+)|([^|]*)|([^|]*)$"
+local ROUTE = "^2|([^|]*)|(%u+)|([^|]*)|(%d+)|(%x+)|(%x+)|(%x*)|(%d+)|([^|]*)|([^|]*)|([^|]*)$"
+
+-- What an API or a resource may say by name, and how it is read. Whatever is not here makes the call fail.
+local SAID = { limit = limits.parse }
 
 local function parse_api(text)
-    local id, state, organization, offset, floor, shard, digest, count, production, sandbox = text:match(ROUTE)
+    local id, state, organization, offset, floor, shard, digest, count, production, sandbox, more = text:match(ROUTE)
+    local function read(name, said) return SAID[name](id, said) end
     local chunks = {}
     for n = 1, tonumber(count) do
         chunks[n] = assert(resources[tonumber(shard, 16)]:lookup(("%s.%s.%d"):format(id, digest, n)), "a chunk is missing")
     end
-    return {
+    local api = {
         id = id, state = state, organization = organization, offset = tonumber(offset),
-        floor = floors[tonumber(floor, 16)], trie = router.parse(table.concat(chunks, "|")),
+        floor = floors[tonumber(floor, 16)], trie = router.parse(table.concat(chunks, "|"), read),
         PRODUCTION = targets.parse(production, organization), SANDBOX = targets.parse(sandbox, organization),
     }
+    for name, said in more:gmatch("([%l_]+)=([^,]*)") do api[name] = read(name, said) end
+    return api
 end
 
 -- Finds the API of a path: the API, the organization's name, the path inside the API.
@@ -81,7 +87,7 @@ local REFUSED_STATE = {
     PUBLISHED = false, PROTOTYPED = false, DEPRECATED = false,
 }
 
--- Finds what is called: the API, the path inside it, the scopes of the resource; or nil after a refusal.
+-- Finds what is called: the API, the path inside it, the resource; or nil after a refusal.
 local function called(txn)
     local api, organization, path = route(txn, txn.f:path())
     if not api then return refuse(txn, "not_found") end
@@ -91,24 +97,25 @@ local function called(txn)
     if refused ~= false then return refuse(txn, refused or "unsupported") end
     local methods = router.match(api.trie, path)
     if not methods then return refuse(txn, "no_resource") end
-    local scopes = router.scopes(methods, txn.f:method())
-    if not scopes then
+    local resource = router.resource(methods, txn.f:method())
+    if not resource then
         txn:set_var("txn.methods", router.allowed(methods))
         return refuse(txn, "wrong_method")
     end
-    return api, path, scopes
+    return api, path, resource
 end
 
-local DECISION = "^1|(%d+)|(%d+)|([^|]*)|([^|]*)|([^|]*)|([^|]*)|(%u+)|([^|]*)|([^|]*)|(%d*)|(%l*)|([^|]+)$"
+local DECISION = "^2|(%d+)|(%d+)|([^|]*)|([^|]*)|([^|]*)|([^|]*)|(%u+)|([^|]*)|([^|]*)|(%d*)|(%l*)|([^|]*)|([^|]+)$"
 
 local function parse_decision(text)
-    local expires, epoch, organization, subject, client, application, key_type, scopes, counter, limit, per, assertion =
+    local expires, epoch, organization, subject, client, application, key_type, scopes, counter, limit, per, more, assertion =
         text:match(DECISION)
     if not expires then return nil end
     return {
         expires = tonumber(expires), epoch = tonumber(epoch), organization = organization, subject = subject,
         client = client, application = application, key_type = key_type, scopes = scopes,
-        counter = counter, limit = tonumber(limit), per = per, assertion = assertion,
+        counter = counter, limit = tonumber(limit), per = per, more = more,
+        assertion = assertion,
     }
 end
 
@@ -147,10 +154,10 @@ local function has_scope(decision, scopes)
 end
 
 -- Applies a usable decision to this call. Its last act is the grant.
-local function pass(txn, api, path, scopes, decision, now)
+local function pass(txn, api, path, resource, decision, now)
     txn:set_var("txn.application", decision.application)
-    if not has_scope(decision, scopes) then
-        txn:set_var("txn.scope", router.decode(table.concat(scopes, " ")))
+    if not has_scope(decision, resource.scopes) then
+        txn:set_var("txn.scope", router.decode(table.concat(resource.scopes, " ")))
         txn:set_var("txn.granted", router.decode(decision.scopes:gsub(",", " ")))
         return refuse(txn, "insufficient_scope")
     end
@@ -159,14 +166,14 @@ local function pass(txn, api, path, scopes, decision, now)
     if not backend then return refuse(txn, "no_endpoint") end
     local cannot = targets.send(txn, backend, path)
     if cannot then return refuse(txn, cannot) end
-    limits.apply(txn, decision, now)
+    limits.apply(txn, api, resource, decision, now)
     txn:set_var("txn.assertion", decision.assertion)
     txn:set_var("txn.allow", 1)
 end
 
 -- First action: decides on what is stored. Sets txn.miss when the agent has to be asked.
 local function decide(txn)
-    local api, path, scopes = called(txn)
+    local api, path, resource = called(txn)
     if not api then return end
     local credential = txn:get_var("txn.credential")
     if not credential then return refuse(txn, "missing_token") end
@@ -177,7 +184,7 @@ local function decide(txn)
         txn:set_var("txn.miss", true)
         return
     end
-    pass(txn, api, path, scopes, decision, now)
+    pass(txn, api, path, resource, decision, now)
 end
 
 local BODY = '{"api":"%s","credential_sha256":"%s","credential":"%s","address":"%s","request":"%s"}'
@@ -196,7 +203,7 @@ end
 
 -- Second action, after a miss: asks the agent and decides on its answer. Whatever is not an answer is 503.
 local function ask(txn)
-    local api, path, scopes = called(txn)
+    local api, path, resource = called(txn)
     if not api then return end
     local token = txn.f:http_auth_bearer()
     if not token or not token:match("^[%w%-._~+/]+=*$") then return refuse(txn, "invalid_token") end
@@ -210,7 +217,7 @@ local function ask(txn)
     local now = os.time()
     local decision = usable(txn, api, text, now)
     if not decision then return refuse(txn, "invalid_token") end
-    pass(txn, api, path, scopes, decision, now)
+    pass(txn, api, path, resource, decision, now)
 end
 
 -- A worker just started has no plan entry until the agent has brought its maps up to date: calls wait for it.

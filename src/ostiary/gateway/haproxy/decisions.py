@@ -11,7 +11,10 @@ from typing import Final, NamedTuple
 from urllib.parse import quote
 
 PERIODS: Final = ("second", "minute", "hour", "day", "month")
-_FORMAT: Final = "1"
+LONGEST_KEY: Final = 80
+"""HAProxy's tables take 95 characters and cut the rest; the window's number comes after the key."""
+_MORE: Final = ("burst", "bandwidth", "application")
+_FORMAT: Final = "2"
 
 AGENT_REFUSALS: Final = (
     "invalid_token",  # 401 900901: bad, expired, revoked, of another organization
@@ -33,11 +36,12 @@ class MapEntry(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """The plan of a subscription: `requests` in each fixed clock window `per`."""
+    """`requests` in each fixed clock window `per`, counted under `key`."""
 
     key: str
-    """What is counted: the subscription id (at most 48 characters)."""
+    """What is counted: the subscription id, say (at most `LONGEST_KEY` characters as encoded)."""
     requests: int
+    """Of a bandwidth: kilobytes (1,024 bytes)."""
     per: str
     """One of `PERIODS`; windows begin at the start of the UTC second, minute, hour, day or month."""
 
@@ -61,9 +65,15 @@ class Decision:
     """PRODUCTION or SANDBOX: which backend."""
     scopes: frozenset[str]
     quota: Quota | None
-    """`None` is unlimited: not counted."""
+    """The plan of the subscription; `None` is unlimited: not counted."""
     assertion: str
     """The signed JWT for `X-JWT-Assertion`."""
+    burst: Quota | None = None
+    """Of the plan, per second or minute."""
+    bandwidth: Quota | None = None
+    """Of the plan."""
+    application: Quota | None = None
+    """Of the application, for this user of it."""
     # What the agent's index needs and HAProxy does not; not part of the value.
     token_id: str = ""
     family: str = ""
@@ -84,8 +94,9 @@ def decision_key(api_id: str, credential_sha256: str) -> str:
 def encode_decision(decision: Decision) -> str:
     """Write the value `decide.lua` reads; raises `ValueError` for a period it does not know."""
     quota = decision.quota
-    if quota is not None and quota.per not in PERIODS:
-        raise ValueError(f"a quota per {quota.per} is not known")
+    more = {name: getattr(decision, name) for name in _MORE}
+    for one in (quota, *more.values()):
+        _check(one)
     fields = (
         _FORMAT,
         str(decision.expires_at),
@@ -99,9 +110,21 @@ def encode_decision(decision: Decision) -> str:
         "" if quota is None else encode(quota.key),
         "" if quota is None else str(quota.requests),
         "" if quota is None else quota.per,
+        ",".join(f"{name}+{_written(one)}" for name, one in more.items() if one is not None),
         decision.assertion,
     )
     return "|".join(fields)
+
+
+def _check(quota: Quota | None) -> None:
+    if quota is not None and quota.per not in PERIODS:
+        raise ValueError(f"a quota per {quota.per} is not known")
+    if quota is not None and len(encode(quota.key)) > LONGEST_KEY:
+        raise ValueError("a key that HAProxy would cut")
+
+
+def _written(quota: Quota) -> str:
+    return f"{encode(quota.key)}+{quota.requests}+{quota.per}"
 
 
 def decision_entry(decision: Decision) -> MapEntry:

@@ -15,7 +15,7 @@ from typing import Final
 from zlib import crc32
 
 from ostiary.gateway.haproxy.decisions import MapEntry, encode
-from ostiary.gateway.haproxy.resources import Resolve, Unsupported, chunks, resources_value, targets
+from ostiary.gateway.haproxy.resources import Resolve, Unsupported, chunks, limit_value, resources_value, targets
 from ostiary.gateway.plan import API, Epoch, GatewayPlan, Kind
 
 MAPS: Final = "maps"
@@ -28,7 +28,7 @@ RESOURCE_SHARDS: Final = 64
 FLOOR_SHARDS: Final = 64
 EPOCH_SHARDS: Final = 256
 DECISION_SHARDS: Final = 256
-_FORMAT: Final = "1"
+_FORMAT: Final = "2"
 _ARRIVAL: Final = ("epochs", "floors", "resources", "routes")
 _PLAIN: Final = re.compile(r"[A-Za-z0-9._~-]{1,200}")
 _STATES: Final = frozenset({"CREATED", "PROTOTYPED", "PUBLISHED", "BLOCKED", "DEPRECATED", "RETIRED"})
@@ -113,18 +113,18 @@ def api_entries(plan: GatewayPlan, api: API, resolve: Resolve) -> list[MapEntry]
         return []  # no path leads to it: 404
     understood = not plan.refusals(api)
     try:
-        state, (resources, production, sandbox) = api.state, _body(api, resolve)
+        state, (resources, *body) = api.state, _body(api, resolve)
     except Unsupported:
         understood = False
     if not understood:
-        state, resources, production, sandbox = UNSUPPORTED, [], "-", "-"
+        state, resources, body = UNSUPPORTED, [], ["-", "-", ""]
     digest = hashlib.sha256("|".join(resources).encode()).hexdigest()[:16]
     shard = _name("resources", crc32(api.id.encode()) % RESOURCE_SHARDS)
     pieces = [MapEntry(shard, f"{api.id}.{digest}.{n}", piece) for n, piece in enumerate(resources, 1)]
     floor = floor_map(api.organization_id)[len("floors-") : -len(".map")]
     head = (_FORMAT, encode(api.id), state, encode(api.organization_id), str(len(prefix)), floor)
     where = (shard[len("resources-") : -len(".map")], digest, str(len(resources)))
-    value = "|".join((*head, *where, production, sandbox))
+    value = "|".join((*head, *where, *body))
     return [*pieces, MapEntry(route_map(organization.name, prefix), f"{organization.name}{prefix}/", value)]
 
 
@@ -146,11 +146,13 @@ def epoch_key(organization_id: str, kind: str, key: str) -> str:
     return f"{encode(organization_id)}:{kind}:{encode(key)}"
 
 
-def _body(api: API, resolve: Resolve) -> tuple[list[str], str, str]:
+def _body(api: API, resolve: Resolve) -> tuple[list[str], str, str, str]:
+    """Write the chunks of resources, both kinds of targets, and what is said by name (`name=value,…`)."""
     if api.state not in _STATES:
         raise Unsupported(f"state {api.state}")
     resources = chunks(resources_value(api.resources)) if api.resources else []
-    return resources, targets(api.backend.production, resolve), targets(api.backend.sandbox, resolve)
+    limit = "" if api.limit is None else f"limit={limit_value(api.limit)}"
+    return resources, targets(api.backend.production, resolve), targets(api.backend.sandbox, resolve), limit
 
 
 def _prefix(api: API) -> str | None:

@@ -21,6 +21,11 @@ local REFUSALS = {
     not_subscribed = { 403, "900908", "Resource forbidden", "The application is not subscribed to the API" },
     insufficient_scope = { 403, "900910", "The access token does not allow you to access the requested resource", "The access token lacks a scope of the resource" },
     throttled = { 429, "900804", "Message throttled out", nil, namespace = THROTTLING },
+    throttled_bandwidth = { 429, "900804", "Message throttled out", nil, namespace = THROTTLING },
+    throttled_burst = { 429, "900807", "Message throttled out", nil, namespace = THROTTLING },
+    throttled_application = { 429, "900803", "Message throttled out", nil, namespace = THROTTLING },
+    throttled_api = { 429, "900800", "Message throttled out", nil, namespace = THROTTLING },
+    throttled_resource = { 429, "900802", "Message throttled out", nil, namespace = THROTTLING },
     guessing = { 429, "900806", "Message throttled out", "Too many refused credentials came from this address", namespace = THROTTLING, retry_after = 10 },
     api_blocked = { 503, "700700", "API blocked", "This API has been blocked temporarily. Please try again later or contact the system administrators.", retry_after = 60 },
     unsupported = { 503, "900900", "Unclassified Authentication Failure", "This gateway cannot enforce what the API demands", retry_after = 60 },
@@ -79,16 +84,54 @@ local function challenge(name, refusal, realm, scope)
     return ('Bearer realm="%s"%s'):format(realm, more)
 end
 
+-- Levels of throttling: the bit of each in txn.over, its place in txn.lost.
+-- Of those that end together the first is named: what the caller has is nearer than what everybody shares.
+local LEVELS = {
+    { name = "throttled", level = "plan", bit = 1, place = 1 },
+    { name = "throttled_bandwidth", level = "bandwidth", bit = 32 },
+    { name = "throttled_application", level = "application", bit = 4, place = 3 },
+    { name = "throttled_api", level = "api", bit = 8, place = 4 },
+    { name = "throttled_resource", level = "resource", bit = 16, place = 5 },
+    { name = "throttled_burst", level = "burst", bit = 2, place = 2 },
+}
+
+-- The level that has to be waited for longest, of all that are exceeded; and when its window ends.
+local function throttled_by(txn)
+    local over, lost = txn:get_var("txn.over") or 0, txn:get_var("txn.lost")
+    local longest, last = nil, -1
+    for _, one in ipairs(LEVELS) do
+        if lost and lost == one.place or not lost and (over & one.bit) ~= 0 then
+            local ends = txn:get_var(("txn.%s_end"):format(one.level))
+            if ends > last then longest, last = one, ends end
+        end
+    end
+    return longest, last
+end
+
+local SECONDS = { "second", [60] = "minute", [3600] = "hour", [86400] = "day" }
+
+-- A limit in words. Its period is known by the number of the window and its end.
+local function in_words(txn, level, ends)
+    for _, kept in ipairs({ "second", "minute", "day", "month" }) do
+        local key = txn:get_var(("txn.%s_%s"):format(level, kept))
+        if key then
+            local per = SECONDS[ends // (tonumber(key:match("|(%d+)$")) + 1)] or "month"
+            local unit = level == "bandwidth" and " kilobytes" or ""
+            return ("%d%s per %s"):format(txn:get_var(("txn.%s_limit"):format(level)), unit, per)
+        end
+    end
+end
+
 -- What the log says of a refusal, besides its name: what was wanted, and what there was instead.
-local function note(txn, name, refusal)
+local function note(txn, name, refusal, limit)
     txn:set_var("txn.code", refusal[2])
     local wanted, had
     if name == "insufficient_scope" then
         wanted, had = txn:get_var("txn.scope"), txn:get_var("txn.granted")
     elseif name == "wrong_method" then
         wanted, had = txn:get_var("txn.methods"), txn.f:method()
-    elseif name == "throttled" and txn:get_var("txn.per") then
-        wanted = ("%d per %s"):format(txn:get_var("txn.limit"), txn:get_var("txn.per"))
+    else
+        wanted = limit
     end
     if wanted then txn:set_var("txn.wanted", wanted:sub(1, 200)) end
     if had then txn:set_var("txn.had", had:sub(1, 200)) end
@@ -97,10 +140,16 @@ end
 -- Sets txn.status, txn.body, txn.xml and the headers an answer carries. Where this fails, a rule answers 500.
 local function present(txn)
     local name = txn:get_var("txn.refusal") or "internal"
+    local open_at, limit
+    if name == "throttled" then
+        local longest
+        longest, open_at = throttled_by(txn)
+        name, limit = longest.name, in_words(txn, longest.level, open_at)
+        txn:set_var("txn.refusal", name)
+    end
     local refusal = REFUSALS[name] or REFUSALS.internal
     local retry_after, description, later = refusal.retry_after, refusal[4], nil
-    if name == "throttled" then
-        local open_at = txn:get_var("txn.window_end")
+    if open_at then
         retry_after = math.max(1, open_at - os.time())
         later = os.date("!%Y-%b-%d %H:%M:%S+0000 UTC", open_at)
         description = "You have exceeded your quota .You can access API after " .. later
@@ -111,7 +160,7 @@ local function present(txn)
     local header = challenge(name, refusal, txn:get_var("txn.realm") or "default", txn:get_var("txn.scope"))
     if header then txn:set_var("txn.challenge", header) end
     if retry_after then txn:set_var("txn.retry_after", retry_after) end
-    note(txn, name, refusal)
+    note(txn, name, refusal, limit)
     txn:set_var("txn.status", refusal[1])
 end
 

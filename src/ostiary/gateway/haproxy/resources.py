@@ -6,14 +6,15 @@ A call's path segment is percent-decoded before it is compared, so literals have
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 from urllib.parse import unquote_to_bytes, urlsplit
 
-from ostiary.gateway.haproxy.decisions import encode
-from ostiary.gateway.plan import Resource
+from ostiary.gateway.haproxy.decisions import PERIODS, encode
+from ostiary.gateway.plan import Limit, Resource
 
 Resolve = Callable[[str, int], Sequence[str]]
 """(host name, port) → IP addresses, none when the name is unknown now."""
@@ -41,15 +42,33 @@ def resources_value(resources: Iterable[Resource]) -> str:
         Unsupported: a template, method or scope the gateway cannot enforce, or two resources that say
             different things about the same calls.
     """
-    scopes_of: dict[str, frozenset[str]] = {}
+    said: dict[str, str] = {}
     for resource in resources:
         if not _METHOD.fullmatch(resource.method):
             raise Unsupported(f"method {resource.method!r}")
         key = f"{resource.method}:{template(resource.path)}"
-        scopes = frozenset(resource.scopes)
-        if scopes_of.setdefault(key, scopes) != scopes:
+        rules = ":".join((_scopes(frozenset(resource.scopes)), *_more(key, resource)))
+        if said.setdefault(key, rules) != rules:
             raise Unsupported(f"two resources for {resource.method} {resource.path}")
-    return "|".join(f"{key}:{_scopes(scopes_of[key])}" for key in sorted(scopes_of))
+    return "|".join(f"{key}:{said[key]}" for key in sorted(said))
+
+
+def _more(key: str, resource: Resource) -> Iterator[str]:
+    """Write what a resource says by name, beside its scopes."""
+    if resource.limit is not None:
+        counted_as = hashlib.sha256(key.encode()).hexdigest()[:16]
+        yield f"limit={limit_value(resource.limit)}+{counted_as}"
+
+
+def limit_value(limit: Limit) -> str:
+    """Write a limit that all callers share.
+
+    Raises:
+        Unsupported: a period the gateway does not count in.
+    """
+    if limit.per not in PERIODS:
+        raise Unsupported(f"a limit per {limit.per}")
+    return f"{limit.requests}+{limit.per}"
 
 
 def template(path: str) -> str:

@@ -1,6 +1,7 @@
 -- Which resource of an API a call is about: a trie over path segments.
 --
--- Reads the values that resources.py writes: METHOD:/segment/{}/*:scope,scope|… with percent-encoded parts.
+-- Reads the values that resources.py writes: METHOD:/segment/{}/*:scope,scope:name=value|… with percent-encoded
+-- parts; what is said by name has a meaning for decide.lua, and may be absent.
 -- The path is matched first, independent of the method; in each segment a literal goes before a literal with
 -- placeholders, that before a placeholder, that before the rest (`*`). The method is looked at afterwards, so
 -- a wrong method is never an escape to a wider resource. Errors here are errors of decide.lua: the call fails.
@@ -70,16 +71,17 @@ local function fits(pieces, segment)
     return at <= stop
 end
 
--- Parses a resources value into a trie.
-function router.parse(value)
+-- Parses a resources value into a trie; `read(name, text)` reads what a resource says by name.
+function router.parse(value, read)
     local root = node()
-    for method, path, scopes in value:gmatch("([A-Z]+):([^:|]*):([^:|]*)") do
+    for method, path, scopes, more in value:gmatch("([A-Z]+):([^:|]*):([^:|]*)([^|]*)") do
         local at = root
         for segment in path:gmatch("[^/]+") do at = child(at, segment) end
         local required = {}
         for scope in scopes:gmatch("[^,]+") do required[#required + 1] = scope end
         at.methods = at.methods or {}
-        at.methods[method] = required
+        at.methods[method] = { scopes = required }
+        for name, said in more:gmatch(":([%l_]+)=([^:]*)") do at.methods[method][name] = read(name, said) end
     end
     return root
 end
@@ -103,7 +105,8 @@ local function find(at, segments, position)
     return found or (at.rest and at.rest.methods)
 end
 
--- Finds the methods of the resource that `path` names: method -> scopes, any one of which suffices.
+-- Finds the methods of the resource that `path` names: method -> resource, with its `scopes`, any one of which
+-- suffices.
 -- nil: no such resource.
 function router.match(root, path)
     local segments = {}
@@ -113,8 +116,8 @@ function router.match(root, path)
     return find(root, segments, 1) or nil
 end
 
--- The scopes a method takes; HEAD is answered as GET is. nil: wrong method.
-function router.scopes(methods, method)
+-- The resource of a method; HEAD is answered as GET is. nil: wrong method.
+function router.resource(methods, method)
     return methods[method] or (method == "HEAD" and methods.GET) or nil
 end
 

@@ -152,12 +152,19 @@ def _subscription(
     if limit is None:
         raise Refused(UNAVAILABLE, "the plan of the subscription is not known", stale=True)
     _understood(limit.unsupported)
-    if limit.requests is not None and limit.per not in PERIODS:
-        raise Refused(UNAVAILABLE, f"a limit per {limit.per} is not understood here")
+    _counted_here(limit, application)
     backend = api.backend.sandbox if client.key_type == "SANDBOX" else api.backend.production
     if not backend:
         raise Refused(INVALID_TOKEN, f"the API has no {client.key_type} backend")
     return subscription, limit
+
+
+def _counted_here(limit: Plan, application: Application) -> None:
+    limited = limit.requests is not None or limit.bandwidth is not None
+    periods = {limit.per} if limited else set()
+    periods |= {one.per for one in (limit.burst, application.limit) if one is not None}
+    for per in sorted(periods - set(PERIODS)):
+        raise Refused(UNAVAILABLE, f"a limit per {per} is not understood here")
 
 
 def _understood(unsupported: frozenset[str]) -> None:

@@ -38,6 +38,7 @@ _log = get_logger(__name__)
 ASK_WITHIN = 0.6
 """Seconds for a question to the control plane; HAProxy waits 0.8 for the whole answer."""
 _OPAQUE_AT_ONCE = 64
+_KILOBYTE = 1024
 
 
 Store = Callable[[list[MapEntry]], None]
@@ -68,6 +69,22 @@ class Answer:
     def as_text(self) -> str:
         """Write the answer as `decide.lua` reads it."""
         return f"refuse {self.refused}" if self.granted is None else f"grant\n{self.granted}"
+
+
+def quotas(grant: Grant) -> dict[str, Quota | None]:
+    """Say what the calls of a grant are counted against, besides what all callers share."""
+    limit, subscription, application = grant.plan, grant.subscription.id, grant.application
+    made: dict[str, Quota | None] = {"quota": None}
+    if limit.requests is not None:
+        made["quota"] = Quota(subscription, limit.requests, limit.per)
+    if limit.burst is not None:
+        made["burst"] = Quota(f"burst:{subscription}", limit.burst.requests, limit.burst.per)
+    if limit.bandwidth is not None:
+        made["bandwidth"] = Quota(subscription, -(-limit.bandwidth // _KILOBYTE), limit.per)
+    if application.limit is not None:
+        user = hashlib.sha256(grant.claims.subject.encode()).hexdigest()[:32]
+        made["application"] = Quota(f"{application.id}:{user}", application.limit.requests, application.limit.per)
+    return made
 
 
 class Decider:
@@ -175,9 +192,6 @@ class Decider:
         claims, limit = grant.claims, grant.plan
         expires_at = min(claims.expires_at, now + self._lifetime)
         signing = self._state.signing
-        quota = None
-        if limit.requests is not None:
-            quota = Quota(grant.subscription.id, limit.requests, limit.per)
         return Decision(
             api_id=grant.api.id,
             credential_sha256=credential_sha256,
@@ -189,7 +203,7 @@ class Decider:
             application_id=grant.application.id,
             key_type=grant.client.key_type,
             scopes=frozenset(claims.scopes),
-            quota=quota,
+            **quotas(grant),
             assertion=assertion.sign(grant, signing.kid, signing.key, now, expires_at),
             token_id=claims.token_id,
             family=claims.family or "",

@@ -174,7 +174,7 @@ def _api_differs(id: str, before: GatewayPlan, after: GatewayPlan) -> bool:
 def _told(api: API) -> API:
     has = tuple(bool(addresses) for addresses in (api.backend.production, api.backend.sandbox))
     backend = replace(api.backend, production=("",) * has[0], sandbox=("",) * has[1])
-    return replace(api, state="", resources=(), backend=backend)
+    return replace(api, state="", resources=(), backend=backend, limit=None)
 
 
 def _key_differs(id: str, before: GatewayPlan, after: GatewayPlan) -> bool:

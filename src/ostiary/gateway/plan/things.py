@@ -37,12 +37,22 @@ class Organization:
 
 
 @dataclass(frozen=True, slots=True)
+class Limit:
+    """`requests` in each fixed clock window `per`: second, minute, hour, day or month."""
+
+    requests: int
+    per: str
+
+
+@dataclass(frozen=True, slots=True)
 class Resource:
     """One verb and path template of an API; any one of `scopes` suffices, none means any valid token."""
 
     method: str
     path: str
     scopes: tuple[str, ...] = ()
+    limit: Limit | None = None
+    """Of all callers together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +77,8 @@ class API:
     """CREATED, PROTOTYPED, PUBLISHED, BLOCKED, DEPRECATED or RETIRED."""
     backend: Backend
     resources: tuple[Resource, ...]
+    limit: Limit | None = None
+    """Of all callers together."""
     unsupported: frozenset[str] = NOTHING
 
 
@@ -80,6 +92,8 @@ class Application:
     owner: str
     """As written in claims: `[STORE/]name@organization`."""
     tier: str
+    limit: Limit | None = None
+    """What the tier means: for each of its users, over all APIs."""
     unsupported: frozenset[str] = NOTHING
 
 
@@ -118,6 +132,10 @@ class Plan:
     requests: int | None
     per: str
     """second, minute, hour, day or month."""
+    burst: Limit | None = None
+    """Besides: for each second or minute."""
+    bandwidth: int | None = None
+    """Bytes in and out, with headers, in each window `per`; `None` is unlimited."""
     unsupported: frozenset[str] = NOTHING
 
 

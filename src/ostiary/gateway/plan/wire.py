@@ -22,6 +22,7 @@ from ostiary.gateway.plan.things import (
     Epoch,
     Key,
     Kind,
+    Limit,
     Node,
     Organization,
     Plan,
@@ -89,6 +90,16 @@ class Fields:
         things = tuple(read(one) for one in inner)
         return things, frozenset(f"{name}.{unknown}" for one in inner for unknown in one.unknown)
 
+    def limit(self, name: str) -> Limit | None:
+        """Read a limit; a missing one is none. What is unknown inside it is unknown here."""
+        if self._left.get(name) is None:
+            self._left.pop(name, None)
+            return None
+        inner = Fields(f"{self._what}.{name}", self.take(name, dict))
+        limit = Limit(inner.take("requests", int), inner.take("per", str))
+        self._left |= {f"{name}.{unknown}": None for unknown in inner.unknown}
+        return limit
+
     @property
     def unknown(self) -> frozenset[str]:
         return frozenset(self._left) - {IGNORABLE}
@@ -100,7 +111,8 @@ def _organization(id: str, f: Fields) -> Organization:
 
 
 def _resource(f: Fields) -> Resource:
-    return Resource(f.take("method", str), f.take("path", str), f.texts("scopes"))
+    limit = f.limit("limit")
+    return Resource(f.take("method", str), f.take("path", str), f.texts("scopes"), limit)
 
 
 def _api(id: str, f: Fields) -> API:
@@ -116,6 +128,7 @@ def _api(id: str, f: Fields) -> API:
         state=f.take("state", str),
         backend=backend,
         resources=resources,
+        limit=f.limit("limit"),
     )
     unknown = f.unknown | inside | {f"backend.{name}" for name in addresses.unknown}
     return replace(api, unsupported=unknown) if unknown else api
@@ -124,7 +137,7 @@ def _api(id: str, f: Fields) -> API:
 def _application(id: str, f: Fields) -> Application:
     organization_id, name = f.take("organization_id", str), f.take("name", str)
     owner, tier = f.take("owner", str), f.take("tier", str)
-    return Application(id, organization_id, name, owner, tier, f.unknown)
+    return Application(id, organization_id, name, owner, tier, f.limit("limit"), f.unknown)
 
 
 def _client(id: str, f: Fields) -> Client:
@@ -142,7 +155,8 @@ def _subscription(id: str, f: Fields) -> Subscription:
 def _plan(id: str, f: Fields) -> Plan:
     organization_id, name = f.take("organization_id", str), f.take("name", str)
     requests, per = f.take_or_none("requests", int), f.take("per", str)
-    return Plan(id, organization_id, name, requests, per, f.unknown)
+    burst, bandwidth = f.limit("burst"), f.take_or_none("bandwidth", int)
+    return Plan(id, organization_id, name, requests, per, burst, bandwidth, f.unknown)
 
 
 def _key(id: str, f: Fields) -> Key:

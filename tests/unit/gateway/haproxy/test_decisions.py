@@ -28,22 +28,41 @@ def test_a_decision_is_fields_in_a_fixed_order():
     assert decision_entry(DECISION) == (
         "decisions-ab.map",
         "api:" + "ab" * 32,
-        "1|1800000000|5|org|subject|mobile%20app|application|PRODUCTION|,a%3Ax,b,|subscription|5|minute|h.p.s",
+        "2|1800000000|5|org|subject|mobile%20app|application|PRODUCTION|,a%3Ax,b,|subscription|5|minute||h.p.s",
+    )
+
+
+def test_other_limits_are_one_field():
+    limited = replace(
+        DECISION,
+        burst=Quota("burst:s", 2, "second"),
+        bandwidth=Quota("s", 10, "day"),
+        application=Quota("a:u", 20, "minute"),
+    )
+
+    assert encode_decision(limited) == encode_decision(DECISION).replace(
+        "|minute||", "|minute|burst+burst%3As+2+second,bandwidth+s+10+day,application+a%3Au+20+minute|"
     )
 
 
 def test_no_quota_and_no_scope_are_empty():
     value = encode_decision(replace(DECISION, quota=None, scopes=frozenset()))
 
-    assert value == "1|1800000000|5|org|subject|mobile%20app|application|PRODUCTION|,||||h.p.s"
+    assert value == "2|1800000000|5|org|subject|mobile%20app|application|PRODUCTION|,|||||h.p.s"
 
 
-def test_an_unknown_period_is_an_error():
+@pytest.mark.parametrize("level", ["quota", "burst", "bandwidth", "application"])
+def test_an_unknown_period_is_an_error(level: str):
     with pytest.raises(ValueError, match="per fortnight"):
-        encode_decision(replace(DECISION, quota=Quota("s", 1, "fortnight")))
+        encode_decision(replace(DECISION, **{level: Quota("s", 1, "fortnight")}))
 
 
-@given(st.text(), st.frozensets(st.text()))
+def test_a_key_that_would_be_cut_is_an_error():
+    with pytest.raises(ValueError, match="cut"):
+        encode_decision(replace(DECISION, quota=Quota("s" * 81, 1, "day")))
+
+
+@given(st.text(max_size=6), st.frozensets(st.text()))
 def test_every_value_is_one_word(name: str, scopes: frozenset[str]):
     decision = replace(DECISION, client_id=name, subject=name, scopes=scopes, quota=Quota(name, 1, "day"))
 
