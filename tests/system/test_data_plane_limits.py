@@ -1,4 +1,4 @@
-"""Limits besides a plan: each level exact, refused calls counted nowhere, the answer names the longest wait."""
+"""Limits besides a plan: each level exact, refused calls counted nowhere, the longest wait is named."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -29,7 +29,12 @@ CODES = {
 
 
 def _apis() -> list[Any]:
-    resources = [("GET", "/*", ()), ("GET", "/few/{id}", ()), ("POST", "/few/{id}", ()), ("PUT", "/*", ("admin",))]
+    resources = [
+        ("GET", "/*", ()),
+        ("GET", "/few/{id}", ()),
+        ("POST", "/few/{id}", ()),
+        ("PUT", "/*", ("admin",)),
+    ]
 
     def api(id: str, context: str, **how: Any) -> Any:
         return an_api(id, context=context, production=["http://backend"], resources=resources, **how)
@@ -39,7 +44,12 @@ def _apis() -> list[Any]:
         api(LIMITED_API, "/api", limit=A_DAY),
         api(LIMITED_RESOURCE, "/resource", limits=few),
         api(PLAIN, "/plain"),
-        api(BOTH, "/both", limit={"requests": 2, "per": "month"}, limits={("GET", "/few/{id}"): {"requests": 1, "per": "hour"}}),
+        api(
+            BOTH,
+            "/both",
+            limit={"requests": 2, "per": "month"},
+            limits={("GET", "/few/{id}"): {"requests": 1, "per": "hour"}},
+        ),
     ]
 
 
@@ -85,7 +95,9 @@ def test_a_level_is_exact_under_concurrency(plane: DataPlane, level: str):
 def test_a_burst_is_exact_under_concurrency(plane: DataPlane):
     """The calls of each minute that begins under the test are counted apart."""
     plane.decide(
-        a_decision("burst", api=PLAIN, quota=Quota("burst", 1000, "day"), burst=Quota("burst:b", 30, "minute"))
+        a_decision(
+            "burst", api=PLAIN, quota=Quota("burst", 1000, "day"), burst=Quota("burst:b", 30, "minute")
+        )
     )
     until(lambda: 60 - time.time() % 60 > 15, 20, "a minute that does not end under the test")
 
@@ -185,7 +197,7 @@ def test_the_level_that_lasts_longest_is_named(plane: DataPlane):
     after = time.time()
 
     left = int(answer.headers["retry-after"])
-    assert month.timestamp() - after - 1 <= left <= month.timestamp() - int(before)
+    assert month.timestamp() - int(after) <= left <= month.timestamp() - int(before)
     assert answer.json()["code"] == "900803"
     assert answer.json()["nextAccessTime"] == month.strftime("%Y-%b-%d %H:%M:%S+0000 UTC")
 
@@ -236,7 +248,9 @@ def test_bandwidth_counts_what_goes_in_and_out(plane: DataPlane):
 
 
 def test_bytes_of_refused_calls_are_not_counted(plane: DataPlane):
-    plane.decide(a_decision("big", api=PLAIN, bandwidth=Quota("big", 10, "day"), quota=Quota("big", 0, "day")))
+    plane.decide(
+        a_decision("big", api=PLAIN, bandwidth=Quota("big", 10, "day"), quota=Quota("big", 0, "day"))
+    )
     for _ in range(3):
         plane.call("POST", "/t/my_company/plain/1.0.0/few/1", "big", b"x" * 20_000)
     plane.decide(a_decision("big", api=PLAIN, bandwidth=Quota("big", 10, "day")))
@@ -250,6 +264,7 @@ def test_the_log_says_which_level_refused(plane: DataPlane):
     _called(plane, "plain", "logged")
 
     until(lambda: '"refusal":"throttled_application"' in plane.logged(), what="a line")
+    assert '"code":"900803","wanted":"0 per day"' in plane.logged()
 
 
 def test_counters_of_every_level_survive_a_reload():
@@ -260,7 +275,9 @@ def test_counters_of_every_level_survive_a_reload():
             a_decision("both", api=BOTH),
         ]
         plane.decide(*decisions)
-        before = [_called(plane, context, token).status for context, token in (("plain", "app"), ("both", "both"))]
+        before = [
+            _called(plane, context, token).status for context, token in (("plain", "app"), ("both", "both"))
+        ]
         plane.call("POST", "/t/my_company/plain/1.0.0/few/1", "bytes", b"x" * 20_000)
         until(lambda: "resync_timeout=<PAST>" in plane.told("show peers"), 8, "a worker that can teach")
 
@@ -273,7 +290,7 @@ def test_counters_of_every_level_survive_a_reload():
         heavy = _called(plane, "plain", "bytes")
 
     assert before == [200, 200]
-    assert after == [200, 200, 429] + [429, 200, 429]
+    assert after == [200, 200, 429, 429, 200, 429]
     assert (heavy.status, heavy.json()["code"]) == (429, "900804")
 
 

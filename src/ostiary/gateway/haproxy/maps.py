@@ -15,7 +15,14 @@ from typing import Final
 from zlib import crc32
 
 from ostiary.gateway.haproxy.decisions import MapEntry, encode
-from ostiary.gateway.haproxy.resources import Resolve, Unsupported, chunks, limit_value, resources_value, targets
+from ostiary.gateway.haproxy.resources import (
+    Resolve,
+    Unsupported,
+    chunks,
+    limit_value,
+    resources_value,
+    targets,
+)
 from ostiary.gateway.plan import API, Epoch, GatewayPlan, Kind
 
 MAPS: Final = "maps"

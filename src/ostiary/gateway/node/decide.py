@@ -83,7 +83,9 @@ def quotas(grant: Grant) -> dict[str, Quota | None]:
         made["bandwidth"] = Quota(subscription, -(-limit.bandwidth // _KILOBYTE), limit.per)
     if application.limit is not None:
         user = hashlib.sha256(grant.claims.subject.encode()).hexdigest()[:32]
-        made["application"] = Quota(f"{application.id}:{user}", application.limit.requests, application.limit.per)
+        made["application"] = Quota(
+            f"{application.id}:{user}", application.limit.requests, application.limit.per
+        )
     return made
 
 
