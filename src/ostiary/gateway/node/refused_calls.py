@@ -77,7 +77,21 @@ CALL_CHECKS: Final = (  # in order
         ),
     ),
     CallCheck("the API has a backend for keys of this type", frozenset({"no_endpoint", "no_address"})),
-    CallCheck("the limits are not used up", frozenset({"throttled"}), lambda line: line["wanted"]),
+    CallCheck("the backend takes another call", frozenset({"overloaded", "suspended"})),
+    CallCheck(
+        "the limits are not used up",
+        frozenset(
+            {
+                "throttled",
+                "throttled_bandwidth",
+                "throttled_burst",
+                "throttled_application",
+                "throttled_api",
+                "throttled_resource",
+            }
+        ),
+        lambda line: line["wanted"],
+    ),
 )
 
 ADVICE: Final[Mapping[str, str]] = {
@@ -101,7 +115,14 @@ ADVICE: Final[Mapping[str, str]] = {
     "insufficient_scope": "ask for a token with such a scope; the user or client needs a role of the scope",
     "no_endpoint": "give the API a backend for keys of this type",
     "no_address": "see whether the name of the backend resolves on the gateway node",
+    "overloaded": "see why the backend answers slowly: too many calls wait for it",
+    "suspended": "see why the backend keeps failing; one call a second tries it",
     "throttled": "wait until Retry-After, or give the subscription a larger plan",
+    "throttled_bandwidth": "wait until Retry-After, or give the subscription a plan with a larger bandwidth",
+    "throttled_burst": "spread the calls over the time, or give the subscription a plan with a larger burst",
+    "throttled_application": "wait until Retry-After, or give the application a larger tier",
+    "throttled_api": "wait until Retry-After; all callers together reach the limit of the API",
+    "throttled_resource": "wait until Retry-After; all callers together reach the limit of the resource",
     "internal": "look at the log of the gateway node around this time",
 }
 _BACKEND: Final = "the backend answers"
