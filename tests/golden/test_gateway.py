@@ -7,8 +7,10 @@ import pytest
 import yaml
 
 from ostiary.gateway.haproxy import (
+    ControlPlanes,
     GatewayListener,
     Listener,
+    NodeListener,
     gateway_config,
     management_config,
     map_files,
@@ -65,6 +67,22 @@ def _management() -> str:
     )
 
 
+def _control_plane() -> str:
+    nodes = NodeListener(9444, Path("/tls/nodes.pem"), Path("/tls/node-authority.pem"), ("nodes-0.sock",))
+    return management_config(
+        Listener(port=9443, certificate=CERTIFICATE, workers=("worker-0.sock",)), nodes
+    ).partition("\n\n# Gateway nodes")[2]
+
+
+def _gateway_of_its_own() -> str:
+    files = (Path("/node/certificate.pem"), Path("/node/authority.pem"))
+    planes = ControlPlanes(("one.example:9444", "[2001:db8::1]:9444"), *files, "control-plane.internal")
+    listener = GatewayListener(
+        port=8243, certificate=CERTIFICATE, workers=(), lua=LUA, node="edge-1", control_planes=planes
+    )
+    return gateway_config(listener).partition("\nbackend workers")[2]
+
+
 @pytest.mark.parametrize(
     ("name", "write"),
     [
@@ -72,6 +90,8 @@ def _management() -> str:
         ("gateway.cfg", _gateway),
         ("smallest-gateway.cfg", _smallest_gateway),
         ("management.cfg", _management),
+        ("node-listener.cfg", _control_plane),
+        ("control-planes.cfg", _gateway_of_its_own),
     ],
 )
 def test_the_written_file_is_as_it_was(name, write):

@@ -36,6 +36,7 @@ _NOT_SETTINGS = frozenset(
         "URL",
         "CA",
         "CONFIG",
+        "ENROL",
         "ORG",
         "PYTHON",
     )
@@ -71,6 +72,8 @@ class Settings(BaseSettings):
     """Of the listener for administrators, with TLS."""
     gateway_port: int = Field(8243, ge=1, le=65535)
     """Of the listener for applications, with TLS."""
+    node_port: int = Field(9444, ge=1, le=65535)
+    """Of the listener for gateway nodes on machines of their own; `ostiary control-plane` alone opens it."""
     http_port: int = Field(0, ge=0, le=65535)
     """A cleartext copy of the gateway listener on loopback; 0 is off."""
     address: str = "0.0.0.0"  # noqa: S104 (a server's listeners)

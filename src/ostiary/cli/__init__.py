@@ -20,6 +20,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("serve")(serve.serve)
+app.command("control-plane")(serve.control_plane)
+app.command("gateway")(serve.gateway)
 app.command("demo")(demo.demo)
 app.command("apply")(apply.apply)
 app.command("explain")(explain.explain)

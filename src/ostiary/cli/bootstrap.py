@@ -16,12 +16,13 @@ from sqlalchemy.exc import IntegrityError
 from ostiary.app import migrate
 from ostiary.cli.data_directory import DataDirectory, write_private
 from ostiary.cli.errors import OperatorError
+from ostiary.foundation.certificates import CertificateAuthority
 from ostiary.foundation.clock import utc_now
 from ostiary.foundation.database import Database, DatabaseUnusable
 from ostiary.foundation.identifiers import new_id
-from ostiary.foundation.secrets import SecretBox, load_or_create_key
+from ostiary.foundation.secrets import SecretBox, SecretUnreadable, load_or_create_key
 from ostiary.foundation.telemetry import get_logger
-from ostiary.gateway import ensure_embedded_node
+from ostiary.gateway import ensure_authority, ensure_embedded_node
 from ostiary.identity import ADMINISTRATOR, InvalidUser, bootstrap_admin
 from ostiary.organizations import DEFAULT_ORGANIZATION, Organization, find, put
 
@@ -51,16 +52,17 @@ def upgrade(settings: "Settings") -> None:
         raise OperatorError(str(error)) from error
 
 
-def bootstrap(settings: "Settings", directory: DataDirectory) -> FirstStart:
-    """Make what is missing.
+def bootstrap(settings: "Settings", directory: DataDirectory, *, has_node: bool = True) -> FirstStart:
+    """Make what is missing; `has_node` says whether a gateway node runs in this process tree.
 
     Raises:
         OperatorError: the database or the key cannot be used, or the given password is not acceptable.
     """
     upgrade(settings)
     box = open_box(directory)
-    directory.ensure_node_credential()
-    return asyncio.run(_fill(settings, directory, box))
+    if has_node:
+        directory.ensure_node_credential()
+    return asyncio.run(_fill(settings, directory, box, has_node))
 
 
 def open_box(directory: DataDirectory) -> SecretBox:
@@ -78,19 +80,47 @@ def open_box(directory: DataDirectory) -> SecretBox:
         ) from error
 
 
-async def _fill(settings: "Settings", directory: DataDirectory, box: SecretBox) -> FirstStart:
+async def _fill(settings: "Settings", directory: DataDirectory, box: SecretBox, has_node: bool) -> FirstStart:
     given = os.environ.get("OSTIARY_ADMIN_PASSWORD")
-    credential = SecretStr(directory.node_credential.read_text().strip())
     database = Database.open(settings.database)
     try:
         await _ensure_default_organization(database)
-        await database.write(lambda c: ensure_embedded_node(c, credential, box, utc_now()))
+        if has_node:
+            credential = SecretStr(directory.node_credential.read_text().strip())
+            await database.write(lambda c: ensure_embedded_node(c, credential, box, utc_now()))
         made = await bootstrap_admin(database, utc_now, SecretStr(given) if given else None)
     except InvalidUser as error:
         raise OperatorError(f"OSTIARY_ADMIN_PASSWORD cannot be used: {error}") from error
     finally:
         await database.close()
     return FirstStart(made if given is None else None)
+
+
+def load_node_authority(settings: "Settings") -> CertificateAuthority:
+    """The authority that certifies gateway nodes, the same for every control plane of the installation.
+
+    Raises:
+        OperatorError: the database or the key cannot be used.
+    """
+    upgrade(settings)
+    box = open_box(DataDirectory(settings.data_dir))
+    try:
+        return asyncio.run(_node_authority(settings, box))
+    except SecretUnreadable as error:
+        raise OperatorError(
+            "the authority of gateway nodes was sealed with another secret.key: every control plane of an "
+            "installation needs the same one; copy it from the first"
+        ) from error
+
+
+async def _node_authority(settings: "Settings", box: SecretBox) -> CertificateAuthority:
+    database = Database.open(settings.database)
+    try:
+        return await database.write(lambda connection: ensure_authority(connection, box, utc_now()))
+    except IntegrityError:  # another control plane made it at the same moment
+        return await database.write(lambda connection: ensure_authority(connection, box, utc_now()))
+    finally:
+        await database.close()
 
 
 async def _ensure_default_organization(database: Database) -> None:

@@ -7,15 +7,17 @@ has to cover have changed; the authority stays, so clients need not be told.
 
 import socket
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
-from ostiary.cli.data_directory import write_private
+from ostiary.cli.data_directory import DataDirectory, write_private
 from ostiary.cli.errors import OperatorError
 from ostiary.foundation.certificates import CertificateAuthority, Purpose, key_pem, new_key
+from ostiary.gateway import CONTROL_PLANE_NAME
 
 CA_LIFETIME = timedelta(days=3650)
 SERVER_LIFETIME = timedelta(days=397)
@@ -85,6 +87,34 @@ def server_serves(path: Path, names: frozenset[str], now: datetime) -> bool:
     found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     covered = {str(name.value) for name in found}
     return names <= covered and certificate.not_valid_after_utc - now > RENEW_BEFORE
+
+
+@dataclass(frozen=True, slots=True)
+class NodeListenerFiles:
+    """What the node listener shows and whom it believes, as HAProxy reads them."""
+
+    certificate: Path
+    authority: Path
+
+
+def node_listener_files(directory: Path) -> NodeListenerFiles:
+    """Where they are."""
+    return NodeListenerFiles(directory / "nodes.pem", directory / "node-authority.pem")
+
+
+def ensure_node_listener(directory: DataDirectory, authority: CertificateAuthority, now: datetime) -> bool:
+    """Have the node listener certified by the authority of gateway nodes; say whether anything is new."""
+    files, names = node_listener_files(directory.tls), frozenset({CONTROL_PLANE_NAME})
+    known = files.authority.read_bytes() if files.authority.exists() else b""
+    try:
+        serves = known == authority.certificate_pem and server_serves(files.certificate, names, now)
+    except ValueError:
+        serves = False  # damaged: made again
+    if serves:
+        return False
+    write_server(files.certificate, authority, names, now)
+    write_private(files.authority, authority.certificate_pem)
+    return True
 
 
 def names_to_cover(public_host: str | None) -> frozenset[str]:

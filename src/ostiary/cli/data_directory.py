@@ -7,14 +7,16 @@ to the process. `DIR/ready.json` exists exactly while the server is ready.
 import fcntl
 import json
 import os
-import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from ostiary.cli.errors import OperatorError
+from ostiary.foundation.private_files import write_private
 from ostiary.foundation.secrets import random_token
+
+__all__ = ["DataDirectory", "write_private"]
 
 PRIVATE_DIRECTORY = 0o700
 PRIVATE_FILE = 0o600
@@ -121,24 +123,3 @@ class DataDirectory:
 
 _LONGEST_SOCKET_PATH = 100
 """unix(7): `sun_path` has 108 bytes; HAProxy adds a suffix while it binds."""
-
-
-def write_private(path: Path, content: str | bytes) -> None:
-    """Write a file (mode 0600) in one step and make it last: a power loss leaves the old one or the new."""
-    data = content.encode() if isinstance(content, str) else content
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        with suppress(FileNotFoundError):
-            os.unlink(temporary)
-        raise
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)

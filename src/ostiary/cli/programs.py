@@ -14,18 +14,32 @@ from urllib.parse import urlsplit
 
 from ostiary.app import environment_of
 from ostiary.cli import probe
-from ostiary.cli.certificates import Authority, install_given, names_to_cover
+from ostiary.cli.bootstrap import load_node_authority
+from ostiary.cli.certificates import (
+    Authority,
+    ensure_node_listener,
+    install_given,
+    names_to_cover,
+    node_listener_files,
+)
 from ostiary.cli.data_directory import DataDirectory, write_private
 from ostiary.cli.errors import OperatorError
+from ostiary.cli.membership import load_identity
+from ostiary.cli.roles import Role
 from ostiary.cli.supervisor import Program
 from ostiary.foundation.clock import utc_now
 from ostiary.gateway import (
+    CONTROL_PLANE_NAME,
     BadConfiguration,
+    ControlPlanes,
     GatewayListener,
     HAProxy,
     HAProxyUnusable,
     Listener,
+    NodeIdentity,
+    NodeListener,
     NodeSettings,
+    address_of,
     find_haproxy,
     gateway_config,
     is_quiet,
@@ -50,35 +64,51 @@ DRAIN_SECONDS = 5.0
 
 
 class Tree:
-    """Everything `ostiary serve` starts."""
+    """Everything one of the commands `serve`, `control-plane` and `gateway` starts."""
 
-    listeners = (MANAGEMENT, GATEWAY)
-
-    def __init__(self, settings: "Settings", directory: DataDirectory) -> None:
+    def __init__(self, settings: "Settings", directory: DataDirectory, role: Role = Role.EVERYTHING) -> None:
         self.directory = directory
+        self.role = role
         self._settings = settings
         self._authority = Authority(directory.tls)
         self._environment = _child_environment(settings)
         self._haproxy = _find_haproxy(settings.haproxy)
+        self._node_certificate: bytes | None = None
+
+    @property
+    def listeners(self) -> tuple[str, ...]:
+        """The HAProxy processes."""
+        management = (MANAGEMENT,) if self.role.has_control_plane else ()
+        return (*management, GATEWAY) if self.role.has_gateway else management
 
     def urls(self) -> Mapping[str, str | None]:
         """What `ready.json` says: where clients go, and what they trust."""
-        settings = self._settings
-        http = f"http://127.0.0.1:{settings.http_port}" if settings.http_port else None
+        settings, role = self._settings, self.role
         return {
-            "management": f"https://localhost:{settings.management_port}",
-            "gateway": f"https://localhost:{settings.gateway_port}",
-            "http": http,
+            "management": f"https://localhost:{settings.management_port}" if role.has_control_plane else None,
+            "gateway": f"https://localhost:{settings.gateway_port}" if role.has_gateway else None,
+            "http": f"http://127.0.0.1:{settings.http_port}"
+            if role.has_gateway and settings.http_port
+            else None,
             "ca": None if settings.tls else str(self._authority.certificate_file),
+            **({"nodes": f"https://localhost:{settings.node_port}"} if role is Role.CONTROL_PLANE else {}),
         }
 
     def stages(self) -> list[list[Program]]:
         """What is started, in order."""
-        settings = self._settings
-        workers = [self._worker(index) for index in range(settings.workers)]
-        management = self._listener(MANAGEMENT, "management", settings.management_port, "/oauth2/jwks")
-        gateway = self._listener(GATEWAY, "gateway", settings.gateway_port, "/-/ready", "/gateway/jwks")
-        return [workers, [self._agent()], [management, gateway]]
+        settings, stages, listeners = self._settings, [], []
+        if self.role.has_control_plane:
+            stages.append([self._worker(index) for index in range(settings.workers)])
+            listeners.append(
+                self._listener(MANAGEMENT, "management", settings.management_port, "/oauth2/jwks")
+            )
+        if self.role.has_gateway:
+            stages.append([self._agent()])
+            ready = ["/-/ready"]
+            if self.role.has_control_plane:  # else it may be out of reach
+                ready.append("/gateway/jwks")
+            listeners.append(self._listener(GATEWAY, "gateway", settings.gateway_port, *ready))
+        return [*stages, listeners]
 
     def prepare(self) -> None:
         """Find HAProxy, write what the programs read, and have HAProxy check it.
@@ -88,29 +118,75 @@ class Tree:
         """
         self.renew_certificates()
         run = self.directory.run
-        maps = self._node_settings().maps
-        maps.mkdir(mode=0o700, exist_ok=True)
-        for name in map_files():
-            (maps / name).touch(mode=0o600)
-        write_private(run / "management.cfg", management_config(Listener(**self._common("management"))))
-        gateway = GatewayListener(
-            **self._common("gateway"),
-            http_port=self._settings.http_port,
-            agent=self._node_settings().agent_socket.name,
-            explained=self._node_settings().log_socket.name,
-            backend_ca=system_ca(),
-        )
-        write_private(run / "gateway.cfg", gateway_config(gateway))
+        written = {}
+        if self.role.has_control_plane:
+            management = Listener(**self._common("management"))
+            written["management"] = management_config(management, self._node_listener())
+        if self.role.has_gateway:
+            self._make_maps()
+            written["gateway"] = gateway_config(self._gateway_listener())
         try:
-            self._haproxy.check(run, "management")
-            self._haproxy.check(run, "gateway")
+            for name, text in written.items():
+                write_private(run / f"{name}.cfg", text)
+                self._haproxy.check(run, name)
         except (BadConfiguration, HAProxyUnusable) as error:
             raise OperatorError(
                 f"HAProxy {self._haproxy.version} refuses its configuration: {error}"
             ) from error
 
+    def _make_maps(self) -> None:
+        maps = self._node_settings().maps
+        maps.mkdir(mode=0o700, exist_ok=True)
+        for name in map_files():
+            (maps / name).touch(mode=0o600)
+
+    def _gateway_listener(self) -> GatewayListener:
+        return GatewayListener(
+            **self._common("gateway"),
+            http_port=self._settings.http_port,
+            agent=self._node_settings().agent_socket.name,
+            explained=self._node_settings().log_socket.name,
+            backend_ca=system_ca(),
+            control_planes=self._control_planes(),
+        )
+
+    def _node_listener(self) -> NodeListener | None:
+        if self.role is not Role.CONTROL_PLANE:
+            return None
+        sockets = [self.directory.nodes_socket(index).name for index in range(self._settings.workers)]
+        files = node_listener_files(self.directory.tls)
+        return NodeListener(self._settings.node_port, files.certificate, files.authority, tuple(sockets))
+
+    def _control_planes(self) -> ControlPlanes | None:
+        if self.role is not Role.GATEWAY:
+            return None
+        identity = self._identity()
+        addresses = tuple(address_of(url) for url in identity.control_planes)
+        files = (identity.certificate_file, identity.authority_file)
+        return ControlPlanes(addresses, *files, CONTROL_PLANE_NAME)
+
+    def _identity(self) -> NodeIdentity:
+        identity = load_identity(self.directory)
+        if identity is None:
+            raise OperatorError(f"{self.directory.path} is no enrolled gateway: start it with --enrol TOKEN")
+        return identity
+
     def renew_certificates(self) -> bool:
-        """Make our own server certificate where it is due; say whether it is a new one."""
+        """Make our own certificates where they are due; say whether HAProxy has to take up a new one."""
+        renewed = [self._renew_server_certificate()]
+        if self.role is Role.CONTROL_PLANE:
+            renewed.append(
+                ensure_node_listener(self.directory, load_node_authority(self._settings), utc_now())
+            )
+        if self.role is Role.GATEWAY:
+            before, self._node_certificate = (
+                self._node_certificate,
+                self._identity().certificate_file.read_bytes(),
+            )
+            renewed.append(before not in (None, self._node_certificate))
+        return any(renewed)
+
+    def _renew_server_certificate(self) -> bool:
         if self._settings.tls is not None:
             return install_given(self.directory.tls, self._settings.tls.certificate, self._settings.tls.key)
         host = urlsplit(self._settings.issuer_base).hostname
@@ -123,6 +199,7 @@ class Tree:
             "port": port,
             "certificate": self._authority.server_file,
             "workers": tuple(self.directory.worker_socket(index).name for index in range(settings.workers)),
+            "node": "embedded" if self.role is not Role.GATEWAY else self._identity().name,
             "host": settings.address,
             "access_log": settings.gateway.access_log,
         }
@@ -176,6 +253,7 @@ class Tree:
         return NodeSettings(
             data_directory=self.directory.path,
             control_plane=tuple(self.directory.worker_socket(index) for index in range(settings.workers)),
+            is_enrolled=self.role is Role.GATEWAY,
             gateway=settings.gateway,
             allowed_networks=policy.allowed_networks,
             own_ports=policy.own_ports,

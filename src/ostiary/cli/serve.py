@@ -6,7 +6,7 @@ workers, the gateway agent (it talks to the workers' sockets), HAProxy; none nee
 
 import asyncio
 import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +16,7 @@ from ostiary.cli.data_directory import DataDirectory
 from ostiary.cli.errors import OperatorError
 from ostiary.cli.options import ConfigOption
 from ostiary.cli.ports import require_free
+from ostiary.cli.roles import Role
 from ostiary.cli.supervisor import Supervisor
 from ostiary.foundation.settings import InvalidSettings
 from ostiary.foundation.telemetry import configure_logging, get_logger
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 AFTER_A_KILL = 2.0
 """Seconds the kernel and the children of a killed run get to let go of the ports."""
-CERTIFICATE_CHECK_SECONDS = 6 * 3600
+CERTIFICATE_CHECK_SECONDS = 60
 
 log = get_logger(__name__)
 
@@ -60,6 +61,70 @@ def serve(
     run(settings)
 
 
+def control_plane(
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Where everything is kept.", show_default="ostiary-data")
+    ] = None,
+    config: ConfigOption = None,
+    management_port: Annotated[int | None, typer.Option(show_default="9443")] = None,
+    node_port: Annotated[
+        int | None, typer.Option(help="Where gateway nodes connect.", show_default="9444")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes of the control plane.", show_default="1")
+    ] = None,
+    log_format: Annotated[str | None, typer.Option(help="text or json", show_default="text")] = None,
+) -> None:
+    """Serve the authorization server and the management APIs; gateways are on machines of their own."""
+    given = {
+        "data_dir": data_dir,
+        "management_port": management_port,
+        "node_port": node_port,
+        "workers": workers,
+        "log_format": log_format,
+    }
+    settings = read_settings(config, given)
+    configure_logging(settings.log_format)
+    run(settings, Role.CONTROL_PLANE)
+
+
+def gateway(
+    enrol: Annotated[
+        str | None,
+        typer.Option(
+            envvar="OSTIARY_ENROL",
+            help="The one-time token of `ostiary nodes add`; needed once.",
+            metavar="TOKEN",
+        ),
+    ] = None,
+    control_plane: Annotated[
+        list[str] | None,
+        typer.Option(help="https://HOST:9444, several times for several; remembered.", metavar="URL"),
+    ] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="What this node keeps.", show_default="ostiary-data")
+    ] = None,
+    config: ConfigOption = None,
+    gateway_port: Annotated[int | None, typer.Option(show_default="8243")] = None,
+    http_port: Annotated[
+        int | None, typer.Option(help="A cleartext copy of the gateway on loopback.", show_default="0: off")
+    ] = None,
+    log_format: Annotated[str | None, typer.Option(help="text or json", show_default="text")] = None,
+) -> None:
+    """Serve a gateway for control planes on other machines; it needs neither database nor secret.key."""
+    given = {
+        "data_dir": data_dir,
+        "gateway_port": gateway_port,
+        "http_port": http_port,
+        "log_format": log_format,
+    }
+    from ostiary.cli.membership import ensure_enrolled
+
+    settings = read_settings(config, given)
+    configure_logging(settings.log_format)
+    run(settings, Role.GATEWAY, lambda directory: ensure_enrolled(directory, enrol, control_plane or ()))
+
+
 def read_settings(config: Path | None, given: Mapping[str, Any] | None = None) -> "Settings":
     """The settings of this installation; what the command line says wins.
 
@@ -74,8 +139,12 @@ def read_settings(config: Path | None, given: Mapping[str, Any] | None = None) -
         raise OperatorError(str(error)) from error
 
 
-def run(settings: "Settings") -> None:
-    """Serve until told to stop.
+def run(
+    settings: "Settings",
+    role: Role = Role.EVERYTHING,
+    before: Callable[[DataDirectory], None] = lambda _: None,
+) -> None:
+    """Serve until told to stop; `before` runs once the data directory is ours.
 
     Raises:
         OperatorError: it cannot start; nothing is left running.
@@ -83,13 +152,14 @@ def run(settings: "Settings") -> None:
     from ostiary.cli.programs import Tree
 
     directory = DataDirectory(settings.data_dir)
-    tree = Tree(settings, directory)
+    tree = Tree(settings, directory, role)
     directory.make()
     with directory.locked():
         patience = AFTER_A_KILL if directory.was_killed() else 0.0
         directory.sweep()
-        for port, option, address in _ports(settings):
+        for port, option, address in _ports(settings, role):
             require_free(port, option, address, patience)
+        before(directory)
         try:
             asyncio.run(_serve(settings, tree))
         finally:
@@ -128,7 +198,9 @@ def _prepare(settings: "Settings", tree: "Tree") -> None:
     from ostiary.cli.bootstrap import bootstrap, tell_password
 
     tree.prepare()
-    made = bootstrap(settings, tree.directory)
+    if not tree.role.has_control_plane:
+        return
+    made = bootstrap(settings, tree.directory, has_node=tree.role.has_gateway)
     if made.administrator_password is not None:
         tell_password(made.administrator_password, tree.directory)
 
@@ -158,7 +230,7 @@ async def _keep_certificates(tree: "Tree", supervisor: Supervisor) -> None:
     while True:
         await asyncio.sleep(CERTIFICATE_CHECK_SECONDS)
         try:
-            renewed = tree.renew_certificates()
+            renewed = await asyncio.to_thread(tree.renew_certificates)
         except (OSError, OperatorError) as error:
             log.error("certificate_not_renewed", reason=str(error))
             continue
@@ -168,13 +240,17 @@ async def _keep_certificates(tree: "Tree", supervisor: Supervisor) -> None:
                 supervisor.signal(name, signal.SIGUSR2)  # HAProxy: reload
 
 
-def _ports(settings: "Settings") -> list[tuple[int, str, str]]:
-    ports = [
-        (settings.management_port, "--management-port", settings.address),
-        (settings.gateway_port, "--gateway-port", settings.address),
-        (settings.http_port, "--http-port", "127.0.0.1"),
-    ]
+def _ports(settings: "Settings", role: Role) -> list[tuple[int, str, str]]:
+    ports = []
+    if role.has_control_plane:
+        ports.append((settings.management_port, "--management-port", settings.address))
+    if role is Role.CONTROL_PLANE:
+        ports.append((settings.node_port, "--node-port", settings.address))
+    if role.has_gateway:
+        ports.append((settings.gateway_port, "--gateway-port", settings.address))
+        ports.append((settings.http_port, "--http-port", "127.0.0.1"))
     used = [port for port in ports if port[0]]
     if len({port for port, _, _ in used}) < len(used):
-        raise OperatorError("--management-port, --gateway-port and --http-port must be different ports")
+        names = [option for _, option, _ in ports]
+        raise OperatorError(f"{', '.join(names[:-1])} and {names[-1]} must be different ports")
     return used

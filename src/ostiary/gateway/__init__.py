@@ -13,12 +13,15 @@ from ostiary.gateway.enrolment import (
 )
 from ostiary.gateway.explanations import forget_explanations, note_explanations
 from ostiary.gateway.haproxy import (
+    ControlPlanes,
     GatewayListener,
     Listener,
+    NodeListener,
     gateway_config,
     management_config,
     map_files,
 )
+from ostiary.gateway.node.identity import NodeIdentity, NotEnrolled, address_of, checked_url, enrol
 from ostiary.gateway.nodes import (
     ensure_embedded_node,
     every_node_knows_key,
@@ -39,14 +42,21 @@ from ostiary.gateway.supervise import (
 __all__ = [
     "CONTROL_PLANE_NAME",
     "BadConfiguration",
+    "ControlPlanes",
     "EnrolmentToken",
     "GatewayListener",
     "GatewaySettings",
     "HAProxy",
     "HAProxyUnusable",
     "Listener",
+    "NodeIdentity",
+    "NodeListener",
     "NodeRecord",
     "NodeSettings",
+    "NotEnrolled",
+    "address_of",
+    "checked_url",
+    "enrol",
     "ensure_authority",
     "ensure_embedded_node",
     "every_node_knows_key",

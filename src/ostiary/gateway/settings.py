@@ -31,7 +31,7 @@ class GatewaySettings(Section):
     max_offline: timedelta = Field(default=timedelta(hours=24), ge=_SECOND)
     """How long a node decides by its last plan while no control plane answers."""
 
-    node_certificate_lifetime: timedelta = Field(default=timedelta(days=7), ge=timedelta(minutes=1))
+    node_certificate_lifetime: timedelta = Field(default=timedelta(days=7), ge=timedelta(minutes=10))
     """How long the certificate of a gateway node is good; it renews itself after a third of that."""
 
     resolve_every: timedelta = Field(default=timedelta(seconds=30), ge=_SECOND)
@@ -50,6 +50,9 @@ class NodeSettings(Section):
     data_directory: Path
     control_plane: tuple[Path, ...] = ()
     """Unix sockets of the workers, any one that answers will do; none: all of this data directory's."""
+
+    is_enrolled: bool = False
+    """On a machine of its own: `DIR/node/identity.json` says who it is, and where the control planes are."""
 
     gateway: GatewaySettings = GatewaySettings()
     allowed_networks: tuple[IPv4Network | IPv6Network, ...] | None = None

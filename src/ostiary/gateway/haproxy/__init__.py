@@ -63,7 +63,14 @@ from ostiary.gateway.haproxy.maps import (
     structure_maps,
     unsupported,
 )
-from ostiary.gateway.haproxy.render import GatewayListener, Listener, gateway_config, management_config
+from ostiary.gateway.haproxy.render import (
+    ControlPlanes,
+    GatewayListener,
+    Listener,
+    NodeListener,
+    gateway_config,
+    management_config,
+)
 from ostiary.gateway.haproxy.resources import Resolve
 
 __all__ = [
@@ -72,10 +79,12 @@ __all__ = [
     "PLAN_KEY",
     "PLAN_MAP",
     "PROTOCOL_PATH",
+    "ControlPlanes",
     "Decision",
     "GatewayListener",
     "Listener",
     "MapEntry",
+    "NodeListener",
     "Quota",
     "Resolve",
     "decision_entry",

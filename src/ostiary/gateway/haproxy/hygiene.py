@@ -96,6 +96,10 @@ CLIENT_PATH: Final = f"^(?:{_ORGANIZATION})?/(?:(?:oauth2/)?(?:token|revoke|intr
 """Where clients and administrators authenticate, on either listener."""
 
 
+NODE_HEADERS: Final = "^x[^a-z0-9]ostiary[^a-z0-9]node$"
+"""What names a certified gateway node to the workers, in every spelling a reader may take for it."""
+
+
 def quoted(text: str) -> str:
     """Quote text for HAProxy's configuration, where single quotes keep everything else as it is."""
     return "'" + text.replace("'", "'\\''") + "'"

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from ostiary.foundation.web import NODE_HEADER
 from ostiary.gateway.haproxy import access_log, hygiene
 from ostiary.gateway.haproxy.access_log import AccessLog
 from ostiary.gateway.haproxy.hygiene import quoted
@@ -62,6 +63,32 @@ class Listener:
 
 
 @dataclass(frozen=True, slots=True)
+class NodeListener:
+    """Where gateway nodes on machines of their own reach the control plane."""
+
+    port: int
+    certificate: Path
+    """PEM, with key: signed by `authority`."""
+    authority: Path
+    """PEM of the authority that certifies nodes, and nobody else."""
+    workers: tuple[str, ...]
+    """Sockets on which workers believe what this listener says of certificates."""
+
+
+@dataclass(frozen=True, slots=True)
+class ControlPlanes:
+    """The node listeners a gateway node passes protocol endpoints on to."""
+
+    addresses: tuple[str, ...]
+    """`host:port` each."""
+    certificate: Path
+    """PEM, with key: the node's own."""
+    authority: Path
+    name: str
+    """What a control plane is certified for, wherever it is."""
+
+
+@dataclass(frozen=True, slots=True)
 class GatewayListener(Listener):
     """The gateway listener's own settings."""
 
@@ -74,6 +101,8 @@ class GatewayListener(Listener):
     """Whom https backends are verified against, a PEM file; without one they cannot be called."""
     lua: Path = HERE
     calls_per_target: int = CALLS_PER_TARGET
+    control_planes: ControlPlanes | None = None
+    """Set on a node on a machine of its own; then there are no workers here."""
 
 
 def gateway_config(listener: GatewayListener) -> str:
@@ -97,13 +126,42 @@ def gateway_config(listener: GatewayListener) -> str:
         "cleartext_bind": cleartext,
         "https_server": _https_server(listener.backend_ca),
     }
+    if listener.control_planes is not None:
+        values["workers"] = _control_planes(listener.control_planes)
     return _fill("gateway", values)
 
 
-def management_config(listener: Listener) -> str:
-    """Write the configuration of the management listener."""
+def management_config(listener: Listener, nodes: NodeListener | None = None) -> str:
+    """Write the configuration of the management listener, and of the node listener where there is one."""
     values = _shared("management", listener) | {"body_at_most": str(MANAGEMENT_BODY_AT_MOST)}
+    values["nodes"] = "" if nodes is None else _fill("nodes", values | _nodes(nodes))
     return _fill("management", values)
+
+
+def _nodes(listener: NodeListener) -> dict[str, str]:
+    workers = [f"    server worker-{n} unix@{socket}\n" for n, socket in enumerate(listener.workers)]
+    return {
+        "node_port": str(listener.port),
+        "node_certificate": quoted(str(listener.certificate)),
+        "node_authority": quoted(str(listener.authority)),
+        "node_headers": quoted(hygiene.NODE_HEADERS),
+        "node_header": NODE_HEADER,
+        "protocol_path": quoted(hygiene.PROTOCOL_PATH),
+        "node_workers": "".join(workers),
+    }
+
+
+def _control_planes(these: ControlPlanes) -> str:
+    """Every connection is verified: whoever is not certified as a control plane gets no request."""
+    tls = (
+        f"ssl verify required ca-file {quoted(str(these.authority))} crt {quoted(str(these.certificate))} "
+        f"sni str({these.name}) check-sni {these.name} verifyhost {these.name} alpn http/1.1"
+    )
+    places = [
+        f"    server control-plane-{n} {address} {tls} init-addr last,libc,none\n"
+        for n, address in enumerate(these.addresses)
+    ]
+    return "".join(places)
 
 
 def _shared(name: str, listener: Listener) -> dict[str, str]:

@@ -18,10 +18,13 @@ from pathlib import Path
 import uvicorn
 import uvloop
 
+from ostiary.foundation.clock import utc_now
 from ostiary.foundation.telemetry import configure_logging, get_logger
 from ostiary.foundation.unix_server import Server, private_socket
 from ostiary.gateway.node.agent import Agent, read_credential
 from ostiary.gateway.node.control_plane import ControlPlane
+from ostiary.gateway.node.identity import NodeIdentity
+from ostiary.gateway.node.renewal import keep_certified
 from ostiary.gateway.node.server import agent_app
 from ostiary.gateway.settings import NodeSettings
 
@@ -31,7 +34,8 @@ _log = get_logger("ostiary.gateway.node")
 
 async def serve(settings: NodeSettings) -> int:
     """Serve until told to stop; returns the exit status."""
-    control_plane = ControlPlane.over(settings.workers, read_credential(settings.own / "credential"))
+    identity = NodeIdentity.load(settings.own) if settings.is_enrolled else None
+    control_plane = _control_plane(settings, identity)
     agent = Agent(settings, control_plane, time.time)
     server = Server(
         uvicorn.Config(
@@ -45,7 +49,7 @@ async def serve(settings: NodeSettings) -> int:
             timeout_graceful_shutdown=1,
         )
     )
-    working = asyncio.create_task(agent.run())
+    working = asyncio.create_task(_work(agent, identity, control_plane))
     settings.run.mkdir(mode=0o700, parents=True, exist_ok=True)
     listening = private_socket(settings.agent_socket, BACKLOG)
     serving = asyncio.create_task(server.serve(sockets=[listening]))
@@ -62,6 +66,19 @@ async def serve(settings: NodeSettings) -> int:
     return 1 if failed else 0
 
 
+def _control_plane(settings: NodeSettings, identity: NodeIdentity | None) -> ControlPlane:
+    if identity is None:
+        return ControlPlane.over(settings.workers, read_credential(settings.own / "credential"))
+    return ControlPlane.at(identity.control_planes, identity.tls())
+
+
+async def _work(agent: Agent, identity: NodeIdentity | None, control_plane: ControlPlane) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(agent.run())
+        if identity is not None:
+            tasks.create_task(keep_certified(identity, control_plane, utc_now))
+
+
 def main() -> None:
     """Read the command line and serve."""
     parser = argparse.ArgumentParser(prog="python -m ostiary.gateway.node")
@@ -73,8 +90,9 @@ def main() -> None:
         sys.stdin.read()
     settings = NodeSettings(data_directory=arguments.data_dir, **json.loads(arguments.settings))
     configure_logging(settings.log_format)
-    if not (settings.own / "credential").exists():
-        _log.error("no_credential", advice=f"{settings.own}/credential is made by `ostiary serve`")
+    proof = settings.own / ("identity.json" if settings.is_enrolled else "credential")
+    if not proof.exists():
+        _log.error("no_credential", advice=f"{proof} is made by `ostiary serve` or `ostiary gateway`")
         sys.exit(1)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         sys.exit(runner.run(serve(settings)))

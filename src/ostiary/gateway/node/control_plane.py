@@ -1,12 +1,13 @@
-"""The node's way to the control plane: HTTP over the workers' unix sockets, any one that answers.
+"""The node's way to the control plane: HTTP over the workers' unix sockets or TLS, any one that answers.
 
-A worker that is down is normal: the next socket is asked at once. Only when none answers is the control
-plane down, which is another thing than a refusal.
+One that is down is normal: the next one is asked at once. Only when none answers is the control plane down,
+which is another thing than a refusal.
 """
 
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -14,15 +15,23 @@ from typing import Any, Final
 import httpx2
 from pydantic import SecretStr
 
+from ostiary.gateway.node.identity import NamedTransport
 from ostiary.gateway.plan import BadPlan, PlanAnswer
 
-_PREFIX: Final = "http://control-plane/internal/gateway/v1"
+_PREFIX: Final = "/internal/gateway/v1"
+_LOCAL: Final = "http://control-plane"
 _GRACE: Final = 5.0
 """Seconds a long poll may take beyond its wait."""
+_CONNECT_WITHIN: Final = 2.0
+"""Seconds until a machine that does not answer at all is passed over."""
 
 
 class ControlPlaneDown(Exception):
     """No worker gave a usable answer."""
+
+
+class NotAdmitted(ControlPlaneDown):
+    """The control plane does not know this node's certificate: it was removed."""
 
 
 class PlanTooOld(Exception):
@@ -33,9 +42,11 @@ class ControlPlane:
     """Asks the workers, beginning with the one that answered last."""
 
     def __init__(self, workers: Sequence[httpx2.AsyncBaseTransport], credential: SecretStr) -> None:
+        """Reach workers that know the node by a credential."""
         headers = {"Authorization": f"Bearer {credential.get_secret_value()}"}
         self._workers = [
-            httpx2.AsyncClient(transport=worker, headers=headers, trust_env=False) for worker in workers
+            httpx2.AsyncClient(base_url=_LOCAL, transport=worker, headers=headers, trust_env=False)
+            for worker in workers
         ]
 
     @classmethod
@@ -43,6 +54,30 @@ class ControlPlane:
         """Reach the workers over their unix sockets."""
         workers = [httpx2.AsyncHTTPTransport(uds=str(socket), verify=False) for socket in sockets]
         return cls(workers, credential)
+
+    @classmethod
+    def at(cls, urls: Sequence[str], context: ssl.SSLContext) -> ControlPlane:
+        """Reach control planes on other machines, which know the node by its certificate."""
+        found = cls((), SecretStr(""))
+        found._workers = [_over_tls(url, context) for url in urls]
+        return found
+
+    async def trust(self, context: ssl.SSLContext) -> None:
+        """Use another certificate from now on; connections with the old one end with what they are doing."""
+        before = self._workers
+        self._workers = [_over_tls(str(worker.base_url), context) for worker in before]
+        for worker in before:
+            await worker.aclose()
+
+    async def renew(self, request: bytes) -> Mapping[str, Any]:
+        """Have the node certified again.
+
+        Raises:
+            ControlPlaneDown: nobody did.
+        """
+        answer = await self._ask("POST", "/node/certificate", _GRACE, json={"request": request.decode()})
+        made: Mapping[str, Any] = answer.json()
+        return made
 
     async def plan(self, after: int, wait: float, within: float = _GRACE) -> PlanAnswer:
         """Ask for what changed after `after` (0: everything); the answer may take `wait` + `within` seconds.
@@ -99,7 +134,8 @@ class ControlPlane:
         reasons = []
         for worker in tuple(self._workers):
             try:
-                response = await worker.request(method, _PREFIX + path, timeout=within, **parts)
+                timeout = httpx2.Timeout(within, connect=min(within, _CONNECT_WITHIN))
+                response = await worker.request(method, _PREFIX + path, timeout=timeout, **parts)
             except httpx2.HTTPError as error:
                 reasons.append(type(error).__name__)
                 if isinstance(error, httpx2.ReadTimeout):
@@ -109,9 +145,15 @@ class ControlPlane:
                     self._prefer(worker)
                     return response
                 reasons.append(str(response.status_code))
+        if "401" in reasons:
+            raise NotAdmitted("this node is not known there (any more)")
         raise ControlPlaneDown(", ".join(reasons) or "no worker is known")
 
     def _prefer(self, worker: httpx2.AsyncClient) -> None:
         if self._workers[0] is not worker:
             self._workers.remove(worker)
             self._workers.insert(0, worker)
+
+
+def _over_tls(url: str, context: ssl.SSLContext) -> httpx2.AsyncClient:
+    return httpx2.AsyncClient(base_url=url, transport=NamedTransport(context), trust_env=False)
