@@ -76,6 +76,8 @@ class Settings(BaseSettings):
     """Of the listener for gateway nodes on machines of their own; `ostiary control-plane` alone opens it."""
     http_port: int = Field(0, ge=0, le=65535)
     """A cleartext copy of the gateway listener on loopback; 0 is off."""
+    metrics_port: int = Field(0, ge=0, le=65535)
+    """A listener for Prometheus on loopback, without TLS: `/metrics` and others; 0 is off."""
     address: str = "0.0.0.0"  # noqa: S104 (a server's listeners)
     """Where both listeners listen; all interfaces unless set."""
     workers: int = Field(1, ge=1, le=64)
@@ -123,7 +125,7 @@ class Settings(BaseSettings):
     @property
     def outbound_policy(self) -> OutboundPolicy:
         """Where outbound requests may go, our own listeners excepted."""
-        own = frozenset({self.management_port, self.gateway_port, self.http_port} - {0})
+        own = frozenset({self.management_port, self.gateway_port, self.http_port, self.metrics_port} - {0})
         return OutboundPolicy(self.outbound.allowed_networks, own)
 
 

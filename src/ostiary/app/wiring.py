@@ -14,6 +14,7 @@ from ostiary.app.answers import add_error_answers
 from ostiary.app.background import Background, Job
 from ostiary.app.callers import Callers
 from ostiary.app.explaining import Explained, ToldRefusals
+from ostiary.app.measuring import Measured, Measures, MetricsPage
 from ostiary.app.settings import Settings
 from ostiary.declarative.endpoints import routers as declarative_routers
 from ostiary.foundation.clock import Clock, utc_now
@@ -40,7 +41,10 @@ def build_app(settings: Settings, clock: Clock = utc_now) -> ASGIApp:
     """Wire one worker. The database's schema must be there already (`migrate`)."""
     box = SecretBox(load_or_create_key(settings.data_dir / "secret.key"))
     database = Database.open(settings.database)
-    authentication = Authentication(database, box, settings.outbound_policy, _share_of_cores(settings), clock)
+    measures = Measures()
+    authentication = Authentication(
+        database, box, settings.outbound_policy, _share_of_cores(settings), clock, measures.logins.add
+    )
     server = authorization_server(
         database,
         box,
@@ -76,6 +80,9 @@ def build_app(settings: Settings, clock: Clock = utc_now) -> ASGIApp:
     add_error_answers(app)
     app.add_middleware(Explained, told=told)
     app.add_middleware(NodeListener, database=database)
+    app.add_middleware(Measured, measures=measures)
+    run = settings.data_dir / "run"
+    app.add_middleware(MetricsPage, measures=measures, database=database, run=run, clock=clock)
     return RequestId(app)
 
 

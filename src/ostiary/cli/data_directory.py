@@ -48,6 +48,10 @@ class DataDirectory:
         """Where worker `index` answers the node listener."""
         return self.run / f"nodes-{index}.sock"
 
+    def metrics_socket(self, index: int) -> Path:
+        """Where worker `index` answers scrapes, and nothing else."""
+        return self.run / f"metrics-{index}.sock"
+
     def make(self) -> None:
         """Create the directories; existing ones are made private again.
 

@@ -120,7 +120,7 @@ class Tree:
         run = self.directory.run
         written = {}
         if self.role.has_control_plane:
-            management = Listener(**self._common("management"))
+            management = Listener(**self._common("management"), metrics_port=self._settings.metrics_port)
             written["management"] = management_config(management, self._node_listener())
         if self.role.has_gateway:
             self._make_maps()
@@ -148,6 +148,7 @@ class Tree:
             explained=self._node_settings().log_socket.name,
             backend_ca=system_ca(),
             control_planes=self._control_planes(),
+            metrics_port=0 if self.role.has_control_plane else self._settings.metrics_port,
         )
 
     def _node_listener(self) -> NodeListener | None:

@@ -249,6 +249,7 @@ def _ports(settings: "Settings", role: Role) -> list[tuple[int, str, str]]:
     if role.has_gateway:
         ports.append((settings.gateway_port, "--gateway-port", settings.address))
         ports.append((settings.http_port, "--http-port", "127.0.0.1"))
+    ports.append((settings.metrics_port, "metrics_port", "127.0.0.1"))
     used = [port for port in ports if port[0]]
     if len({port for port, _, _ in used}) < len(used):
         names = [option for _, option, _ in ports]

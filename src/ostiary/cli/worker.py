@@ -1,7 +1,8 @@
 """One worker of the control plane: `python -m ostiary.cli.worker --index I`, started by the supervisor.
 
 It listens on unix sockets in `DIR/run`: on `worker-I.sock` for HAProxy and the embedded agent, on
-`admin-I.sock` for the person who administers this machine, on `nodes-I.sock` for the node listener. All are
+`admin-I.sock` for the person who administers this machine, on `nodes-I.sock` for the node listener, on
+`metrics-I.sock` for scrapes. All are
 private files, so whoever can connect runs as the same user; where a request came in is a fact of the accepted
 socket, not of the request.
 """
@@ -27,11 +28,15 @@ DRAIN_SECONDS = 4
 
 
 class AcceptedOn:
-    """Marks requests by the socket that accepted them: `state.local_administrator`, `state.node_listener`."""
+    """Marks requests by the socket that accepted them: `state.local_administrator` and others."""
 
-    def __init__(self, app: ASGIApp, admin_socket: Path, nodes_socket: Path) -> None:
+    def __init__(self, app: ASGIApp, admin_socket: Path, nodes_socket: Path, metrics_socket: Path) -> None:
         self._app = app
-        self._marks = (("local_administrator", str(admin_socket)), ("node_listener", str(nodes_socket)))
+        self._marks = (
+            ("local_administrator", str(admin_socket)),
+            ("node_listener", str(nodes_socket)),
+            ("metrics", str(metrics_socket)),
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "lifespan":
@@ -51,8 +56,8 @@ def main() -> None:
     settings = load_settings()
     configure_logging(settings.log_format)
     directory = DataDirectory(settings.data_dir)
-    admin, nodes = directory.admin_socket(index), directory.nodes_socket(index)
-    app = AcceptedOn(build_app(settings), admin, nodes)
+    own = (directory.admin_socket(index), directory.nodes_socket(index), directory.metrics_socket(index))
+    app = AcceptedOn(build_app(settings), *own)
     config = uvicorn.Config(
         app,
         http="httptools",
@@ -66,7 +71,7 @@ def main() -> None:
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        sockets = [private_socket(path, BACKLOG) for path in (directory.worker_socket(index), admin, nodes)]
+        sockets = [private_socket(path, BACKLOG) for path in (directory.worker_socket(index), *own)]
         runner.run(Server(config).serve(sockets=sockets))
 
 

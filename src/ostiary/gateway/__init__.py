@@ -10,6 +10,7 @@ from ostiary.gateway.enrolment import (
     EnrolmentToken,
     ensure_authority,
     find_enrolled_node,
+    list_nodes,
 )
 from ostiary.gateway.explanations import forget_explanations, note_explanations
 from ostiary.gateway.haproxy import (
@@ -66,6 +67,7 @@ __all__ = [
     "forget_explanations",
     "gateway_config",
     "is_quiet",
+    "list_nodes",
     "management_config",
     "map_files",
     "note_explanations",

@@ -98,6 +98,11 @@ class NodeSettings(Section):
         return self.run / "agent.sock"
 
     @property
+    def statistics_socket(self) -> Path:
+        """Where HAProxy's current worker answers commands."""
+        return self.run / "gateway.stats.sock"
+
+    @property
     def log_socket(self) -> Path:
         """Where HAProxy sends the log lines of refused calls."""
         return self.run / "agent.log.sock"

@@ -6,7 +6,7 @@ same; the reason goes to the log alone. Called by the password grant and the log
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -34,6 +34,7 @@ from ostiary.identity.user_stores.primary import PrimaryUserStore
 from ostiary.organizations import Organization, find
 
 _log = get_logger(__name__)
+Noted = Callable[[str, str, str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,10 @@ class Authentication:
         policy: OutboundPolicy,
         settings: IdentitySettings,
         clock: Clock,
+        noted: Noted = lambda *_: None,
     ) -> None:
+        """`noted` is told of each store that was asked: organization, store, what it answered."""
+        self._noted = noted
         self._database = database
         self._clock = clock
         self._stores = UserStores(box, policy)
@@ -131,6 +135,8 @@ class Authentication:
             raise
         finally:
             self._observe(organization, walk, started)
+            for store, result in walk.results:
+                self._noted(organization.name, store, result)
 
     async def _admit(
         self, organization: Organization, attempt: Attempt, candidate: Candidate, record: UserRecord

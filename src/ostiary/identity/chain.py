@@ -78,6 +78,8 @@ class Walk:
     password: SecretStr
     store_of: Callable[[Candidate], UserStore]
     asked: list[str] = field(default_factory=list)
+    results: list[tuple[str, str]] = field(default_factory=list)
+    """Store and what it answered: accepted, refused, unknown or unavailable; or locked."""
     disturbed: bool = False
     """Whether its time says nothing about an ordinary login."""
     _unavailable: StoreUnavailable | None = None
@@ -110,18 +112,22 @@ class Walk:
             await attempt.reserve(candidate.identity)
         except LockedOut:
             self._reason, self.disturbed = f"locked_in_{candidate.store}", True
+            self.results.append((candidate.store, "locked"))
             return None
         self.asked.append(candidate.store)
         try:
             record = await self.store_of(candidate).authenticate(candidate.username, self.password)
         except Refused:
             attempt.refused(candidate.identity)
+            self.results.append((candidate.store, "refused"))
             raise
         except StoreUnavailable as outage:
             self._unavailable, self.disturbed = outage, True
+            self.results.append((candidate.store, "unavailable"))
             if outage.knows_user:
                 raise LoginUnavailable(outage.retry_after) from outage
             return None
+        self.results.append((candidate.store, "unknown" if record is None else "accepted"))
         if record is None:
             self._reason = "unknown"
             attempt.refused(candidate.identity)

@@ -10,6 +10,7 @@ from ostiary.cli.worker import AcceptedOn
 
 ADMIN = Path("/data/run/admin-0.sock")
 NODES = Path("/data/run/nodes-0.sock")
+METRICS = Path("/data/run/metrics-0.sock")
 
 
 async def _marked(server: Any, mark: str = "local_administrator", **more: Any) -> bool:
@@ -19,7 +20,7 @@ async def _marked(server: Any, mark: str = "local_administrator", **more: Any) -
         seen.append(scope["state"][mark])
 
     scope = {"type": "http", "server": server, "headers": [], **more}
-    await AcceptedOn(app, ADMIN, NODES)(scope, None, None)  # type: ignore[arg-type]
+    await AcceptedOn(app, ADMIN, NODES, METRICS)(scope, None, None)  # type: ignore[arg-type]
     return seen[0]
 
 
@@ -48,3 +49,9 @@ async def test_a_request_cannot_bring_the_mark_along():
     assert not await _marked(
         ("/data/run/worker-0.sock", None), headers=headers, state={"local_administrator": True}
     )
+
+
+async def test_a_request_on_the_socket_for_scrapes_is_a_scrape_and_nothing_more():
+    assert await _marked((str(METRICS), None), "metrics")
+    assert not await _marked((str(METRICS), None))
+    assert not await _marked((str(ADMIN), None), "metrics")

@@ -58,6 +58,8 @@ class Listener:
     threads: int | None = None
     """`None` is one for each core."""
     access_log: AccessLog = "refused"
+    metrics_port: int = 0
+    """Where Prometheus may ask, on loopback; 0 is nowhere."""
     node: str = "embedded"
     """What the access log says which node it is."""
 
@@ -124,6 +126,7 @@ def gateway_config(listener: GatewayListener) -> str:
         "plan_map": PLAN_MAP,
         "plan_key": PLAN_KEY,
         "cleartext_bind": cleartext,
+        "metrics_bind": f"    bind 127.0.0.1:{listener.metrics_port}\n" if listener.metrics_port else "",
         "https_server": _https_server(listener.backend_ca),
     }
     if listener.control_planes is not None:
@@ -135,7 +138,16 @@ def management_config(listener: Listener, nodes: NodeListener | None = None) -> 
     """Write the configuration of the management listener, and of the node listener where there is one."""
     values = _shared("management", listener) | {"body_at_most": str(MANAGEMENT_BODY_AT_MOST)}
     values["nodes"] = "" if nodes is None else _fill("nodes", values | _nodes(nodes))
-    return _fill("management", values)
+    return _fill("management", values | {"metrics": _metrics(listener)})
+
+
+def _metrics(listener: Listener) -> str:
+    """The listener for Prometheus, beside the management listener; nothing where it is not wanted."""
+    if not listener.metrics_port:
+        return ""
+    sockets = [socket.replace("worker-", "metrics-") for socket in listener.workers]
+    servers = [f"    server worker-{n} unix@{socket}\n" for n, socket in enumerate(sockets)]
+    return _fill("metrics", {"metrics_port": str(listener.metrics_port), "metrics_workers": "".join(servers)})
 
 
 def _nodes(listener: NodeListener) -> dict[str, str]:

@@ -39,7 +39,7 @@ async def serve(settings: NodeSettings) -> int:
     agent = Agent(settings, control_plane, time.time)
     server = Server(
         uvicorn.Config(
-            agent_app(agent.decider),
+            agent_app(agent.decider, agent.measures, agent.metrics),
             http="httptools",
             lifespan="off",
             log_config=None,

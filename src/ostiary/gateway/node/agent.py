@@ -17,6 +17,7 @@ from typing import Final
 from pydantic import SecretStr
 
 from ostiary.foundation.http_client import LOOPBACK, OutboundPolicy
+from ostiary.foundation.metrics import write
 from ostiary.foundation.telemetry import get_logger
 from ostiary.gateway.haproxy import (
     PLAN_KEY,
@@ -32,6 +33,7 @@ from ostiary.gateway.node.decide import ASK_WITHIN, Decider
 from ostiary.gateway.node.explanations import Explanations, LineReader, tell
 from ostiary.gateway.node.index import DecisionIndex
 from ostiary.gateway.node.keys import KeyTiming
+from ostiary.gateway.node.measuring import AgentMeasures, from_haproxy, gauges
 from ostiary.gateway.node.mirror import Mirror
 from ostiary.gateway.node.resolve import Resolver, names_of
 from ostiary.gateway.node.runtime import HAProxyRuntime
@@ -69,6 +71,7 @@ class Agent:
         runtime = HAProxyRuntime(settings.master_socket)
         self._mirror = Mirror(runtime, self._truth, lambda: self._state.plan.number)
         self._explanations = Explanations(now)
+        self.measures = AgentMeasures()
         self._decider = Decider(
             self._state,
             self._index,
@@ -98,6 +101,29 @@ class Agent:
     def decider(self) -> Decider | None:
         """Return who answers misses; `None` until ready."""
         return self._decider if self._is_ready else None
+
+    async def metrics(self) -> str:
+        """Write what a scrape of this node gets."""
+        state, age = self._state, self._now() - self._state.contacted_at
+        own = gauges(
+            {
+                "ostiary_agent_ready": ("Whether the agent decides", float(self._is_ready)),
+                "ostiary_agent_plan_number": ("Number of the plan in use", float(state.plan.number)),
+                "ostiary_agent_contact_seconds": ("Since a control plane answered last", age),
+                "ostiary_agent_decisions": ("Decisions stored", float(len(self._index))),
+                "ostiary_agent_haproxy_workers": (
+                    "HAProxy workers that have everything",
+                    float(self._mirror.live_workers),
+                ),
+                "ostiary_agent_changes_waiting": (
+                    "Changes HAProxy does not have yet",
+                    float(self._mirror.waiting),
+                ),
+                "ostiary_agent_explanations_lost": ("Refused calls not kept", float(self._explanations.lost)),
+            }
+        )
+        counted = await from_haproxy(self._settings.statistics_socket, state.plan)
+        return write([*own, *self.measures.families(), *counted])
 
     async def run(self) -> None:
         """Follow the plan until cancelled."""

@@ -58,6 +58,11 @@ class Mirror:
         """How many workers have everything."""
         return len(self._complete)
 
+    @property
+    def waiting(self) -> int:
+        """How many changes are still to be made."""
+        return len(self._queue)
+
     def enqueue(self, changes: Iterable[MapEntry]) -> None:
         """Have these changes made, after all earlier ones."""
         self._queue.extend(changes)

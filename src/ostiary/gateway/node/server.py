@@ -1,22 +1,28 @@
-"""What the agent serves on its unix socket: `POST /decide` for HAProxy, `GET /ready` for the supervisor."""
+"""What the agent serves on its unix socket: `POST /decide` for HAProxy, `GET /ready` for the supervisor,
+`GET /metrics` for Prometheus."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import time
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from pydantic import SecretStr
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from ostiary.foundation.metrics import CONTENT_TYPE
 from ostiary.foundation.telemetry import get_logger
 from ostiary.gateway.node.decide import Answer, Decider, Miss
+from ostiary.gateway.node.measuring import AgentMeasures
 
 _log = get_logger(__name__)
 _LARGEST = 65_536
 
 
-def agent_app(decider: Callable[[], Decider | None]) -> ASGIApp:
+def agent_app(
+    decider: Callable[[], Decider | None], measures: AgentMeasures, metrics: Callable[[], Awaitable[str]]
+) -> ASGIApp:
     """Return the ASGI app; while there is no decider yet, nothing is ready and nothing is granted."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -26,17 +32,20 @@ def agent_app(decider: Callable[[], Decider | None]) -> ASGIApp:
         route = (scope["method"], scope["path"])
         if route == ("GET", "/ready"):
             await _send(send, *((200, "ready") if ready else (503, "no plan yet")))
+        elif route == ("GET", "/metrics"):
+            await _send(send, 200, await metrics(), CONTENT_TYPE)
         elif route != ("POST", "/decide"):
             await _send(send, 404, "not here")
         elif ready is None:
             await _send(send, 503, "no plan yet")
         else:
-            await _decide(ready, receive, send)
+            await _decide(ready, measures, receive, send)
 
     return app
 
 
-async def _decide(decider: Decider, receive: Receive, send: Send) -> None:
+async def _decide(decider: Decider, measures: AgentMeasures, receive: Receive, send: Send) -> None:
+    started = time.monotonic()
     miss = _read(await _body(receive))
     if miss is None:
         await _send(send, 400, "a miss was expected")
@@ -45,9 +54,12 @@ async def _decide(decider: Decider, receive: Receive, send: Send) -> None:
         answer: Answer = await decider.decide(miss)
     except Exception:
         _log.exception("miss_failed", api_id=miss.api_id)
+        measures.misses.add("failed")
         await _send(send, 500, "failed")
     else:
+        measures.misses.add(answer.refused or "granted")
         await _send(send, 200, answer.as_text())
+    measures.seconds.observe(time.monotonic() - started)
 
 
 async def _body(receive: Receive) -> bytes:
@@ -71,8 +83,8 @@ def _read(body: bytes) -> Miss | None:
     return Miss(api, sha256, SecretStr(credential), request_id if isinstance(request_id, str) else "")
 
 
-async def _send(send: Send, status: int, text: str) -> None:
+async def _send(send: Send, status: int, text: str, kind: str = "text/plain; charset=utf-8") -> None:
     body = text.encode()
-    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(body))]
+    headers = [(b"content-type", kind.encode()), (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

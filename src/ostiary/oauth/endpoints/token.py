@@ -62,6 +62,7 @@ def router(server: AuthorizationServer) -> GuardedRouter:
         for check in CHECKS:
             check(form, by)
         grant_type = form.parameters["grant_type"]
+        request.state.grant_type = grant_type
         scope = parse_scope(form.parameters.get("scope"))
         grant_request = GrantRequest(grant_type, by.client, by.organization, form.parameters, scope)
         response = await server.grants[grant_type].exchange(grant_request)

@@ -1,0 +1,72 @@
+"""What HAProxy counts for Prometheus: refusals by API, its own numbers on a private socket."""
+
+from collections.abc import Iterator
+
+import httpx2
+import pytest
+from tests.system.data_plane import ORDERS, DataPlane, a_decision, an_api, an_organization, running
+
+from ostiary.foundation.metrics import read, write
+from ostiary.gateway.node.measuring import from_haproxy, read_table
+
+CALL = "/t/my_company/orders/1.0.0"
+TOKEN = "a-token.of-ours"
+
+
+@pytest.fixture(scope="module")
+def plane() -> Iterator[DataPlane]:
+    with running(an_organization(), an_api(production=["http://backend"])) as built:
+        built.decide(a_decision())
+        yield built
+
+
+async def test_refusals_are_counted_by_api_and_name(plane: DataPlane):
+    for _ in range(3):
+        plane.get(f"{CALL}/42", "another")
+    plane.get("/t/my_company/unknown/1.0.0")
+    plane.get(f"{CALL}/42", TOKEN)
+
+    socket = plane.folder / "gateway.stats.sock"
+    table = await read_table(socket, "refused_calls")
+    families = await from_haproxy(socket, plane.plan)
+
+    assert table == {f"{ORDERS}|invalid_token": 3, "|not_found": 1}
+    samples = {
+        (one.labels["organization"], one.labels["api"], one.labels["refusal"]): one.value
+        for family in read(write(families))
+        for one in family.samples
+        if one.name == "ostiary_gateway_refusals_total"
+    }
+    assert samples == {("my_company", "Orders 1.0.0", "invalid_token"): 3, ("", "", "not_found"): 1}
+
+
+async def test_made_up_paths_make_no_series(plane: DataPlane):
+    """CVE-2026-16100: labels from requests."""
+    before = await read_table(plane.folder / "gateway.stats.sock", "refused_calls")
+    for n in range(200):
+        plane.get(f"/t/my_company/made-up-{n}/1.0.0/{n}", f"token-{n}")
+
+    after = await read_table(plane.folder / "gateway.stats.sock", "refused_calls")
+    assert after.keys() - before.keys() <= {"|not_found"}
+
+
+async def test_a_table_that_is_not_there_has_no_entries(plane: DataPlane):
+    assert await read_table(plane.folder / "gateway.stats.sock", "nothing") == {}
+    assert await read_table(plane.folder / "no.sock", "refused_calls") == {}
+
+
+async def test_haproxys_own_numbers_are_on_a_private_socket(plane: DataPlane):
+    transport = httpx2.AsyncHTTPTransport(uds=str(plane.folder / "gateway.metrics.sock"))
+    async with httpx2.AsyncClient(transport=transport, base_url="http://metrics") as http:
+        page = await http.get("/metrics/haproxy/gateway")
+        others = [(await http.get(path)).status_code for path in ("/", "/decide", "/metrics", f"{CALL}/42")]
+        posted = (await http.post("/metrics/gateway")).status_code
+
+    assert "haproxy_frontend_http_responses_total" in page.text
+    assert others == [404, 404, 404, 404]
+    assert posted == 405
+
+
+def test_the_gateway_listener_serves_no_numbers(plane: DataPlane):
+    for path in ("/metrics", "/metrics/gateway", "/metrics/haproxy/gateway", "/own"):
+        assert plane.get(path).status == 404
