@@ -7,6 +7,7 @@ from sqlalchemy import Connection
 
 from ostiary.apim import repository
 from ostiary.apim.errors import Conflict, Invalid, NotFound
+from ostiary.apim.limits import UNLIMITED, parse_tier
 from ostiary.apim.model import Application, ApplicationKeys, KeyType, parse_name
 from ostiary.foundation.events import Event, record
 from ostiary.foundation.identifiers import new_id
@@ -25,13 +26,15 @@ class ApplicationSpec:
     name: str
     owner: str
     owner_subject: str | None = None
+    tier: str | None = None
+    """`None` keeps it; a new application is unlimited."""
 
 
 def create_application(connection: Connection, organization_id: str, spec: ApplicationSpec) -> Application:
     """Register an application, without keys.
 
     Raises:
-        Invalid: a name that cannot be, or an owner who is not a user.
+        Invalid: a name or tier that cannot be, or an owner who is not a user.
         Conflict: the owner has one of that name.
     """
     parse_name(spec.name)
@@ -39,7 +42,8 @@ def create_application(connection: Connection, organization_id: str, spec: Appli
     for other in repository.applications_named(connection, organization_id, spec.name):
         if other.owner == spec.owner:
             raise Conflict(f"{spec.owner} has an application {spec.name} already")
-    application = Application(new_id(), organization_id, spec.name, spec.owner, subject)
+    tier = parse_tier(spec.tier or UNLIMITED)
+    application = Application(new_id(), organization_id, spec.name, spec.owner, subject, tier)
     repository.insert_application(connection, application)
     record(connection, Event("application", organization_id, application.id))
     return application
@@ -48,17 +52,18 @@ def create_application(connection: Connection, organization_id: str, spec: Appli
 def change_application(
     connection: Connection, organization_id: str, application_id: str, spec: ApplicationSpec
 ) -> Application:
-    """Rename an application or give it to another owner.
+    """Rename an application, give it to another owner or put it into another tier.
 
     Raises:
         NotFound: the organization has no such application.
-        Invalid: a name that cannot be, or an owner who is not a user.
+        Invalid: a name or tier that cannot be, or an owner who is not a user.
         Conflict: the owner has another of that name.
     """
     found = get_application(connection, organization_id, application_id)
     parse_name(spec.name)
     subject = _owner_subject(connection, organization_id, spec)
-    changed = replace(found, name=spec.name, owner=spec.owner, owner_subject=subject)
+    tier = found.tier if spec.tier is None else parse_tier(spec.tier)
+    changed = replace(found, name=spec.name, owner=spec.owner, owner_subject=subject, tier=tier)
     if changed != found:
         repository.update_application(connection, changed)
         record(connection, Event("application", organization_id, application_id))

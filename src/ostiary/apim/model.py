@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from ostiary.apim.errors import Invalid
 from ostiary.apim.lifecycle import LifecycleState
+from ostiary.apim.limits import UNLIMITED, Limit, Period, check_limit
 from ostiary.apim.paths import parse_context, parse_method, parse_path, parse_version, shape
 
 MAX_RESOURCES = 2_000
@@ -42,16 +43,6 @@ class SubscriptionState(StrEnum):
     REJECTED = "REJECTED"
 
 
-class Period(StrEnum):
-    """The fixed clock window a plan counts in."""
-
-    SECOND = "second"
-    MINUTE = "minute"
-    HOUR = "hour"
-    DAY = "day"
-    MONTH = "month"
-
-
 @dataclass(frozen=True, slots=True)
 class Resource:
     """One method and path template; any one of `scopes` lets a call pass, none asks for no scope."""
@@ -59,6 +50,8 @@ class Resource:
     method: str
     path: str
     scopes: tuple[str, ...] = ()
+    limit: Limit | None = None
+    """Of all callers together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +80,8 @@ class API:
     backend: Backend
     plans: tuple[str, ...]
     resources: tuple[Resource, ...]
+    limit: Limit | None = None
+    """Of all callers together."""
 
     @property
     def base_path(self) -> str:
@@ -96,7 +91,10 @@ class API:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A rate limit a subscription can have; `requests` None is unlimited."""
+    """A rate limit a subscription can have; `requests` None is unlimited.
+
+    `burst` limits each second or minute besides; `bandwidth` is in bytes, of both directions, per window.
+    """
 
     id: str
     organization_id: str
@@ -104,6 +102,8 @@ class Plan:
     requests: int | None
     per: Period
     built_in: bool = False
+    burst: Limit | None = None
+    bandwidth: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ class Application:
     name: str
     owner: str
     owner_subject: str | None = None
-    tier: str = "Unlimited"
+    tier: str = UNLIMITED
     keys: Mapping[KeyType, str] = field(default_factory=dict)
 
 
@@ -156,6 +156,7 @@ def check_api(api: API) -> API:
     parse_version(api.version)
     check_backend(api.backend)
     check_resources(api.resources)
+    check_limit("limit", api.limit)
     if api.state not in (LifecycleState.CREATED, LifecycleState.RETIRED):
         check_publishable(api)
     return api
@@ -188,6 +189,7 @@ def check_resources(resources: tuple[Resource, ...]) -> None:
         key = (parse_method(resource.method), shape(parse_path(resource.path)))
         for scope in resource.scopes:
             parse_scope(scope)
+        check_limit("limit", resource.limit)
         if key in seen:
             raise Invalid("resources", f"{resource.method} {resource.path}", f"no second {seen[key]}")
         seen[key] = f"{resource.method} {resource.path}"
@@ -268,17 +270,6 @@ def parse_scope(text: str) -> str:
     if not _SCOPE_TOKEN.fullmatch(text):
         raise Invalid("scopes", repr(text), "a scope: printable ASCII without blanks, quotes and backslashes")
     return text
-
-
-def parse_limit(requests: int | None) -> int | None:
-    """Check a plan's number of requests; None is unlimited.
-
-    Raises:
-        Invalid: it is out of range.
-    """
-    if requests is not None and not 1 <= requests <= 1_000_000_000:
-        raise Invalid("requests", str(requests), "a number from 1 to 1,000,000,000")
-    return requests
 
 
 def known_scopes(resources: Iterable[Resource]) -> tuple[str, ...]:

@@ -11,7 +11,8 @@ from sqlalchemy import Connection
 
 from ostiary.apim import repository
 from ostiary.apim.errors import Conflict, Invalid, NotFound
-from ostiary.apim.model import Period, Plan, parse_limit, parse_plan_name
+from ostiary.apim.limits import Limit, Period, check_burst, parse_limit
+from ostiary.apim.model import Plan, parse_plan_name
 from ostiary.foundation.events import Event, record
 from ostiary.foundation.identifiers import new_id
 
@@ -39,7 +40,13 @@ def find_plan(connection: Connection, organization_id: str, plan_id: str) -> Pla
 
 
 def put_plan(
-    connection: Connection, organization_id: str, name: str, requests: int | None, per: Period
+    connection: Connection,
+    organization_id: str,
+    name: str,
+    requests: int | None,
+    per: Period,
+    burst: Limit | None = None,
+    bandwidth: int | None = None,
 ) -> Plan:
     """Create one of the organization's own plans, or change its limit.
 
@@ -49,9 +56,11 @@ def put_plan(
     """
     parse_plan_name(name)
     parse_limit(requests)
+    check_burst(burst)
     _refuse_built_in(name)
     found = _named(connection, organization_id, [name]).get(name)
-    plan = Plan(found.id if found else new_id(), organization_id, name, requests, per)
+    id = found.id if found else new_id()
+    plan = Plan(id, organization_id, name, requests, per, burst=burst, bandwidth=bandwidth)
     if found == plan:
         return plan
     (repository.update_plan if found else repository.insert_plan)(connection, plan)

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from ostiary.apim import repository
 from ostiary.apim.errors import Conflict, Invalid, NotFound
 from ostiary.apim.lifecycle import LifecycleState, step, walk
+from ostiary.apim.limits import Limit
 from ostiary.apim.model import API, Backend, Resource, check_api, known_scopes
 from ostiary.apim.plans import plans_named
 from ostiary.foundation.events import Event, record
@@ -29,6 +30,7 @@ class APISpec:
     plans: tuple[str, ...]
     resources: tuple[Resource, ...]
     state: LifecycleState | None = None
+    limit: Limit | None = None
 
 
 def check_spec(organization_id: str, spec: APISpec, known: API | None, policy: OutboundPolicy) -> API:
@@ -137,6 +139,7 @@ def _made(api_id: str, organization_id: str, spec: APISpec, current: LifecycleSt
         backend=spec.backend,
         plans=spec.plans,
         resources=spec.resources,
+        limit=spec.limit,
     )
 
 

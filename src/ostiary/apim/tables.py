@@ -15,7 +15,8 @@ apis = Table(
     Column("base_path", String(231), nullable=False),
     Column("state", String(20), nullable=False),
     Column("backend", JSON, nullable=False),  # {"production": [url], "sandbox": [url]}
-    Column("resources", JSON, nullable=False),  # [[method, path, [scope]]]
+    Column("resources", JSON, nullable=False),  # [[method, path, [scope], auth, [requests, per] or null]]
+    Column("limited_to", JSON(none_as_null=True)),  # [requests, per] of all callers
     UniqueConstraint("organization_id", "base_path"),
     UniqueConstraint("organization_id", "name", "version"),
 )
@@ -28,6 +29,8 @@ plans = Table(
     Column("name", String(50), nullable=False),
     Column("requests", BigInteger),  # NULL is unlimited
     Column("per", String(10), nullable=False),
+    Column("burst", JSON(none_as_null=True)),  # [requests, per]
+    Column("bandwidth", BigInteger),  # bytes; NULL is unlimited
     Column("built_in", Boolean, nullable=False),
     UniqueConstraint("organization_id", "name"),
 )

@@ -79,7 +79,19 @@ def _user_store(store: identity.UserStoreSettings) -> Actual:
 
 
 def _plan(plan: apim.Plan) -> Actual:
-    return Actual({"requests": plan.requests, "per": str(plan.per)})
+    return Actual(
+        {
+            "requests": plan.requests,
+            "per": str(plan.per),
+            "burst": limit_text(plan.burst),
+            "bandwidth": None if plan.bandwidth is None else apim.written_bandwidth(plan.bandwidth),
+        }
+    )
+
+
+def limit_text(limit: Any) -> str | None:
+    """A limit in a few words; None where there is none."""
+    return None if limit is None else f"{limit.requests} per {limit.per}"
 
 
 def role_picture(role: permissions.Role) -> Actual:
@@ -130,14 +142,16 @@ def _api(api: apim.API) -> Actual:
             "production": list(api.backend.production),
             "sandbox": list(api.backend.sandbox),
             "plans": list(api.plans),
-            "resources": [resource_text(r.method, r.path, r.scopes) for r in api.resources],
+            "resources": [resource_text(r.method, r.path, r.scopes, r.limit) for r in api.resources],
+            "limit": limit_text(api.limit),
         }
     )
 
 
-def resource_text(method: str, path: str, scopes: Any) -> str:
+def resource_text(method: str, path: str, scopes: Any, limit: Any) -> str:
     """A resource in one line."""
-    return " ".join([method, path, *(f"[{scope}]" for scope in scopes)])
+    limited = [] if limit is None else [f"({limit_text(limit)})"]
+    return " ".join([method, path, *(f"[{scope}]" for scope in scopes), *limited])
 
 
 def _applications(
@@ -149,7 +163,7 @@ def _applications(
     for part in file.applications:
         application = application_named(connection, organization_id, part.name)
         if application is not None:
-            applications[part.name] = Actual({"owner": application.owner})
+            applications[part.name] = Actual({"owner": application.owner, "tier": application.tier})
             subscriptions |= _subscriptions(connection, organization_id, application)
         held = list(application.keys.values()) if application else []
         for client_id in dict.fromkeys([*held, *(keys.client_id for _, keys in keys_of(part))]):

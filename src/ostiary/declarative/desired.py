@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator, Mapping
 
+from ostiary import apim
 from ostiary.apim import KeyType
 from ostiary.declarative.complaints import Complaint, Path, Refused, Unacceptable
 from ostiary.declarative.consistency import keys_of, resources_of
-from ostiary.declarative.current import resource_text, subscription_name
+from ostiary.declarative.current import limit_text, resource_text, subscription_name
 from ostiary.declarative.members import role_wishes
 from ostiary.declarative.names import Names
 from ostiary.declarative.notices import takes_effect, working_grant_types, working_scopes
@@ -15,6 +16,7 @@ from ostiary.declarative.schema import (
     APIPart,
     KeysPart,
     OrganizationFile,
+    PlanPart,
     RestStorePart,
 )
 
@@ -29,10 +31,7 @@ def wishes_of(file: OrganizationFile, state: State, names: Names) -> Wishes:
     wishes: Wishes = {
         Kind.ORGANIZATION: {file.organization.name: _organization(file)},
         Kind.USER_STORE: dict(_user_stores(file)),
-        Kind.PLAN: {
-            plan.name: Wish(("plans", index), {"requests": plan.requests, "per": plan.per})
-            for index, plan in enumerate(file.plans)
-        },
+        Kind.PLAN: {plan.name: Wish(("plans", index), _plan(plan)) for index, plan in enumerate(file.plans)},
         Kind.ROLE: role_wishes(file, state.get(Kind.ROLE, {}), names, complaints),
         Kind.USER: dict(_users(file, names, complaints)),
         Kind.SCOPE: {
@@ -101,6 +100,15 @@ def _rest_store(index: int, position: int, store: RestStorePart) -> Wish:
     )
 
 
+def _plan(plan: PlanPart) -> dict[str, object]:
+    return {
+        "requests": plan.requests,
+        "per": plan.per,
+        "burst": limit_text(plan.burst),
+        "bandwidth": plan.bandwidth and apim.written_bandwidth(apim.parse_bandwidth(plan.bandwidth)),
+    }
+
+
 def _users(file: OrganizationFile, names: Names, complaints: list[Complaint]) -> Iterator[tuple[str, Wish]]:
     for index, user in enumerate(file.users):
         path: Path = ("users", index)
@@ -119,7 +127,8 @@ def _api(index: int, api: APIPart) -> Wish:
         "production": api.backend.production,
         "sandbox": api.backend.sandbox,
         "plans": api.plans,
-        "resources": [resource_text(r.method, r.path, r.scopes) for r in resources_of(api)],
+        "resources": [resource_text(r.method, r.path, r.scopes, r.limit) for r in resources_of(api)],
+        "limit": limit_text(api.limit),
     }
     return Wish(("apis", index), picture)
 
@@ -133,7 +142,7 @@ def _applications(
         except Unacceptable as error:
             complaints.append(Complaint(("applications", index, "owner"), error.found, error.expected))
             continue
-        yield application.name, Wish(("applications", index), {"owner": owner})
+        yield application.name, Wish(("applications", index), {"owner": owner, "tier": application.tier})
 
 
 def _clients(file: OrganizationFile, state: State) -> Iterator[tuple[str, Wish]]:

@@ -40,10 +40,6 @@ def _things(file: OrganizationFile) -> Iterator[str]:
     grouped = [role.name for role in file.roles if role.groups]
     if grouped:
         yield f"the groups of {', '.join(grouped)} (kept until then)"
-    for plan in file.plans:
-        later = [key for key in ("burst", "bandwidth") if getattr(plan, key) is not None]
-        if later:
-            yield f"{' and '.join(later)} of the plan {plan.name}"
     yield from _clients(file)
 
 

@@ -211,6 +211,25 @@ class BurstPart(Part):
     per: Literal["second", "minute"] = "second"
 
 
+class LimitPart(Part):
+    """How many requests of all callers in each window; some have a name, such as 10KPerMin."""
+
+    requests: Requests
+    per: Per
+
+
+def _limit(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    if value not in apim.NAMED:
+        raise Unacceptable(repr(value), f"{{requests: N, per: minute}} or one of {', '.join(apim.NAMED)}")
+    named = apim.NAMED[value]
+    return None if named is None else {"requests": named.requests, "per": str(named.per)}
+
+
+SharedLimit = Annotated[LimitPart | None, BeforeValidator(_limit)]
+
+
 class PlanPart(Part):
     """A rate limit of the organization's own."""
 
@@ -234,6 +253,7 @@ class ResourcePart(Part):
     method: Annotated[str, AfterValidator(apim.parse_method)]
     path: Annotated[str, AfterValidator(apim.parse_path)]
     scopes: list[ScopeName] = []
+    limit: SharedLimit = None
 
 
 class APIPart(Part):
@@ -247,6 +267,7 @@ class APIPart(Part):
     plans: list[str] = []
     resources: list[ResourcePart] | None = None
     openapi: Annotated[list[ResourcePart], BeforeValidator(_openapi)] | None = None
+    limit: SharedLimit = None
 
 
 GrantType = Literal[
@@ -298,6 +319,7 @@ class ApplicationPart(Part):
 
     name: Annotated[str, AfterValidator(apim.parse_name)]
     owner: OneLine
+    tier: Annotated[str, AfterValidator(apim.parse_tier)] = apim.UNLIMITED
     keys: BothKeysPart = BothKeysPart()
     subscriptions: list[SubscriptionPart] | None = None
 

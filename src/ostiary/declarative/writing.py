@@ -14,7 +14,13 @@ from ostiary.declarative.current import application_named, subscribed_api
 from ostiary.declarative.names import Names
 from ostiary.declarative.plan import Action, Change, Kind, Wish, Wishes
 from ostiary.declarative.references import Secret
-from ostiary.declarative.schema import ApplicationPart, OrganizationFile, RestStorePart
+from ostiary.declarative.schema import (
+    ApplicationPart,
+    BurstPart,
+    LimitPart,
+    OrganizationFile,
+    RestStorePart,
+)
 from ostiary.foundation.clock import Clock
 from ostiary.foundation.http_client import OutboundPolicy
 from ostiary.foundation.identifiers import new_id
@@ -160,9 +166,15 @@ def _basic(store: RestStorePart, change: Change) -> identity.BasicCredentials | 
 
 
 def _plan(work: Work, change: Change) -> None:
-    plan = work.wish(change).picture
-    period = apim.Period(plan["per"])
-    apim.put_plan(work.connection, work.organization_id, change.name, plan["requests"], period)
+    _, index = work.wish(change).path
+    part = work.file.plans[int(index)]
+    bandwidth = None if part.bandwidth is None else apim.parse_bandwidth(part.bandwidth)
+    limits = part.requests, apim.Period(part.per), _limit(part.burst), bandwidth
+    apim.put_plan(work.connection, work.organization_id, change.name, *limits)
+
+
+def _limit(part: BurstPart | LimitPart | None) -> apim.Limit | None:
+    return None if part is None else apim.Limit(part.requests, apim.Period(part.per))
 
 
 def _role(work: Work, change: Change) -> None:
@@ -211,8 +223,12 @@ def api_spec(work: Work, change: Change) -> apim.APISpec:
         version=part.version,
         backend=apim.Backend(tuple(part.backend.production), tuple(part.backend.sandbox)),
         plans=tuple(part.plans),
-        resources=tuple(apim.Resource(r.method, r.path, tuple(r.scopes)) for r in resources_of(part)),
+        resources=tuple(
+            apim.Resource(r.method, r.path, tuple(r.scopes), limit=_limit(r.limit))
+            for r in resources_of(part)
+        ),
         state=apim.LifecycleState(part.state),
+        limit=_limit(part.limit),
     )
 
 
@@ -226,7 +242,8 @@ def _api(work: Work, change: Change) -> None:
 
 
 def _application(work: Work, change: Change) -> None:
-    spec = apim.ApplicationSpec(change.name, work.wish(change).picture["owner"])
+    picture = work.wish(change).picture
+    spec = apim.ApplicationSpec(change.name, picture["owner"], tier=picture["tier"])
     known = application_named(work.connection, work.organization_id, change.name)
     if known is None:
         apim.create_application(work.connection, work.organization_id, spec)

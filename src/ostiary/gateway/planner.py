@@ -25,7 +25,10 @@ def draw_api(api: apim.API) -> plan.API:
         version=api.version,
         state=api.state.value,
         backend=plan.Backend(api.backend.production, api.backend.sandbox),
-        resources=tuple(plan.Resource(one.method, one.path, one.scopes) for one in api.resources),
+        resources=tuple(
+            plan.Resource(one.method, one.path, one.scopes, limit=_limit(one.limit)) for one in api.resources
+        ),
+        limit=_limit(api.limit),
     )
 
 
@@ -37,6 +40,7 @@ def draw_application(application: apim.Application, organization: Organization) 
         name=application.name,
         owner=f"{application.owner}@{organization.name}",
         tier=application.tier,
+        limit=_limit(apim.TIERS[application.tier]),
     )
 
 
@@ -63,7 +67,19 @@ def draw_subscription(subscription: apim.Subscription) -> plan.Subscription:
 
 def draw_plan(limit: apim.Plan) -> plan.Plan:
     """Draw a rate plan."""
-    return plan.Plan(limit.id, limit.organization_id, limit.name, limit.requests, limit.per.value)
+    return plan.Plan(
+        id=limit.id,
+        organization_id=limit.organization_id,
+        name=limit.name,
+        requests=limit.requests,
+        per=limit.per.value,
+        burst=_limit(limit.burst),
+        bandwidth=limit.bandwidth,
+    )
+
+
+def _limit(limit: apim.Limit | None) -> plan.Limit | None:
+    return None if limit is None else plan.Limit(limit.requests, limit.per.value)
 
 
 def draw_key(key: oauth.PublicKey) -> plan.Key:

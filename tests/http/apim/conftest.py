@@ -68,7 +68,8 @@ def orders() -> dict[str, Any]:
         "backend": {"production": ["http://127.0.0.1:9701"], "sandbox": []},
         "plans": ["Gold", "Bronze"],
         "resources": [
-            {"method": "GET", "path": "/{id}", "scopes": []},
-            {"method": "POST", "path": "/", "scopes": ["orders:write"]},
+            {"method": "GET", "path": "/{id}", "scopes": [], "limit": None},
+            {"method": "POST", "path": "/", "scopes": ["orders:write"], "limit": None},
         ],
+        "limit": None,
     }

@@ -66,6 +66,25 @@ def test_a_change_keeps_name_version_and_state(acme: Management, orders: dict[st
     )
 
 
+def test_all_callers_of_an_api_or_a_resource_may_share_a_limit(acme: Management, orders: dict[str, Any]):
+    limited = {"method": "GET", "path": "/few", "scopes": [], "limit": {"requests": 5, "per": "hour"}}
+    body = orders | {"limit": "20KPerMin", "resources": [*orders["resources"], limited]}
+
+    api = acme.ok("POST", "/apis", body)
+
+    assert (api["limit"], api["resources"][-1]) == ({"requests": 20_000, "per": "minute"}, limited)
+    assert acme.ok("GET", f"/apis/{api['id']}") == api
+    assert acme.ok("PUT", f"/apis/{api['id']}", body | {"limit": "Unlimited"})["limit"] is None
+    for limit in (
+        "Gold",
+        5,
+        {"requests": 5},
+        {"requests": 5, "per": "week"},
+        {"requests": 5, "per": "day", "x": 1},
+    ):
+        assert acme.refusal("PUT", f"/apis/{api['id']}", body | {"limit": limit})[0] == 400
+
+
 def test_a_published_api_is_not_emptied(acme: Management, orders: dict[str, Any]):
     api = acme.published(orders)
     assert acme.refusal("PUT", f"/apis/{api['id']}", orders | {"resources": []})[0] == 400
@@ -140,6 +159,11 @@ def test_two_organizations_have_the_same_context_and_do_not_see_each_other(
         ({"resources": [{"method": "GET", "path": "/a;b"}]}, "path"),
         ({"resources": [{"method": "FETCH", "path": "/"}]}, "method"),
         ({"resources": [{"method": "GET", "path": "/", "scopes": ["nobody:knows"]}]}, "scopes"),
+        ({"limit": {"requests": 0, "per": "minute"}}, "limit.requests"),
+        (
+            {"resources": [{"method": "GET", "path": "/", "limit": {"requests": 0, "per": "day"}}]},
+            "limit.requests",
+        ),
         ({"name": "\ud800"}, "name"),
         ({"name": "a\x00"}, "name"),
         ({"version": "\ud800"}, "version"),

@@ -32,6 +32,7 @@ def test_an_application_belongs_to_its_owner(acme: Management):
         ({"name": "M", "owner": "NOWHERE/bob"}, "owner"),
         ({"name": "M", "owner": "b\x00b"}, "owner"),
         ({"name": "", "owner": "bob"}, "name"),
+        ({"name": "M", "owner": "bob", "tier": "Gold"}, "tier"),
         ({"name": "\ud800", "owner": "bob"}, "name"),
         ({"name": "<script>", "owner": "bob"}, "name"),
     ],
@@ -39,6 +40,15 @@ def test_an_application_belongs_to_its_owner(acme: Management):
 def test_bad_input_names_its_field(acme: Management, body: dict[str, str], field: str):
     status, text = acme.refusal("POST", "/applications", body)
     assert (status, text.partition(":")[0]) == (400, field)
+
+
+def test_an_application_has_a_tier_that_stays_until_another_is_said(acme: Management):
+    body = {"name": "Mobile", "owner": "bob"}
+    made = acme.ok("POST", "/applications", body | {"tier": "20PerMin"})
+
+    assert made["tier"] == "20PerMin"
+    assert acme.ok("PUT", f"/applications/{made['id']}", body)["tier"] == "20PerMin"
+    assert acme.ok("PUT", f"/applications/{made['id']}", body | {"tier": "Unlimited"})["tier"] == "Unlimited"
 
 
 def test_an_owner_has_one_application_of_a_name(acme: Management):

@@ -35,12 +35,36 @@ def test_an_organization_has_plans_of_its_own(acme: Management):
 
     assert answer.status_code == 201
     plan = answer.json()
-    assert plan == {"id": plan["id"], "name": "Tiny", "requests": 5, "per": "minute", "built_in": False}
+    assert plan == {
+        "id": plan["id"],
+        "name": "Tiny",
+        "requests": 5,
+        "per": "minute",
+        "burst": None,
+        "bandwidth": None,
+        "built_in": False,
+    }
     changed = acme.ok("PUT", f"/plans/{plan['id']}", {"requests": None, "per": "day"})
     assert changed == plan | {"requests": None, "per": "day"}
     assert acme.news().count(("plan", plan["id"])) == 2
     assert acme.call("DELETE", f"/plans/{plan['id']}").status_code == 204
     assert acme.refusal("GET", f"/plans/{plan['id']}")[0] == 404
+
+
+def test_a_plan_may_have_a_burst_and_a_bandwidth(acme: Management):
+    limits = {"requests": 5, "per": "day", "burst": {"requests": 2, "per": "second"}, "bandwidth": "2048KB"}
+
+    plan = acme.ok("POST", "/plans", {"name": "Tiny", **limits})
+
+    assert plan == {"id": plan["id"], "name": "Tiny", **limits, "bandwidth": "2MB", "built_in": False}
+    assert acme.ok("GET", f"/plans/{plan['id']}") == plan
+    without = acme.ok("PUT", f"/plans/{plan['id']}", {"requests": 5, "per": "day"})
+    assert without == plan | {"burst": None, "bandwidth": None}
+
+
+def test_what_is_wrong_with_a_burst_is_said(acme: Management):
+    body = {"name": "T", "requests": 1, "burst": {"requests": 5, "per": "hour"}}
+    assert acme.refusal("POST", "/plans", body) == (400, "burst.per: expected second or minute, found 'hour'")
 
 
 @pytest.mark.parametrize("name", ["Tiny", "Gold"])
@@ -80,6 +104,13 @@ def test_a_plan_in_use_is_not_deleted(acme: Management, orders: dict[str, Any]):
         {"name": "T", "requests": 10**30},
         {"name": "T", "requests": 1, "per": "week"},
         {"name": "\x00", "requests": 1},
+        {"name": "T", "requests": 1, "burst": 5},
+        {"name": "T", "requests": 1, "burst": {"requests": 5}},
+        {"name": "T", "requests": 1, "burst": {"requests": 0, "per": "second"}},
+        {"name": "T", "requests": 1, "burst": {"requests": 5, "per": "hour"}},
+        {"name": "T", "requests": 1, "bandwidth": 10},
+        {"name": "T", "requests": 1, "bandwidth": "10 MB"},
+        {"name": "T", "requests": 1, "bandwidth": "0MB"},
     ],
 )
 def test_bad_input_is_a_400(acme: Management, body: dict[str, Any]):

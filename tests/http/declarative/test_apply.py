@@ -183,6 +183,39 @@ async def test_what_was_changed_elsewhere_is_brought_back(sqlite_database: Datab
     assert lines(await apply(sqlite_database, the_example())) == []
 
 
+async def test_limits_of_every_level_are_what_the_file_says(database: Database):
+    content = the_example()
+    burst, few = {"requests": 5, "per": "second"}, {"requests": 5, "per": "hour"}
+    content["plans"] += [
+        {"name": "Burst", "requests": 50, "per": "day", "burst": burst, "bandwidth": "1024MB"},
+        {"name": "Volume", "bandwidth": "10KB"},
+    ]
+    content["apis"][0] |= {"limit": "10KPerMin"}
+    content["apis"][0]["resources"][0] |= {"limit": few}
+    content["applications"][0] |= {"tier": "20PerMin"}
+
+    await apply(database, content)
+    organization_id = await here(database)
+
+    def everything(c: Connection) -> tuple[Any, ...]:
+        plans = {plan.name: plan for plan in apim.list_plans(c, organization_id)}
+        (application,) = apim.list_applications(c, organization_id)
+        return plans, apim.find_api_named(c, organization_id, "Orders", "1.0.0"), application
+
+    plans, api, application = await database.read(everything)
+    assert (plans["Burst"].requests, plans["Burst"].burst) == (50, apim.Limit(5, apim.Period.SECOND))
+    assert (plans["Burst"].bandwidth, plans["Volume"].bandwidth) == (2**30, 10 * 2**10)
+    assert (plans["Volume"].requests, plans["Volume"].burst) == (None, None)
+    assert api.limit == apim.Limit(10_000, apim.Period.MINUTE)
+    assert [resource.limit for resource in api.resources] == [apim.Limit(5, apim.Period.HOUR), None, None]
+    assert application.tier == "20PerMin"
+    assert lines(await apply(database, content)) == []
+
+    for thing in (content["apis"][0], content["apis"][0]["resources"][0], content["applications"][0]):
+        thing.pop("limit", thing.pop("tier", None))
+    assert lines(await apply(database, content)) == ["~ api Orders 1.0.0", "~ application Mobile"]
+
+
 async def test_what_takes_effect_later_is_accepted_checked_and_said(database: Database, tmp_path: Path):
     (tmp_path / "corp-ca.pem").write_text("-----BEGIN CERTIFICATE-----\n")
     text = (Path(__file__).parent / "later.yaml").read_text()
@@ -200,8 +233,6 @@ async def test_what_takes_effect_later_is_accepted_checked_and_said(database: Da
         "migrate_until of the user store PLAIN",
         "the permissions of support (kept until then)",
         "the groups of clerk (kept until then)",
-        "burst and bandwidth of the plan Burst",
-        "bandwidth of the plan Volume",
         "the grant types authorization_code, urn:ietf:params:oauth:grant-type:saml2-bearer "
         "of Mobile (production)",
         "the scope openid of Mobile (production)",

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from ostiary.apim.endpoints.access import API as MAY
+from ostiary.apim.endpoints.limits import SharedLimit, present_limit, read_limit
 from ostiary.apim.endpoints.paging import Limit, Offset, page
 from ostiary.apim.endpoints.problems import problems
 from ostiary.apim.lifecycle import LifecycleState
@@ -27,6 +28,7 @@ class ResourceBody(BaseModel):
     method: str
     path: str
     scopes: list[str] = Field(default_factory=list, max_length=50)
+    limit: SharedLimit = None
 
 
 class BackendBody(BaseModel):
@@ -49,6 +51,7 @@ class APIBody(BaseModel):
     backend: BackendBody = BackendBody()
     plans: list[str] = Field(default_factory=list, max_length=100)
     resources: list[ResourceBody] = Field(default_factory=list, max_length=MAX_RESOURCES)
+    limit: SharedLimit = None
 
     def spec(self) -> APISpec:
         """As the use cases take it."""
@@ -58,7 +61,10 @@ class APIBody(BaseModel):
             version=self.version,
             backend=Backend(tuple(self.backend.production), tuple(self.backend.sandbox)),
             plans=tuple(self.plans),
-            resources=tuple(Resource(r.method, r.path, tuple(r.scopes)) for r in self.resources),
+            resources=tuple(
+                Resource(r.method, r.path, tuple(r.scopes), limit=read_limit(r.limit)) for r in self.resources
+            ),
+            limit=read_limit(self.limit),
         )
 
 
@@ -135,5 +141,15 @@ def present(api: API) -> dict[str, Any]:
         "state": str(api.state),
         "backend": {"production": list(api.backend.production), "sandbox": list(api.backend.sandbox)},
         "plans": list(api.plans),
-        "resources": [{"method": r.method, "path": r.path, "scopes": list(r.scopes)} for r in api.resources],
+        "resources": [_resource(resource) for resource in api.resources],
+        "limit": present_limit(api.limit),
+    }
+
+
+def _resource(resource: Resource) -> dict[str, Any]:
+    return {
+        "method": resource.method,
+        "path": resource.path,
+        "scopes": list(resource.scopes),
+        "limit": present_limit(resource.limit),
     }

@@ -32,12 +32,13 @@ from ostiary.permissions import GuardedRouter, Principal, organization, principa
 
 
 class ApplicationBody(BaseModel):
-    """An application; without `owner` it is the caller's."""
+    """An application; without `owner` it is the caller's, without `tier` its tier stays."""
 
     model_config = ConfigDict(extra="forbid")
 
     name: str
     owner: str | None = Field(None, max_length=512)
+    tier: str | None = Field(None, max_length=50)
 
 
 class KeysBody(BaseModel):
@@ -92,7 +93,7 @@ def _writing(guarded: GuardedRouter, database: Database) -> None:
     async def replace(
         request: Request, application_id: str, body: Annotated[ApplicationBody, Body()]
     ) -> dict[str, Any]:
-        """Rename an application or give it to another owner."""
+        """Rename an application, give it to another owner or put it into another tier."""
         here, caller, suffix = organization(request).id, principal(request), _suffix(request)
 
         def unit(connection: Connection) -> Application:
@@ -149,10 +150,11 @@ def _spec(
     connection: Connection, organization_id: str, body: ApplicationBody, caller: Principal, suffix: str
 ) -> ApplicationSpec:
     if body.owner is not None:
-        return ApplicationSpec(body.name, canonical_owner(connection, organization_id, body.owner))
+        owner = canonical_owner(connection, organization_id, body.owner)
+        return ApplicationSpec(body.name, owner, tier=body.tier)
     if caller.subject_id is None:
         raise Invalid("owner", "none", "the user who owns the application, [STORE/]name")
-    return ApplicationSpec(body.name, caller.name.removesuffix(suffix), caller.subject_id)
+    return ApplicationSpec(body.name, caller.name.removesuffix(suffix), caller.subject_id, body.tier)
 
 
 def _suffix(request: Request) -> str:

@@ -3,31 +3,41 @@
 from typing import Annotated, Any
 
 from fastapi import Body
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from ostiary.apim.endpoints.access import PLAN as MAY
+from ostiary.apim.endpoints.limits import LimitBody, present_limit
 from ostiary.apim.endpoints.paging import Limit, Offset, page
 from ostiary.apim.endpoints.problems import problems
 from ostiary.apim.errors import Conflict, NotFound
-from ostiary.apim.model import Period, Plan
+from ostiary.apim.limits import Period, parse_bandwidth, written_bandwidth
+from ostiary.apim.model import Plan
 from ostiary.apim.plans import delete_plan, find_plan, list_plans, put_plan
 from ostiary.foundation.database import Database
 from ostiary.permissions import GuardedRouter, organization
 
 
-class LimitBody(BaseModel):
+class LimitsBody(BaseModel):
     """How many requests in which window; `requests: null` is unlimited."""
 
     model_config = ConfigDict(extra="forbid")
 
     requests: int | None
     per: Period = Period.MINUTE
+    burst: LimitBody | None = None
+    bandwidth: str | None = Field(None, max_length=20)
+
+    def put(self, connection: Connection, organization_id: str, name: str) -> Plan:
+        """Give the plan of that name these limits."""
+        burst = None if self.burst is None else self.burst.limit()
+        bandwidth = None if self.bandwidth is None else parse_bandwidth(self.bandwidth)
+        return put_plan(connection, organization_id, name, self.requests, self.per, burst, bandwidth)
 
 
-class PlanBody(LimitBody):
+class PlanBody(LimitsBody):
     """A new plan."""
 
     name: str
@@ -65,19 +75,19 @@ def _writing(guarded: GuardedRouter, database: Database) -> None:
         def unit(connection: Connection) -> Plan:
             if any(plan.name == body.name for plan in list_plans(connection, here)):
                 raise Conflict(f"there is a plan {body.name} already")
-            return put_plan(connection, here, body.name, body.requests, body.per)
+            return body.put(connection, here, body.name)
 
         with problems():
             plan = await database.write(unit)
         return JSONResponse(present(plan), 201, {"Location": f"{request.url.path}/{plan.id}"})
 
     @guarded.put("/{plan_id}", access=MAY["update"])
-    async def replace(request: Request, plan_id: str, body: Annotated[LimitBody, Body()]) -> dict[str, Any]:
+    async def replace(request: Request, plan_id: str, body: Annotated[LimitsBody, Body()]) -> dict[str, Any]:
         """Give a plan another limit."""
         here = organization(request).id
 
         def unit(connection: Connection) -> Plan:
-            return put_plan(connection, here, _known(connection, here, plan_id).name, body.requests, body.per)
+            return body.put(connection, here, _known(connection, here, plan_id).name)
 
         with problems():
             return present(await database.write(unit))
@@ -105,5 +115,7 @@ def present(plan: Plan) -> dict[str, Any]:
         "name": plan.name,
         "requests": plan.requests,
         "per": str(plan.per),
+        "burst": present_limit(plan.burst),
+        "bandwidth": None if plan.bandwidth is None else written_bandwidth(plan.bandwidth),
         "built_in": plan.built_in,
     }

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, Select, bindparam, delete, func, insert,
 from ostiary.apim.lifecycle import LifecycleState
 from ostiary.apim.model import API, Backend, Resource
 from ostiary.apim.paths import enclosing
-from ostiary.apim.repository.rows import could_be_id, rows_of, unique
+from ostiary.apim.repository.rows import could_be_id, read_limit, rows_of, unique, written_limit
 from ostiary.apim.tables import api_plans, apis, plans
 
 # Composed once: putting a statement together costs more than running it.
@@ -120,7 +120,8 @@ def _api_values(api: API) -> dict[str, Any]:
         "base_path": api.base_path,
         "state": api.state.value,
         "backend": {"production": list(api.backend.production), "sandbox": list(api.backend.sandbox)},
-        "resources": [[r.method, r.path, list(r.scopes)] for r in api.resources],
+        "resources": [_written(resource) for resource in api.resources],
+        "limited_to": written_limit(api.limit),
     }
 
 
@@ -134,5 +135,17 @@ def _api(row: Row[Any], offered: tuple[str, ...]) -> API:
         state=LifecycleState(row.state),
         backend=Backend(tuple(row.backend["production"]), tuple(row.backend["sandbox"])),
         plans=offered,
-        resources=tuple(Resource(method, path, tuple(scopes)) for method, path, scopes in row.resources),
+        resources=tuple(_resource(*said) for said in row.resources),
+        limit=read_limit(row.limited_to),
     )
+
+
+def _written(resource: Resource) -> list[Any]:
+    return [resource.method, resource.path, list(resource.scopes), "any", written_limit(resource.limit)]
+
+
+def _resource(
+    method: str, path: str, scopes: list[str], _: str = "any", limit: tuple[int, str] | None = None
+) -> Resource:
+    """A resource from its JSON, which was shorter once."""
+    return Resource(method, path, tuple(scopes), limit=read_limit(limit))

@@ -5,8 +5,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
 
-from ostiary.apim.model import Period, Plan
-from ostiary.apim.repository.rows import rows_of, unique
+from ostiary.apim.limits import Period
+from ostiary.apim.model import Plan
+from ostiary.apim.repository.rows import read_limit, rows_of, unique, written_limit
 from ostiary.apim.tables import api_plans, plans, subscriptions
 
 # Composed once: putting a statement together costs more than running it.
@@ -43,13 +44,13 @@ def insert_plan(connection: Connection, plan: Plan) -> None:
         "built_in": plan.built_in,
     }
     with unique(f"there is a plan {plan.name} already"):
-        connection.execute(_INSERT, {**row, "requests": plan.requests, "per": plan.per.value})
+        connection.execute(_INSERT, row | _limits(plan))
 
 
 def update_plan(connection: Connection, plan: Plan) -> None:
     """Write the limit of an existing plan."""
     here = rows_of(plans, plan.organization_id, plans.c.id == plan.id)
-    connection.execute(update(plans).where(here).values(requests=plan.requests, per=plan.per.value))
+    connection.execute(update(plans).where(here).values(_limits(plan)))
 
 
 def remove_plan(connection: Connection, organization_id: str, plan_id: str) -> None:
@@ -69,4 +70,14 @@ def plan_is_used(connection: Connection, organization_id: str, plan_id: str) -> 
 
 
 def _plan(row: Row[Any]) -> Plan:
-    return Plan(row.id, row.organization_id, row.name, row.requests, Period(row.per), row.built_in)
+    burst, per = read_limit(row.burst), Period(row.per)
+    return Plan(row.id, row.organization_id, row.name, row.requests, per, row.built_in, burst, row.bandwidth)
+
+
+def _limits(plan: Plan) -> dict[str, Any]:
+    return {
+        "requests": plan.requests,
+        "per": plan.per.value,
+        "burst": written_limit(plan.burst),
+        "bandwidth": plan.bandwidth,
+    }

@@ -7,6 +7,7 @@ from sqlalchemy import BindParameter, ColumnElement, Table
 from sqlalchemy.exc import IntegrityError
 
 from ostiary.apim.errors import Conflict
+from ostiary.apim.limits import Limit, Period
 
 
 @contextmanager
@@ -21,6 +22,16 @@ def unique(description: str) -> Iterator[None]:
 def could_be_id(text: str) -> bool:
     """Whether a row may have this identifier; a database is not asked about NUL or half characters."""
     return len(text) <= 36 and text.isascii() and text.isprintable()
+
+
+def written_limit(limit: Limit | None) -> list[int | str] | None:
+    """A limit as JSON."""
+    return None if limit is None else [limit.requests, limit.per.value]
+
+
+def read_limit(said: tuple[int, str] | None) -> Limit | None:
+    """A limit from its JSON."""
+    return None if said is None else Limit(said[0], Period(said[1]))
 
 
 def rows_of(

@@ -1,0 +1,36 @@
+"""Limits in the internal REST API: `{"requests": 5, "per": "minute"}`, some of them by name."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from ostiary.apim.limits import NAMED, Limit, Period
+
+
+class LimitBody(BaseModel):
+    """So many requests in each window."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    requests: int
+    per: Period
+
+    def limit(self) -> Limit:
+        """As the use cases take it."""
+        return Limit(self.requests, self.per)
+
+
+LimitName = Literal["10KPerMin", "20KPerMin", "50KPerMin", "Unlimited"]
+SharedLimit = Annotated[LimitBody | LimitName | None, "of all callers together"]
+
+
+def read_limit(said: LimitBody | str | None) -> Limit | None:
+    """A limit that all callers share, by number or name."""
+    if isinstance(said, LimitBody):
+        return said.limit()
+    return None if said is None else NAMED[said]
+
+
+def present_limit(limit: Limit | None) -> dict[str, Any] | None:
+    """A limit as JSON."""
+    return None if limit is None else {"requests": limit.requests, "per": str(limit.per)}
