@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 from typing import Any
 
@@ -229,3 +230,27 @@ def test_a_complete_plan_that_says_the_same_ends_nothing() -> None:
 def test_a_decision_cannot_be_made_of_a_refusal() -> None:
     with pytest.raises(Refused):
         decided(WORLD.apply(8, [Entry("client", "web", None)]), *TOKENS[3])
+
+
+def test_what_was_forgotten_leaves_nothing_behind() -> None:
+    """Decisions that make room, or end with a revocation, are many more than those that stand."""
+    index = DecisionIndex(256)
+    decision, *about = decided(WORLD, *TOKENS[0])
+
+    def store(number: int) -> None:
+        index.add(replace(decision, credential_sha256=sha256(str(number))), *about)
+
+    for number in range(2_000):
+        store(number)
+    tracemalloc.start()
+    try:
+        for number in range(2_000, 12_000):
+            store(number)
+        grown, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert len(index) <= 256
+    assert grown < 2_000_000
+    assert len(index.expire(NOW + 900)) <= 256
+    assert len(index) == 0

@@ -28,8 +28,10 @@ class NameServer(OutboundPolicy):
     names: dict[str, str] = field(default_factory=dict)
     silent: set[str] = field(default_factory=set)
     pause: float = 0
+    asked: list[str] = field(default_factory=list)
 
     async def resolve(self, host: str, port: int) -> list[Address]:
+        self.asked.append(host)
         if host in self.silent:
             await asyncio.sleep(3600)
         await asyncio.sleep(self.pause)
@@ -71,6 +73,17 @@ async def test_a_silent_name_server_holds_nothing_up() -> None:
         assert not await resolver.learn([("good", 80), ("slow", 80)], within=0.05)
 
     assert resolver.lookup("good", 80) == ("93.184.216.34",)
+
+
+async def test_a_name_under_way_is_not_asked_for_again() -> None:
+    """A name server that answers nothing would otherwise collect questions without end."""
+    server = NameServer(silent={"slow"})
+    resolver = Resolver(server)
+
+    for _ in range(5):
+        await resolver.learn([("slow", 80)], within=0.01)
+
+    assert server.asked == ["slow"]
 
 
 async def test_an_answer_that_came_late_is_told_by_the_next_refresh() -> None:

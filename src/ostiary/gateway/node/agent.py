@@ -95,6 +95,7 @@ class Agent:
         self._refreshing: asyncio.Task[None] | None = None
         self._refreshed_at = 0.0
         self._catching_up: asyncio.Task[None] | None = None
+        self._is_behind = False
         self._disk = ThreadPoolExecutor(1, thread_name_prefix="node-store")
         self._is_ready = False
 
@@ -240,7 +241,15 @@ class Agent:
     async def _learn(self, plan: GatewayPlan, touched: list[tuple[str, str]]) -> None:
         apis = (plan.apis[id] for kind, id in touched if kind == Kind.API and id in plan.apis)
         if not await self._resolver.learn(names_of(apis), _RESOLVE_WITHIN):
-            self._catching_up = asyncio.create_task(self._resolve())
+            self._is_behind = True
+            if self._catching_up is None or self._catching_up.done():
+                self._catching_up = asyncio.create_task(self._catch_up())
+
+    async def _catch_up(self) -> None:
+        """Draw the routes whose names are answered late; one look-up of all names at a time."""
+        while self._is_behind:
+            self._is_behind = False
+            await self._resolve()
 
     async def _resolve(self) -> None:
         """Look up every backend's name again; names that changed change routes."""

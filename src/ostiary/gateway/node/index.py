@@ -19,6 +19,7 @@ from ostiary.gateway.haproxy.maps import DECISION_SHARDS
 from ostiary.gateway.plan import API, GatewayPlan, Kind
 
 LARGEST_SHARD: Final = 1_000
+_FORGOTTEN_AT_LEAST: Final = 1_000
 Dependency = tuple[str, str]
 
 
@@ -43,10 +44,11 @@ class DecisionIndex:
         self._shards: dict[str, dict[str, Stored]] = defaultdict(dict)
         self._dependents: dict[Dependency, dict[int, Stored]] = {}
         self._by_expiry: list[tuple[int, int, str, str]] = []
+        self._standing = 0
         self._serial = count(1)
 
     def __len__(self) -> int:
-        return sum(len(shard) for shard in self._shards.values())
+        return self._standing
 
     def add(self, decision: Decision, subscription_id: str, plan_id: str) -> tuple[Stored, list[MapEntry]]:
         """Note a decision that is about to be stored; returns it and the deletions that make room."""
@@ -65,10 +67,18 @@ class DecisionIndex:
         evicted = [next(iter(shard.values()))] if len(shard) >= self._shard_size else []
         gone = [self._forget(old) for old in evicted]
         shard[key] = stored
+        self._standing += 1
         for dependency in stored.rests_on:
             self._dependents.setdefault(dependency, {})[stored.serial] = stored
-        heapq.heappush(self._by_expiry, (stored.expires_at, stored.serial, name, key))
+        heapq.heappush(self._by_expiry, _expiry(stored))
+        self._compact()
         return stored, gone
+
+    def _compact(self) -> None:
+        """Leave out what was forgotten before its time, so that the heap grows with what stands alone."""
+        if len(self._by_expiry) > 2 * self._standing + _FORGOTTEN_AT_LEAST:
+            self._by_expiry = [_expiry(one) for shard in self._shards.values() for one in shard.values()]
+            heapq.heapify(self._by_expiry)
 
     def holds(self, stored: Stored) -> bool:
         """Whether this very decision still stands."""
@@ -128,7 +138,8 @@ class DecisionIndex:
         return list(self._dependents.get(dependency, {}).values())
 
     def _forget(self, stored: Stored) -> MapEntry:
-        self._shards[stored.entry.map].pop(stored.entry.key, None)
+        if self._shards[stored.entry.map].pop(stored.entry.key, None) is not None:
+            self._standing -= 1
         for dependency in stored.rests_on:
             dependents = self._dependents.get(dependency)
             if dependents is not None:
@@ -136,6 +147,10 @@ class DecisionIndex:
                 if not dependents:
                     del self._dependents[dependency]
         return MapEntry(stored.entry.map, stored.entry.key, None)
+
+
+def _expiry(stored: Stored) -> tuple[int, int, str, str]:
+    return stored.expires_at, stored.serial, stored.entry.map, stored.entry.key
 
 
 def _rests_on(decision: Decision, subscription_id: str, plan_id: str) -> tuple[Dependency, ...]:

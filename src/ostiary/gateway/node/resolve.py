@@ -29,7 +29,7 @@ class Resolver:
         self._policy = policy
         self._known: dict[Name, tuple[str, ...]] = {}
         self._told: dict[Name, tuple[str, ...]] = {}
-        self._late: set[asyncio.Task[None]] = set()
+        self._under_way: dict[Name, asyncio.Task[None]] = {}
 
     def lookup(self, host: str, port: int) -> tuple[str, ...]:
         """Return what is known now, without waiting; nothing for an unknown or refused address."""
@@ -60,14 +60,17 @@ class Resolver:
 
     async def _look_up_all(self, names: Iterable[Name], within: float) -> bool:
         """One silent name server holds up no other name: answers that come later are known then."""
-        tasks = {asyncio.create_task(self._look_up(name)) for name in names}
+        tasks = {self._under_way.get(name) or self._begin(name) for name in names}
         if not tasks:
             return True
         _, late = await asyncio.wait(tasks, timeout=within)
-        for task in late:
-            self._late.add(task)
-            task.add_done_callback(self._late.discard)
         return not late
+
+    def _begin(self, name: Name) -> asyncio.Task[None]:
+        """Ask for a name; it is not asked for again before the answer."""
+        task = self._under_way[name] = asyncio.create_task(self._look_up(name))
+        task.add_done_callback(lambda _: self._under_way.pop(name, None))
+        return task
 
     def _literal(self, host: str, port: int) -> tuple[str, ...]:
         try:
