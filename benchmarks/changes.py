@@ -21,13 +21,14 @@ from tests.system.server import Server
 from tests.system.world import LoginServices
 
 
-def a_world(stack: ExitStack, workers: int, database: str | None) -> World:
+def a_world(stack: ExitStack, workers: int, database: str | None, **environment: str) -> World:
     """Start a server in a scratch directory, and whom it talks to."""
     directory = Path(tempfile.mkdtemp(prefix="ostiary-bench-"))
     stack.callback(shutil.rmtree, directory, ignore_errors=True)
     services = LoginServices()
     stack.callback(services.close)
     server = Server(directory / "data", workers=workers)
+    server.environment |= environment
     if database:
         server.environment["OSTIARY_DATABASE_URL"] = database
     stack.callback(server.stop)

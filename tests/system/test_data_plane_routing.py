@@ -64,7 +64,7 @@ def nothing_stored(plane: DataPlane) -> None:
     plane.agent.answer = lambda *_: (200, "refuse invalid_token")
     plane.agent.asked.clear()
     plane.backend.calls.clear()
-    plane.run(lambda runtime: runtime.replace(shard(sha256(TOKEN)), []))
+    plane.run(lambda runtime: runtime.replace({shard(sha256(TOKEN)): []}))
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ With the real HAProxy: tests/system/test_gateway_node.py.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -46,15 +47,17 @@ class Workers:
             else:
                 self.maps.get(pid, {})[(change.map, change.key)] = change.value
 
-    async def replace(self, map: str, entries: Iterable[tuple[str, str]], *, pid: int | None = None) -> None:
+    async def replace(self, maps: Mapping[str, Sequence[tuple[str, str]]], *, pid: int | None = None) -> None:
         assert pid is not None
-        content = list(entries)
         await self._may_fail(pid)
         held = self.maps.get(pid, {})
-        self.opened_early |= (PLAN_MAP, PLAN_KEY) in held
-        for key in [key for key in held if key[0] == map]:
+        self.opened_early |= (PLAN_MAP, PLAN_KEY) in held and any(key[0] in maps for key in held)
+        for key in [key for key in held if key[0] in maps]:
             del held[key]
-        held.update({(map, key): value for key, value in content})
+        held.update({(name, key): value for name, content in maps.items() for key, value in content})
+
+    async def sizes(self, pid: int) -> Mapping[str, int]:
+        return Counter(name for name, _ in self.maps.get(pid, {}))
 
     async def _may_fail(self, pid: int) -> None:
         await asyncio.sleep(0)

@@ -1,15 +1,16 @@
 """Keeps the maps of every live HAProxy worker equal to what the agent holds to be true.
 
 Changes are queued in the order they happen and made in that order. A worker that is new to this agent (a
-start, a reload, or the agent itself started again) gets every map replaced, the plan's number last: until
-then it holds calls back. When anything goes wrong with a worker it counts as new.
+start, a reload, or the agent itself started again) gets every map replaced, then the plan's number: until
+then it holds calls back. Decisions come after that where it has none, since one that is missing costs a
+question and no more. When anything goes wrong with a worker it counts as new.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final, Protocol
 
@@ -21,6 +22,9 @@ _log = get_logger(__name__)
 LOOK_EVERY: Final = 0.25
 LOOK_WITHOUT_WORKERS_EVERY: Final = 0.05
 _BATCH: Final = 500
+_MAPS_AT_ONCE: Final = 64
+_ENTRIES_AT_ONCE: Final = 1_000
+"""About 1.5 MB of decisions, some 50 ms; other changes wait so long."""
 
 
 class Runtime(Protocol):
@@ -31,8 +35,10 @@ class Runtime(Protocol):
     async def apply(self, changes: Sequence[MapEntry], *, pid: int | None = None) -> None: ...
 
     async def replace(
-        self, map: str, entries: Iterable[tuple[str, str]], *, pid: int | None = None
+        self, maps: Mapping[str, Sequence[tuple[str, str]]], *, pid: int | None = None
     ) -> None: ...
+
+    async def sizes(self, pid: int) -> Mapping[str, int]: ...
 
 
 class Mirror:
@@ -52,6 +58,7 @@ class Mirror:
         self._woken = asyncio.Event()
         self._complete: frozenset[int] = frozenset()
         self._supplying: int | None = None
+        self._unfilled: dict[int, list[str]] = {}
 
     @property
     def live_workers(self) -> int:
@@ -75,10 +82,11 @@ class Mirror:
         while True:
             await self._drain()
             if loop.time() >= next_look:
-                await self._look()
-                next_look = loop.time() + (LOOK_EVERY if self._complete else LOOK_WITHOUT_WORKERS_EVERY)
+                pause = LOOK_EVERY if await self._look() else LOOK_WITHOUT_WORKERS_EVERY
+                next_look = loop.time() + pause
+            await self._fill()
             self._woken.clear()
-            if not self._queue:
+            if not self._queue and not self._unfilled:
                 with suppress(TimeoutError):
                     async with asyncio.timeout_at(next_look):
                         await self._woken.wait()
@@ -110,14 +118,17 @@ class Mirror:
                 self._give_up(pid, error)
                 return
 
-    async def _look(self) -> None:
-        """Find workers that are new and give them everything."""
+    async def _look(self) -> bool:
+        """Find workers that are new and give them everything; says whether there is one to serve.
+
+        While HAProxy loads another configuration nobody answers, but its workers go on: they missed nothing.
+        """
         try:
             live = frozenset(worker.pid for worker in await self._runtime.workers())
         except RuntimeUnavailable:
-            self._complete = frozenset()
-            return
+            return False
         self._complete &= live
+        self._unfilled = {pid: names for pid, names in self._unfilled.items() if pid in live}
         for pid in sorted(live - self._complete):
             self._supplying = pid
             try:
@@ -126,23 +137,57 @@ class Mirror:
                 self._give_up(pid, error)
             finally:
                 self._supplying = None
+        return bool(self._complete)
 
     async def _supply(self, pid: int) -> None:
         """Replace every map of a worker; calls wait meanwhile, also where another agent had supplied it."""
         await self._runtime.apply([MapEntry(PLAN_MAP, PLAN_KEY, None)], pid=pid)
-        for name in map_files():
-            if name != PLAN_MAP:
-                await self._runtime.replace(name, list(self._truth(name)), pid=pid)
-                await self._drain()
+        sizes = await self._runtime.sizes(pid)
+        waiting = [
+            name for name in map_files() if name != PLAN_MAP and (sizes.get(name) or not _can_wait(name))
+        ]
+        later = [name for name in map_files() if _can_wait(name) and not sizes.get(name)]
+        while waiting and self._supplying == pid:
+            await self._replace(pid, waiting, sizes)
+            await self._drain()
         if self._supplying != pid:
             return  # a change did not reach it: once more, from the beginning
         await self._runtime.apply([MapEntry(PLAN_MAP, PLAN_KEY, str(self._number()))], pid=pid)
         self._complete |= {pid}
+        self._unfilled[pid] = later
         _log.info("haproxy_worker_supplied", pid=pid, plan=self._number())
+
+    async def _replace(self, pid: int, waiting: list[str], sizes: Mapping[str, int]) -> None:
+        """Replace the next maps of those that wait; one that is empty here and there is left alone."""
+        maps: dict[str, Sequence[tuple[str, str]]] = {}
+        entries = 0
+        while waiting and len(maps) < _MAPS_AT_ONCE and entries < _ENTRIES_AT_ONCE:
+            name = waiting.pop(0)
+            content = list(self._truth(name))
+            if content or sizes.get(name):
+                maps[name] = content
+                entries += len(content)
+        if maps:
+            await self._runtime.replace(maps, pid=pid)
+
+    async def _fill(self) -> None:
+        """Give a worker that serves already some of the decisions it lacks."""
+        for pid, waiting in tuple(self._unfilled.items()):
+            try:
+                await self._replace(pid, waiting, {})
+            except (RuntimeUnavailable, RuntimeRefused) as error:
+                self._give_up(pid, error)
+            if not waiting:
+                self._unfilled.pop(pid, None)
 
     def _give_up(self, pid: int, error: Exception) -> None:
         """Count a worker as new: it missed something."""
         _log.warning("haproxy_worker_missed_changes", pid=pid, reason=str(error))
         self._complete -= {pid}
+        self._unfilled.pop(pid, None)
         if self._supplying == pid:
             self._supplying = None
+
+
+def _can_wait(name: str) -> bool:
+    return name.startswith("decisions-")

@@ -9,7 +9,9 @@ secrets (assertions): they are never in an exception or a log.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+import re
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -21,10 +23,15 @@ from ostiary.gateway.haproxy import MAPS, MapEntry
 _LONGEST_COMMAND: Final = 14_000
 """Bytes; HAProxy takes a little under half of `tune.bufsize 32768`."""
 _BATCH: Final = 64
-"""Commands sent before their answers are read, so that neither side waits for the other."""
+"""Commands sent before their answers, a line each, are read, so that neither side waits for the other."""
+_BATCH_BYTES: Final = 256_000
 _NOT_FOUND: Final = (["entry not found."], ["Key not found."])
+_ENDED: Final = "Can't connect to the target"
 _MASTER: Final = 0
 _MOMENT: Final = 0.01
+_LOOK_AFTER: Final = 0.05
+"""Seconds without an answer after which it is looked whether the worker is still there."""
+_SIZE: Final = re.compile(rf"^\d+ \({MAPS}/([^)]+)\) .* entry_cnt=(\d+)$")
 _T = TypeVar("_T")
 
 
@@ -34,6 +41,10 @@ class RuntimeRefused(Exception):
 
 class RuntimeUnavailable(Exception):
     """The master socket cannot be reached or does not answer in time."""
+
+
+class _OutOfReach(RuntimeUnavailable):
+    """Nobody is at the master socket now: HAProxy is down, or loading another configuration."""
 
 
 class _Disconnected(Exception):
@@ -100,16 +111,28 @@ class HAProxyRuntime:
                 for run in runs:
                     await self._on(target, lambda session, run=run: self._change(session, run))  # type: ignore[misc]
 
-    async def replace(self, map: str, entries: Iterable[tuple[str, str]], *, pid: int | None = None) -> None:
-        """Replace the whole content of a map in one step on every live worker or on one.
+    async def replace(self, maps: Mapping[str, Sequence[tuple[str, str]]], *, pid: int | None = None) -> None:
+        """Replace the whole content of these maps, each in one step, on every live worker or on one.
 
         Raises:
-            RuntimeRefused: a worker did not take it; its map is as before.
+            RuntimeRefused: a worker did not take it; maps of it may be as before.
         """
-        content = list(entries)
         async with self._turn:
             for target in await self._targets(pid):
-                await self._on(target, lambda session: self._replace(session, map, content))
+                await self._on(target, lambda session: self._replace(session, maps))
+
+    async def sizes(self, pid: int) -> Mapping[str, int]:
+        """Say of each map of a worker how many entries it has."""
+        found: dict[str, int] = {}
+
+        async def look(session: _Session) -> None:
+            for line in await session.answer_to("show map"):
+                if counted := _SIZE.search(line):
+                    found[counted[1]] = int(counted[2])
+
+        async with self._turn:
+            await self._on(pid, look)
+        return found
 
     async def reload(self) -> None:
         """Start new workers on the configuration as it is on disk; the old ones finish their streams.
@@ -134,19 +157,34 @@ class HAProxyRuntime:
     async def _on(self, pid: int, work: Callable[[_Session], Awaitable[None]]) -> None:
         """Do `work` on one worker; a worker that has ended meanwhile needs none.
 
-        A worker that ends closes its connections a moment before the master takes it off its list.
+        A worker that ends closes its connections a moment before the master takes it off its list, and a
+        master that loads a new configuration is out of reach for a moment.
         """
         deadline = monotonic() + self._timeout
-        while monotonic() < deadline:
+        while True:
             try:
-                await work(await self._session(pid))
+                await self._while_it_lives(pid, work)
                 return
-            except _Disconnected:
+            except (_Disconnected, _OutOfReach) as error:
                 self._drop(pid)
+                if monotonic() > deadline:
+                    raise RuntimeUnavailable("a worker does not take commands") from error
+            with suppress(_OutOfReach):
                 if pid not in [worker.pid for worker in await self._list_workers()]:
                     return
-                await asyncio.sleep(_MOMENT)
-        raise RuntimeUnavailable("a worker does not take commands")
+            await asyncio.sleep(_MOMENT)
+
+    async def _while_it_lives(self, pid: int, work: Callable[[_Session], Awaitable[None]]) -> None:
+        """Do the work, and wait for no worker that has ended: what it had not read is never answered."""
+        task = asyncio.ensure_future(work(await self._session(pid)))
+        try:
+            while not (await asyncio.wait([task], timeout=_LOOK_AFTER))[0]:
+                with suppress(_OutOfReach):
+                    if pid not in [worker.pid for worker in await self._list_workers()]:
+                        raise _Disconnected
+            task.result()
+        finally:
+            task.cancel()
 
     async def _change(self, session: _Session, run: list[MapEntry]) -> None:
         if run[0].value is None:
@@ -159,11 +197,14 @@ class HAProxyRuntime:
             missing = [entry for entry, was_there in zip(run, found, strict=True) if not was_there]
             await session.run([self._command("add", entry) for entry in missing])
 
-    async def _replace(self, session: _Session, map: str, content: list[tuple[str, str]]) -> None:
-        path = f"{MAPS}/{map}"
-        version = await session.prepare(f"prepare map {path}")
-        await session.run([*_payloads(f"add map @{version} {path}", content)])
-        await session.run([_Command(f"commit map @{version} {path}", f"commit {map}")])
+    async def _replace(self, session: _Session, maps: Mapping[str, Sequence[tuple[str, str]]]) -> None:
+        versions = await session.prepare([f"prepare map {MAPS}/{name}" for name in maps])
+        places = [f"@{version} {MAPS}/{name}" for name, version in zip(maps, versions, strict=True)]
+        contents = zip(places, maps.values(), strict=True)
+        await session.run(
+            [one for place, content in contents for one in _payloads(f"add map {place}", content)]
+        )
+        await session.run([_Command(f"commit map {place}", "commit map") for place in places])
 
     def _command(self, verb: str, entry: MapEntry) -> _Command:
         value = [] if verb == "del" or entry.value is None else [entry.value]
@@ -181,7 +222,7 @@ class HAProxyRuntime:
             except _Disconnected:
                 self._drop(_MASTER)
         else:
-            raise RuntimeUnavailable("HAProxy's master socket closes the connection")
+            raise _OutOfReach("HAProxy's master socket closes the connection")
         workers = list(_read_workers(lines))
         for pid in self._sessions.keys() - {_MASTER} - {worker.pid for worker in workers}:
             self._drop(pid)
@@ -198,7 +239,7 @@ class HAProxyRuntime:
         try:
             reader, writer = await asyncio.open_unix_connection(str(self._socket), limit=2**20)
         except OSError as error:
-            raise RuntimeUnavailable(f"HAProxy's master socket {self._socket}: {error.strerror}") from error
+            raise _OutOfReach(f"HAProxy's master socket {self._socket}: {error.strerror}") from error
         if pid != _MASTER:
             writer.write(f"@!{pid}\n".encode())
         return _Session(reader, writer, self._timeout)
@@ -230,12 +271,16 @@ class _Session:
 
         return await self._in_time(exchange())
 
-    async def prepare(self, text: str) -> int:
-        answer = "".join(await self.answer_to(text))
-        name, _, version = answer.rpartition(": ")
-        if name != "New version created" or not version.isdigit():
-            raise RuntimeRefused("prepare map: not accepted")
-        return int(version)
+    async def prepare(self, texts: Sequence[str]) -> list[int]:
+        return [
+            version
+            for begin in range(0, len(texts), _BATCH)
+            for version in await self._in_time(self._prepare(texts[begin : begin + _BATCH]))
+        ]
+
+    async def _prepare(self, texts: Sequence[str]) -> list[int]:
+        self._writer.write("".join(f"{text}\n" for text in texts).encode())
+        return [_version("".join(await self._answer())) for _ in texts]
 
     async def until_closed(self, text: str) -> str:
         self._timeout = max(self._timeout, 30)  # a reload waits until the new worker runs
@@ -259,6 +304,8 @@ class _Session:
     async def _answer(self) -> list[str]:
         lines: list[str] = []
         while line := (await self._reader.readuntil(b"\n")).decode(errors="replace").rstrip("\n"):
+            if line.startswith(_ENDED):  # the worker has just ended; no empty line follows
+                raise _Disconnected
             lines.append(line)
         return lines
 
@@ -273,6 +320,15 @@ class _Session:
             raise _Disconnected from error
         self.dirty = False
         return answer
+
+
+def _version(answer: str) -> int:
+    name, _, version = answer.rpartition(": ")
+    if name.startswith("Can't find the target"):
+        raise _Disconnected
+    if name != "New version created" or not version.isdigit():
+        raise RuntimeRefused("prepare map: not accepted")
+    return int(version)
 
 
 def _found(command: _Command, answer: list[str]) -> bool:
@@ -303,7 +359,7 @@ def _batches(commands: list[_Command]) -> Iterator[list[_Command]]:
     batch: list[_Command] = []
     size = 0
     for command in commands:
-        if batch and (size + len(command.text) > _LONGEST_COMMAND or len(batch) == _BATCH):
+        if batch and (size + len(command.text) > _BATCH_BYTES or len(batch) == _BATCH):
             yield batch
             batch, size = [], 0
         batch.append(command)
@@ -312,7 +368,7 @@ def _batches(commands: list[_Command]) -> Iterator[list[_Command]]:
         yield batch
 
 
-def _payloads(head: str, content: list[tuple[str, str]]) -> Iterator[_Command]:
+def _payloads(head: str, content: Sequence[tuple[str, str]]) -> Iterator[_Command]:
     """Write many entries as few `add map` commands; an empty line ends the payload of each."""
     lines: list[str] = []
     size = len(head) + 8

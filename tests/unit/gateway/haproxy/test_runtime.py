@@ -132,7 +132,7 @@ async def test_a_map_is_replaced_in_one_step(master: Master, runtime: HAProxyRun
         "New version created: 5\n\n" if command.startswith("prepare") else "\n"
     )
 
-    await runtime.replace("routes-00.map", [(f"k{n}", "v" * 1000) for n in range(20)], pid=102)
+    await runtime.replace({"routes-00.map": [(f"k{n}", "v" * 1000) for n in range(20)]}, pid=102)
 
     commands = [command.splitlines()[0] for _, command in master.asked]
     assert commands == [
@@ -141,6 +141,53 @@ async def test_a_map_is_replaced_in_one_step(master: Master, runtime: HAProxyRun
         "add map @5 maps/routes-00.map <<",
         "commit map @5 maps/routes-00.map",
     ]
+
+
+async def test_several_maps_are_replaced_together(master: Master, runtime: HAProxyRuntime):
+    numbers = iter("56")
+    master.answers = lambda _, command: (
+        f"New version created: {next(numbers)}\n\n" if command.startswith("prepare") else "\n"
+    )
+
+    await runtime.replace({"routes-00.map": [("k", "v")], "floors-01.map": []}, pid=102)
+
+    assert [command.splitlines()[0] for _, command in master.asked] == [
+        "prepare map maps/routes-00.map",
+        "prepare map maps/floors-01.map",
+        "add map @5 maps/routes-00.map <<",
+        "commit map @5 maps/routes-00.map",
+        "commit map @6 maps/floors-01.map",
+    ]
+
+
+async def test_the_sizes_of_maps_are_read(master: Master, runtime: HAProxyRuntime):
+    master.answers = lambda *_: (
+        "# id (file) description\n"
+        "0 (maps/plan.map) pattern loaded from 'x (y)' line 24. curr_ver=0 next_ver=0 entry_cnt=1\n"
+        "1 (maps/routes-00.map) pattern loaded from 'x'. curr_ver=3 next_ver=3 entry_cnt=12\n"
+        "-1 (inline) another. curr_ver=0 next_ver=0 entry_cnt=9\n\n"
+    )
+
+    assert await runtime.sizes(102) == {"plan.map": 1, "routes-00.map": 12}
+
+
+@pytest.mark.parametrize("last_words", [None, "Can't connect to the target CLI!\n"], ids=["none", "some"])
+async def test_a_worker_that_ends_before_it_answers_is_not_waited_for(master: Master, last_words: str | None):
+    """As after a reload: no time-out, and nothing is missing in the workers that are left."""
+
+    def ends(pid: int, _: str) -> str | None:
+        if pid == 101:
+            master.proc = PROC.replace("101 ", "#   ")
+            return last_words
+        return "\n"
+
+    master.answers = ends
+    runtime = HAProxyRuntime(master.socket, timeout=30)
+
+    async with asyncio.timeout(10):
+        await runtime.set_entry("epochs-00.map", "k", "7")
+
+    assert {pid for pid, command in master.asked if command.startswith("set")} == {101, 102}
 
 
 @pytest.mark.parametrize(
