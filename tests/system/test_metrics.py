@@ -131,3 +131,11 @@ def test_the_scrape_example_asks_for_every_page():
     example = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text())
 
     assert {job["metrics_path"] for job in example["scrape_configs"]} == set(PAGES)
+
+
+def test_a_server_that_is_up_is_well(scraped: Scraped):
+    said = scraped.server.ostiary("doctor")
+
+    assert said.returncode == 0, said.stdout + said.stderr
+    for what in ("management listener", "gateway listener", "agent", "gateway node embedded", "database"):
+        assert f"✓ {what}" in said.stdout, said.stdout

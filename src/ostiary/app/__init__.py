@@ -3,7 +3,7 @@
 from ostiary.app.settings import Settings, environment_of, load_settings
 from ostiary.app.wiring import build_app
 
-__all__ = ["Settings", "build_app", "environment_of", "load_settings", "migrate"]
+__all__ = ["Settings", "build_app", "environment_of", "load_settings", "migrate", "schema_state"]
 
 
 def migrate(url: str) -> None:
@@ -11,3 +11,10 @@ def migrate(url: str) -> None:
     from ostiary.app.migrations import migrate as apply_missing
 
     apply_missing(url)
+
+
+def schema_state(url: str) -> tuple[str | None, str | None]:
+    """Return which schema the database has, and which this version writes."""
+    from ostiary.app.migrations import schema_state as look
+
+    return look(url)

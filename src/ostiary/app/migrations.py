@@ -45,6 +45,24 @@ def migrate(url: str) -> None:
         engine.dispose()
 
 
+def schema_state(url: str) -> tuple[str | None, str | None]:
+    """Return which schema the database has, and which this version writes. Changes nothing.
+
+    Raises:
+        DatabaseUnusable: out of reach.
+    """
+    config = Config()
+    config.set_main_option("script_location", str(_SCRIPTS))
+    engine = write_engine(url)
+    try:
+        with engine.connect() as connection:
+            return MigrationContext.configure(connection).get_current_revision(), _newest(config)
+    except DBAPIError as error:
+        raise DatabaseUnusable(f"the database cannot be read: {error.orig}") from error
+    finally:
+        engine.dispose()
+
+
 def _let_tables_be_replaced(engine: Engine) -> None:
     """SQLite changes a table by making it anew; with foreign keys on, dropping the old one would fail as soon
     as something refers to it. The setting cannot be changed inside a transaction."""

@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import typer
 
-from ostiary.cli import admin, apply, db, demo, explain, keys, nodes, serve, version
+from ostiary.cli import admin, apply, db, demo, doctor, explain, keys, nodes, serve, version
 from ostiary.cli.errors import OperatorError
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ app.command("control-plane")(serve.control_plane)
 app.command("gateway")(serve.gateway)
 app.command("demo")(demo.demo)
 app.command("apply")(apply.apply)
+app.command("doctor")(doctor.doctor)
 app.command("explain")(explain.explain)
 app.add_typer(keys.command, name="keys")
 app.add_typer(nodes.command, name="nodes")
