@@ -114,6 +114,7 @@ def a_decision(
     quota: Quota | None = None,
     key_type: str = "PRODUCTION",
     organization_id: str = ORGANIZATION,
+    subscription: str = "subscription-1",
     **limits: Quota | None,
 ) -> Decision:
     return Decision(
@@ -129,6 +130,7 @@ def a_decision(
         scopes=frozenset(scopes),
         quota=quota,
         assertion="header.assertion.signature",
+        subscription_id=subscription,
         **limits,
     )
 

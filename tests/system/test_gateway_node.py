@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import httpx2
@@ -21,6 +22,8 @@ from tests.system.data_plane import Backend, DataPlane, a_certificate
 from tests.system.node import Node, Served, a_node, until_async
 
 from ostiary import apim
+from ostiary.apim.repository.usage import UsageQuery
+from ostiary.apim.usage import read_usage
 from ostiary.foundation.database import Database
 from ostiary.foundation.http_client import OutboundPolicy
 from ostiary.gateway.haproxy import GatewayListener, gateway_config
@@ -65,6 +68,12 @@ class Site:
 
         await until_async(is_there, 1)
 
+    async def counted(self) -> dict[str, int]:
+        """The calls the control plane knows of, by subscription."""
+        query, here = UsageQuery(0, 10**9, ("subscription",)), self.gateway.organization_id
+        rows, _ = await self.gateway.installation.database.read(lambda c: read_usage(c, here, query))
+        return {row.of["subscription_id"]: row.calls for row in rows}
+
     def launch(self) -> None:
         """Start HAProxy on the node's own files."""
         run = self.node.settings.run
@@ -95,7 +104,10 @@ class Site:
 async def site(sqlite_database: Database, scratch: Path) -> AsyncIterator[Site]:
     """Everything started in the product's order: workers, agent, HAProxy."""
     backend = Backend()
-    async with a_gateway(sqlite_database) as gateway, a_node(gateway, scratch / "data") as (node, served):
+    async with (
+        a_gateway(sqlite_database) as gateway,
+        a_node(gateway, scratch / "data", usage_every=timedelta(seconds=0.1)) as (node, served),
+    ):
         api = await gateway.an_api(backend=f"http://127.0.0.1:{backend.port}")
         application = await gateway.an_application("Mobile", "mobile")
         desk = await gateway.an_application("Desk", "desk")
@@ -315,3 +327,38 @@ async def test_a_reload_costs_no_call_and_no_decision(site: Site):
 
     await site.gateway.installation.http.post("/revoke", data={"token": revoked}, auth=("desk", SECRET))
     await site.within_a_second(revoked, 401)
+
+
+async def test_what_was_called_is_counted_once_whatever_is_restarted(site: Site):
+    """Agent stopped and killed, control plane away, HAProxy reloaded and stopped: each call is counted."""
+    token = await site.token()
+
+    async def calls(number: int) -> None:
+        assert [await site.status(token) for _ in range(number)] == [200] * number
+
+    async def all_counted(number: int) -> None:
+        async def are() -> bool:
+            return await site.counted() == {site.subscription.id: number}
+
+        await until_async(are)
+
+    await calls(3)
+    await all_counted(3)
+    await asyncio.to_thread(site.node.stop)
+    await calls(2)
+    site.node.start()
+    await site.node.ready()
+    await site.control_plane.stop()
+    await calls(4)
+    await asyncio.to_thread(site.haproxy.reload)
+    await site.ready()
+    await calls(5)
+    site.node.kill()
+    await site.control_plane.start()
+    site.node.start()
+    await all_counted(14)
+    await calls(6)
+    assert site.haproxy.process is not None
+    site.haproxy.process.send_signal(signal.SIGUSR1)
+    await site.http.aclose()
+    await all_counted(20)

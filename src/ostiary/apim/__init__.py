@@ -91,6 +91,7 @@ from ostiary.apim.subscribing import (
     subscribe,
     unsubscribe,
 )
+from ostiary.apim.usage import Used, add_usage, forget_usage
 
 __all__ = [
     "API",
@@ -122,7 +123,9 @@ __all__ = [
     "Subscription",
     "SubscriptionState",
     "TransitionRefused",
+    "Used",
     "add_keys",
+    "add_usage",
     "applications_named",
     "canonical_owner",
     "change_api",
@@ -148,6 +151,7 @@ __all__ = [
     "find_plan",
     "find_subscription",
     "find_subscription_to",
+    "forget_usage",
     "get_api",
     "get_application",
     "get_subscription",

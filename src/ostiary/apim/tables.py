@@ -79,3 +79,17 @@ subscriptions = Table(
     Index("ix_subscriptions_api", "organization_id", "api_id"),
     Index("ix_subscriptions_plan", "organization_id", "plan_id"),
 )
+
+usage = Table(
+    "usage",
+    metadata,
+    Column("organization_id", String(36), primary_key=True),
+    Column("hour", BigInteger, primary_key=True),  # since 1970
+    Column("api_id", String(36), primary_key=True),
+    Column("application_id", String(36), primary_key=True),  # empty: nobody had to say who they are
+    Column("subscription_id", String(36), primary_key=True),
+    Column("calls", BigInteger, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Index("ix_usage_hour", "hour"),
+)
+"""No foreign keys: what was called stays known when what was called has gone."""

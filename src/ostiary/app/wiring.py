@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from sqlalchemy import Connection
 from starlette.types import ASGIApp
 
+from ostiary.apim import forget_usage
 from ostiary.apim.endpoints import routers as apim_routers
 from ostiary.app.answers import add_error_answers
 from ostiary.app.background import Background, Job
@@ -55,7 +56,10 @@ def build_app(settings: Settings, clock: Clock = utc_now) -> ASGIApp:
         acknowledged=lambda connection, kid: every_node_knows_key(connection, kid, clock()),
     )
     told = ToldRefusals(database, clock)
-    background = Background(database, (*_jobs(server, clock), *_explaining(told, database, settings, clock)))
+    background = Background(
+        database,
+        (*_jobs(server, settings.gateway.usage_kept, clock), *_explaining(told, database, settings, clock)),
+    )
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -120,7 +124,7 @@ def _finder(database: Database) -> FindOrganization:
     return find_organization
 
 
-def _jobs(server: AuthorizationServer, clock: Clock) -> tuple[Job, ...]:
+def _jobs(server: AuthorizationServer, usage_kept: timedelta, clock: Clock) -> tuple[Job, ...]:
     """Everything that is due without anybody asking."""
     database = server.database
 
@@ -133,8 +137,13 @@ def _jobs(server: AuthorizationServer, clock: Clock) -> tuple[Job, ...]:
         while await database.write(lambda connection: forget_ended(connection, clock())):
             pass
 
+    async def forget_old_usage() -> None:
+        while await database.write(lambda connection: forget_usage(connection, clock() - usage_kept)):
+            pass
+
     return (
         Job("forget_ended_tokens", _SWEEP_EVERY, forget_tokens),
+        Job("forget_old_usage", _SWEEP_EVERY, forget_old_usage),
         Job("tend_signing_keys", _TEND_KEYS_EVERY, lambda: database.write(tend_keys)),
     )
 

@@ -8,8 +8,10 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
-from ostiary.gateway.tables import gateway_authority, gateway_node_keys, gateway_nodes
+from ostiary.gateway.tables import gateway_authority, gateway_node_keys, gateway_nodes, gateway_usage_reports
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,21 @@ class NodeKeyRecord:
     kid: str
     jwk: Mapping[str, Any]
     state: str
+
+
+# Composed once. One statement decides who counts a report that arrives twice at the same time.
+_NOTE_REPORT = {
+    dialect: statement.on_conflict_do_update(
+        index_elements=["node_id"],
+        set_={"stream": statement.excluded.stream, "sequence": statement.excluded.sequence},
+        where=(gateway_usage_reports.c.stream != statement.excluded.stream)
+        | (gateway_usage_reports.c.sequence < statement.excluded.sequence),
+    ).execution_options(preserve_rowcount=True)
+    for dialect, statement in (
+        ("postgresql", postgresql_insert(gateway_usage_reports)),
+        ("sqlite", sqlite_insert(gateway_usage_reports)),
+    )
+}
 
 
 def add_embedded_node(connection: Connection, node: NodeRecord, fingerprint: str, now: datetime) -> None:
@@ -154,6 +171,12 @@ def lowest_acknowledged(connection: Connection, seen_after: datetime) -> int | N
     query = select(func.min(gateway_nodes.c.acknowledged)).where(gateway_nodes.c.seen_at > seen_after)
     found: int | None = connection.execute(query).scalar()
     return found
+
+
+def note_report(connection: Connection, node_id: str, stream: str, sequence: int) -> bool:
+    """Note the number of a node's usage report; False where it, or a later one, was noted before."""
+    row = {"node_id": node_id, "stream": stream, "sequence": sequence}
+    return bool(connection.execute(_NOTE_REPORT[connection.dialect.name], row).rowcount)
 
 
 def replace_keys(connection: Connection, node_id: str, keys: Sequence[NodeKeyRecord], now: datetime) -> None:

@@ -43,6 +43,12 @@ class GatewaySettings(Section):
     access_log: AccessLog = "refused"
     """Which requests both listeners log, one JSON object a line: `all`, `refused` (and failed), or `off`."""
 
+    usage_every: timedelta = Field(default=timedelta(seconds=10), ge=timedelta(seconds=0.1))
+    """How often a node tells the control plane what was called; what it has not told yet is on its disk."""
+
+    usage_kept: timedelta = Field(default=timedelta(days=400), ge=timedelta(days=1))
+    """How long it is known what was called in which hour."""
+
 
 class NodeSettings(Section):
     """What the agent process is started with: the gateway's settings and where things are."""

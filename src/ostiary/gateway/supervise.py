@@ -69,6 +69,7 @@ class HAProxy:
 async def is_quiet(run: Path, name: str) -> bool:
     """Whether no worker that runs `run/<name>.cfg` has a request under way; idle connections are none.
 
+    The agent that reads a worker's counters for the last time is waited for like a request.
     While it stops softly, HAProxy waits for idle clients too, so as not to cut one that is just sending
     (`option idle-close-on-response`): right for a reload, and five lost seconds for a stop.
     """
@@ -82,7 +83,9 @@ async def is_quiet(run: Path, name: str) -> bool:
 
 
 async def _has_stream(socket: Path, pid: str, frontend: str) -> bool:
-    return any([f" fe={frontend} " in line async for line in _said(socket, f"@!{pid} show sess")])
+    """Streams of callers, and those on the statistics socket; who asks through the master is `sockpair`."""
+    found = [line async for line in _said(socket, f"@!{pid} show sess")]
+    return any(f" fe={frontend} " in line or " proto=unix_stream " in line for line in found)
 
 
 async def _said(socket: Path, command: str) -> AsyncIterator[str]:

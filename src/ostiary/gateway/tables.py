@@ -54,3 +54,11 @@ explanations = Table(
     Column("document", JSON, nullable=False),
 )
 """Why requests were refused. Rows go when they are old, and the oldest when they are many."""
+
+gateway_usage_reports = Table(
+    "gateway_usage_reports",
+    metadata,
+    Column("node_id", String(36), ForeignKey("gateway_nodes.id"), primary_key=True),
+    Column("stream", String(36), nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+)

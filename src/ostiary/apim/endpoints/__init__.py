@@ -1,6 +1,6 @@
 """The internal REST API of API management, /api/apim/v1. Imported by the app alone."""
 
-from ostiary.apim.endpoints import apis, applications, plans, subscriptions
+from ostiary.apim.endpoints import apis, applications, plans, subscriptions, usage
 from ostiary.foundation.clock import Clock
 from ostiary.foundation.database import Database
 from ostiary.foundation.http_client import OutboundPolicy
@@ -19,4 +19,5 @@ def routers(
         plans.router(database),
         applications.router(database, box, clock),
         subscriptions.router(database),
+        usage.router(database, clock),
     )

@@ -14,3 +14,4 @@ API = {verb: _row("", verb) for verb in ("view", "create", "update", "delete", "
 PLAN = {verb: _row("plan", verb) for verb in ("view", "create", "update", "delete")}
 APPLICATION = {verb: _row("application", verb) for verb in ("view", "create", "update", "delete")}
 SUBSCRIPTION = {verb: _row("subscription", verb) for verb in ("view", "create", "update", "delete")}
+USAGE = {"view": _row("usage", "view")}

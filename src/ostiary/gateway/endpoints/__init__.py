@@ -3,7 +3,16 @@
 from ostiary.foundation.clock import Clock
 from ostiary.foundation.database import Database
 from ostiary.foundation.secrets import SecretBox
-from ostiary.gateway.endpoints import enrol, explanations, gateway_nodes, introspect, jwks, node_keys, plan
+from ostiary.gateway.endpoints import (
+    enrol,
+    explanations,
+    gateway_nodes,
+    introspect,
+    jwks,
+    node_keys,
+    plan,
+    usage,
+)
 from ostiary.gateway.endpoints.node_listener import NodeListener
 from ostiary.gateway.feed import PlanFeed
 from ostiary.gateway.settings import GatewaySettings
@@ -24,4 +33,5 @@ def routers(
         enrol.router(database, box, settings.node_certificate_lifetime, clock),
         gateway_nodes.router(database, box, clock),
         *explanations.routers(database, clock),
+        usage.router(database, clock),
     )

@@ -106,16 +106,18 @@ local function called(txn)
 end
 
 -- The assertion is the rest: matching its thousand characters one by one would cost more than everything before.
-local DECISION = "^2|(%d+)|(%d+)|([^|]*)|([^|]*)|([^|]*)|([^|]*)|(%u+)|([^|]*)|([^|]*)|(%d*)|(%l*)|([^|]*)|()[^|]"
+local DECISION =
+    "^3|(%d+)|(%d+)|([^|]*)|([^|]*)|([^|]*)|([^|]*)|(%u+)|([^|]*)|([^|]*)|(%d*)|(%l*)|([^|]*)|([^|]*)|()[^|]"
 
 local function parse_decision(text)
-    local expires, epoch, organization, subject, client, application, key_type, scopes, counter, limit, per, more, assertion =
-        text:match(DECISION)
+    local expires, epoch, organization, subject, client, application, key_type, scopes, counter, limit, per, more,
+        subscription, assertion = text:match(DECISION)
     if not expires then return nil end
     return {
         expires = tonumber(expires), epoch = tonumber(epoch), organization = organization, subject = subject,
         client = client, application = application, key_type = key_type, scopes = scopes,
         counter = counter, limit = tonumber(limit), per = per, more = more,
+        subscription = subscription,
         assertion = text:sub(assertion),
     }
 end
@@ -154,6 +156,11 @@ local function has_scope(decision, scopes)
     return false
 end
 
+-- Names what this call is counted as once it is let through: API, application and subscription.
+local function count_usage(txn, api, decision)
+    txn:set_var("txn.usage", api.id .. "|" .. decision.application .. "|" .. decision.subscription)
+end
+
 -- Applies a usable decision to this call. Its last act is the grant.
 local function pass(txn, api, path, resource, decision, now)
     txn:set_var("txn.application", decision.application)
@@ -168,6 +175,7 @@ local function pass(txn, api, path, resource, decision, now)
     local cannot = targets.send(txn, backend, path)
     if cannot then return refuse(txn, cannot) end
     limits.apply(txn, api, resource, decision, now)
+    count_usage(txn, api, decision)
     txn.http:req_set_header("x-jwt-assertion", decision.assertion) -- a rule would percent-encode it, at a price
     txn:set_var("txn.allow", 1)
 end

@@ -14,7 +14,7 @@ PERIODS: Final = ("second", "minute", "hour", "day", "month")
 LONGEST_KEY: Final = 80
 """HAProxy's tables take 95 characters and cut the rest; the window's number comes after the key."""
 _MORE: Final = ("burst", "bandwidth", "application")
-_FORMAT: Final = "2"
+_FORMAT: Final = "3"
 
 AGENT_REFUSALS: Final = (
     "invalid_token",  # 401 900901: bad, expired, revoked, of another organization
@@ -74,6 +74,8 @@ class Decision:
     """Of the plan."""
     application: Quota | None = None
     """Of the application, for this user of it."""
+    subscription_id: str = ""
+    """Whose calls these are counted as; empty where none is needed."""
     # What the agent's index needs and HAProxy does not; not part of the value.
     token_id: str = ""
     family: str = ""
@@ -111,6 +113,7 @@ def encode_decision(decision: Decision) -> str:
         "" if quota is None else str(quota.requests),
         "" if quota is None else quota.per,
         ",".join(f"{name}+{_written(one)}" for name, one in more.items() if one is not None),
+        encode(decision.subscription_id),
         decision.assertion,
     )
     return "|".join(fields)

@@ -34,6 +34,7 @@ from ostiary.gateway.node.explanations import Explanations, LineReader, tell
 from ostiary.gateway.node.index import DecisionIndex
 from ostiary.gateway.node.keys import KeyTiming
 from ostiary.gateway.node.measuring import AgentMeasures, from_haproxy, gauges
+from ostiary.gateway.node.meter import Meter
 from ostiary.gateway.node.mirror import Mirror
 from ostiary.gateway.node.resolve import Resolver, names_of
 from ostiary.gateway.node.runtime import HAProxyRuntime
@@ -48,6 +49,8 @@ _POLL: Final = 25.0
 _LONGEST_BACKOFF: Final = 2.0
 _RESOLVE_WITHIN: Final = 0.25
 _MARGIN: Final = 10.0
+_LOOK_EVERY: Final = 0.25
+"""Seconds between two looks at HAProxy's workers: so long one that ends may wait to be read."""
 _CONTACT_WRITTEN_EVERY: Final = 60.0
 _REFRESH_GAP: Final = 0.1
 """Seconds between two refreshes, so that tokens of unknown keys do not become load on the control plane."""
@@ -97,6 +100,7 @@ class Agent:
         self._catching_up: asyncio.Task[None] | None = None
         self._is_behind = False
         self._disk = ThreadPoolExecutor(1, thread_name_prefix="node-store")
+        self._meter = Meter(settings.run, settings.own, control_plane, now)
         self._is_ready = False
 
     def decider(self) -> Decider | None:
@@ -139,10 +143,13 @@ class Agent:
             tasks.create_task(_every(1.0, self._lines.refill))
             tasks.create_task(_every(1.0, self._tell_explanations))
             tasks.create_task(_every(60.0, self._forget_revocations))
+            tasks.create_task(_every(_LOOK_EVERY, self._meter.look))
+            tasks.create_task(_every(self._settings.gateway.usage_every.total_seconds(), self._meter.report))
             tasks.create_task(_every(self._settings.gateway.resolve_every.total_seconds(), self._resolve))
 
     async def close(self) -> None:
         """Let go of files and connections."""
+        await self._meter.close()
         await self._control_plane.close()
         self._disk.shutdown()
         self._store.close()

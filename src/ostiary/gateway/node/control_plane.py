@@ -123,6 +123,16 @@ class ControlPlane:
         """
         await self._ask("POST", "/explanations", _GRACE, refused=(400,), json={"explanations": list(batch)})
 
+    async def report_usage(self, stream: str, sequence: int, usage: Sequence[Mapping[str, Any]]) -> bool:
+        """Have this usage counted; the same number again changes nothing. `False`: it is not understood.
+
+        Raises:
+            ControlPlaneDown: nobody confirmed it.
+        """
+        body = {"stream": stream, "sequence": sequence, "usage": list(usage)}
+        response = await self._ask("POST", "/usage", _GRACE, json=body, refused=(400,))
+        return response.is_success
+
     async def close(self) -> None:
         """Close every connection."""
         for worker in self._workers:

@@ -206,6 +206,7 @@ class Decider:
             key_type=grant.client.key_type,
             scopes=frozenset(claims.scopes),
             **quotas(grant),
+            subscription_id=grant.subscription.id,
             assertion=assertion.sign(grant, signing.kid, signing.key, now, expires_at),
             token_id=claims.token_id,
             family=claims.family or "",

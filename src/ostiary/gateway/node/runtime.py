@@ -223,7 +223,7 @@ class HAProxyRuntime:
                 self._drop(_MASTER)
         else:
             raise _OutOfReach("HAProxy's master socket closes the connection")
-        workers = list(_read_workers(lines))
+        workers = list(read_workers(lines))
         for pid in self._sessions.keys() - {_MASTER} - {worker.pid for worker in workers}:
             self._drop(pid)
         return workers
@@ -339,7 +339,8 @@ def _found(command: _Command, answer: list[str]) -> bool:
     raise RuntimeRefused(f"{command.name}: not accepted")
 
 
-def _read_workers(lines: Iterable[str]) -> Iterator[Worker]:
+def read_workers(lines: Iterable[str]) -> Iterator[Worker]:
+    """Read the answer to `show proc`."""
     old = False
     for line in lines:
         if line.startswith("#"):
