@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from pydantic import SecretStr
+from sqlalchemy import Connection
 from tests.http.gateway.gateway import CREDENTIAL, Gateway
 from tests.http.oauth.installation import PUBLIC_URL
 from tests.support.identity import BOX
@@ -13,6 +14,7 @@ from tests.support.identity import BOX
 from ostiary import apim
 from ostiary.foundation.clock import utc_now
 from ostiary.foundation.database import Database
+from ostiary.foundation.http_client import OutboundPolicy
 from ostiary.gateway import ensure_embedded_node, rotate_node_keys
 from ostiary.gateway.plan import GatewayPlan, PlanAnswer
 from ostiary.organizations import narrow
@@ -88,6 +90,36 @@ async def test_a_node_is_told_who_may_call_them_and_how_much(on_both: Gateway):
         "requests": 5000,
         "per": "minute",
     }
+
+
+async def test_a_node_is_told_every_limit(on_both: Gateway):
+    few, burst = apim.Limit(5, apim.Period.HOUR), apim.Limit(2, apim.Period.SECOND)
+    here = on_both.organization_id
+
+    def unit(connection: Connection) -> tuple[apim.Plan, apim.API, apim.Application]:
+        plan = apim.put_plan(connection, here, "Partner", None, apim.Period.DAY, burst, 2048)
+        resources = (apim.Resource("GET", "/", limit=few),)
+        address = apim.Backend(("http://127.0.0.1:9701",))
+        spec = apim.APISpec("Few", "/few", "1", address, ("Partner",), resources, limit=few)
+        api = apim.create_api(connection, here, spec, OutboundPolicy())
+        application = apim.ApplicationSpec("Mobile", "bob", tier="20PerMin")
+        return plan, api, apim.create_application(connection, here, application)
+
+    plan, api, application = await on_both.write(unit)
+    answer = (await on_both.plan()).json()
+
+    told = {"requests": 5, "per": "hour"}
+    assert values(answer, "plan")[plan.id] == {
+        "organization_id": here,
+        "name": "Partner",
+        "requests": None,
+        "per": "day",
+        "burst": {"requests": 2, "per": "second"},
+        "bandwidth": 2048,
+    }
+    assert values(answer, "api")[api.id]["limit"] == told
+    assert values(answer, "api")[api.id]["resources"] == [{"method": "GET", "path": "/", "limit": told}]
+    assert values(answer, "application")[application.id]["limit"] == {"requests": 20, "per": "minute"}
 
 
 async def test_a_node_is_told_which_tokens_are_good(on_both: Gateway):

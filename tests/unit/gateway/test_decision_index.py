@@ -27,7 +27,17 @@ from ostiary.gateway.haproxy import Decision, MapEntry, decision_entry
 from ostiary.gateway.node.authorize import Refused, authorize
 from ostiary.gateway.node.index import DecisionIndex
 from ostiary.gateway.node.tokens import Claims, read_claims
-from ostiary.gateway.plan import Backend, Entry, Epoch, GatewayPlan, Resource, Revocation, epoch_id, to_wire
+from ostiary.gateway.plan import (
+    Backend,
+    Entry,
+    Epoch,
+    GatewayPlan,
+    Limit,
+    Resource,
+    Revocation,
+    epoch_id,
+    to_wire,
+)
 
 WORLD = a_gateway_plan(
     an_api("api2"),
@@ -123,6 +133,14 @@ ALL = {("t1", "api"), ("t1", "api2"), ("t2", "api"), ("t3", "api"), ("t4", "api"
         (to_wire(replace(an_application(), name="Desktop")), {("t1", "api"), ("t1", "api2"), ("t2", "api")}),
         (to_wire(a_client("web", None)), {("t3", "api"), ("t4", "api")}),
         (to_wire(a_plan("tiny", requests=6)), {("t3", "api"), ("t4", "api")}),
+        (to_wire(a_plan("tiny", requests=5, burst=Limit(1, "second"))), {("t3", "api"), ("t4", "api")}),
+        (to_wire(a_plan("tiny", requests=5, bandwidth=1024)), {("t3", "api"), ("t4", "api")}),
+        (
+            to_wire(replace(an_application("app2"), limit=Limit(10, "minute"))),
+            {("t3", "api"), ("t4", "api")},
+        ),
+        (to_wire(an_api(limit=Limit(10, "minute"))), set()),
+        (to_wire(an_api(resources=(Resource("GET", "/{id}", limit=Limit(10, "minute")),))), set()),
         (Entry("key", "k3", None), {("t2", "api")}),
         (to_wire(a_key(kid="k1", state="retiring")), set()),
         (Entry("api", "api2", None), {("t1", "api2")}),
