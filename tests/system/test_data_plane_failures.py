@@ -20,6 +20,7 @@ from tests.system.data_plane import (
     running,
     sha256,
 )
+from tests.system.http_2 import HTTP2
 from tests.system.waiting import until
 
 from ostiary.gateway.haproxy import PLAN_KEY, PLAN_MAP, MapEntry, decision_key, shard
@@ -235,6 +236,37 @@ def _call_until(over: Event, plane: DataPlane) -> list[int]:
     statuses = []
     while not over.is_set():
         statuses.append(plane.get(CALL, TOKEN).status)
+    return statuses
+
+
+def test_reloads_drop_no_request_of_http_2():
+    with running(an_organization(), an_api(production=["http://backend"])) as plane:
+        assert plane.agent is not None
+        plane.agent.answer = lambda *_: grant(a_decision())
+        with ThreadPoolExecutor(4) as pool:
+            over = Event()
+            callers = [pool.submit(_call_by_http_2_until, over, plane) for _ in range(3)]
+            try:
+                for _ in range(4):
+                    plane.reload()
+                    plane.set(MapEntry(PLAN_MAP, PLAN_KEY, "1"))
+                    until(lambda: len(plane.workers()) == 1, what="the end of the old worker")
+            finally:
+                over.set()
+            statuses = [status for caller in callers for status in caller.result()]
+
+    assert statuses != []
+    assert set(statuses) == {200}
+
+
+def _call_by_http_2_until(over: Event, plane: DataPlane) -> list[int]:
+    """Call on one connection as long as it takes calls; what it has not looked at may be sent again."""
+    statuses = []
+    while not over.is_set():
+        with HTTP2(plane.tls_port, plane.folder / "ca.pem") as connection:
+            while not over.is_set() and not connection.is_going_away:
+                status = connection.get(CALL, TOKEN)
+                statuses += [] if status is None else [status]
     return statuses
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from tests.system.data_plane import TOKEN, DataPlane, a_decision, an_api, an_organization, running
+from tests.system.http_2 import HTTP2
 
 CALL = "/t/my_company/orders/1.0.0"
 
@@ -318,56 +319,6 @@ def _request(target: str, *headers: str) -> bytes:
     return "\r\n".join(lines).encode("latin-1")
 
 
-def _over_http_2(plane: DataPlane, path: str) -> int:
-    """Make one call and return its status. Literal header fields (RFC 7541 §6.2.2) and no Huffman coding."""
-    fields = {
-        ":method": "GET",
-        ":scheme": "https",
-        ":authority": "gateway.example",
-        ":path": path,
-        "authorization": f"Bearer {TOKEN}",
-    }
-    block = b"".join(b"\x00" + _text(name) + _text(value) for name, value in fields.items())
-    opening = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + _frame(4, 0, 0, b"") + _frame(1, 0x5, 1, block)
-    context = ssl.create_default_context(cafile=plane.folder / "ca.pem")
-    context.set_alpn_protocols(["h2"])
-    with (
-        socket.create_connection(("127.0.0.1", plane.tls_port), timeout=5) as plain,
-        context.wrap_socket(plain, server_hostname="localhost") as connection,
-    ):
-        connection.sendall(opening)
-        stream = connection.makefile("rb")
-        while True:
-            head = stream.read(9)
-            payload = stream.read(int.from_bytes(head[:3], "big"))
-            if head[3] == 1:
-                return _status(payload)
-
-
-def _text(text: str) -> bytes:
-    assert len(text) < 127
-    return bytes([len(text)]) + text.encode()
-
-
-def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
-    return len(payload).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") + payload
-
-
-def _status(block: bytes) -> int:
-    """Read `:status`, the first field: indexed (RFC 7541 Appendix A) or a literal named by index 8."""
-    indexed = {8: 200, 9: 204, 10: 206, 11: 304, 12: 400, 13: 404, 14: 500}
-    if block[0] & 0x80:
-        return indexed[block[0] & 0x7F]
-    return int(block[2 : 2 + (block[1] & 0x7F)]) if not block[1] & 0x80 else _huffman_status(block)
-
-
-def _huffman_status(block: bytes) -> int:
-    """Three digits of the static Huffman code: 0, 1 and 2 have five bits, the others six."""
-    bits = "".join(f"{byte:08b}" for byte in block[2 : 2 + (block[1] & 0x7F)])
-    digits = ""
-    while len(digits) < 3:
-        if bits[:5] in ("00000", "00001", "00010"):
-            digits, bits = digits + str(int(bits[:5], 2)), bits[5:]
-        else:
-            digits, bits = digits + str(int(bits[:6], 2) - 0b011001 + 3), bits[6:]
-    return int(digits)
+def _over_http_2(plane: DataPlane, path: str) -> int | None:
+    with HTTP2(plane.tls_port, plane.folder / "ca.pem") as connection:
+        return connection.get(path, TOKEN)
