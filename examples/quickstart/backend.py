@@ -9,6 +9,7 @@ Answers tell what arrived (the caller's name and every header), so that one can 
 """
 
 import argparse
+import base64
 import json
 import re
 import ssl
@@ -32,7 +33,10 @@ class NotVerified(Exception):
 
 
 class PublishedKeys:
-    """The gateway's JWKS, fetched when first needed and kept for its max-age."""
+    """The gateway's JWKS, kept for its max-age; fetched again, once a second at most, for a key it lacks.
+
+    A gateway node that is new signs with a key nobody has seen yet.
+    """
 
     def __init__(self, url: str, ca: str | None) -> None:
         self._url = url
@@ -40,10 +44,15 @@ class PublishedKeys:
         self._lock = threading.Lock()
         self._keys = KeySet([])
         self._fresh_until = 0.0
+        self._fetched_at = -1.0
 
-    def current(self) -> KeySet:
+    def with_key(self, kid: object) -> KeySet:
+        """The keys, that one among them if it is published."""
         with self._lock:
-            if time.monotonic() >= self._fresh_until:
+            now = time.monotonic()
+            is_known = any(key.kid == kid for key in self._keys.keys)
+            if now >= self._fresh_until or (not is_known and now >= self._fetched_at + 1):
+                self._fetched_at = now
                 self._fetch()
             return self._keys
 
@@ -55,6 +64,13 @@ class PublishedKeys:
         max_age = re.search(r"max-age=(\d+)", cache_control)
         self._keys = KeySet.import_key_set(published)
         self._fresh_until = time.monotonic() + (int(max_age[1]) if max_age and published["keys"] else 0)
+
+
+def _kid(assertion: str) -> object:
+    """Which key a token says it is signed with; nothing is believed of it."""
+    encoded = assertion.partition(".")[0]
+    header = json.loads(base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)))
+    return header.get("kid") if isinstance(header, dict) else None
 
 
 class Backend(ThreadingHTTPServer):
@@ -73,7 +89,8 @@ class Backend(ThreadingHTTPServer):
         if not assertion:
             raise NotVerified("no X-JWT-Assertion: this call did not come through the gateway")
         try:
-            token = jwt.decode(assertion, self.keys.current(), algorithms=["ES256", "RS256"])
+            keys = self.keys.with_key(_kid(assertion))
+            token = jwt.decode(assertion, keys, algorithms=["ES256", "RS256"])
             required = jwt.JWTClaimsRegistry(
                 leeway=5, exp={"essential": True}, aud={"essential": True, "value": self.audience}
             )

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import resource
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from tests.system.node import ALL_MAPS, Node, Served, a_node, until, until_async
 from ostiary import apim
 from ostiary.foundation.database import Database
 from ostiary.gateway import rotate_node_keys
+from ostiary.gateway.node.store import NodeStore
 from ostiary.oauth import ScopeSpec, put_scope
 from ostiary.organizations import narrow
 
@@ -236,3 +238,20 @@ async def test_its_files_are_private(site: Site):
         if file.name != "credential":
             assert file.stat().st_mode & 0o077 == 0, file
     assert site.node.settings.agent_socket.stat().st_mode & 0o077 == 0
+
+
+async def test_a_full_disk_stops_nothing_and_is_made_up_for(site: Site):
+    """Not even the log can be written: a limit of zero bytes a file stands for a full disk."""
+    assert site.node.process is not None
+    token, stored = await site.token(), site.node.directory / "node" / "node.db"
+    before = NodeStore(stored).load().number
+    limit = resource.prlimit(site.node.process.pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+
+    await site.gateway.installation.http.post("/revoke", data={"token": token}, auth=("mobile", SECRET))
+
+    await until_async(lambda: site.refused(token), 1)
+    assert await site.decide(await site.token()) == "grant"
+    assert NodeStore(stored).load().number == before
+    resource.prlimit(site.node.process.pid, resource.RLIMIT_FSIZE, limit)
+    number = await site.gateway.number()
+    await until(lambda: NodeStore(stored).load().number == number)

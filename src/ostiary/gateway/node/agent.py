@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -28,8 +27,9 @@ from ostiary.gateway.haproxy import (
     structure_maps,
 )
 from ostiary.gateway.node import assertion, keys
-from ostiary.gateway.node.control_plane import ControlPlane, ControlPlaneDown, PlanTooOld
+from ostiary.gateway.node.control_plane import ControlPlane, ControlPlaneDown, NotAdmitted, PlanTooOld
 from ostiary.gateway.node.decide import ASK_WITHIN, Decider
+from ostiary.gateway.node.disk import Disk
 from ostiary.gateway.node.explanations import Explanations, LineReader, tell
 from ostiary.gateway.node.index import DecisionIndex
 from ostiary.gateway.node.keys import KeyTiming
@@ -39,7 +39,6 @@ from ostiary.gateway.node.mirror import Mirror
 from ostiary.gateway.node.resolve import Resolver, names_of
 from ostiary.gateway.node.runtime import HAProxyRuntime
 from ostiary.gateway.node.state import NodeState
-from ostiary.gateway.node.store import NodeStore
 from ostiary.gateway.node.structure import Structure
 from ostiary.gateway.plan import BadPlan, Entry, GatewayPlan, Kind, PlanAnswer
 from ostiary.gateway.settings import NodeSettings
@@ -65,11 +64,11 @@ class Agent:
         self._settings = settings
         self._now = now
         self._control_plane = control_plane
-        self._store = NodeStore(settings.own / "node.db")
-        plan, contacted_at = self._store.load(), self._store.contacted_at()
-        self._state = NodeState(plan, contacted_at, gateway.max_offline)
-        self._resolver = Resolver(policy_of(settings))
         self._structure = Structure(settings.maps)
+        self._disk = Disk(settings.own, self._structure)
+        plan = self._disk.load_plan()
+        self._state = NodeState(plan, self._disk.contacted_at, gateway.max_offline)
+        self._resolver = Resolver(policy_of(settings))
         self._index = DecisionIndex(gateway.max_decisions)
         runtime = HAProxyRuntime(settings.master_socket)
         self._mirror = Mirror(runtime, self._truth, lambda: self._state.plan.number)
@@ -89,8 +88,7 @@ class Agent:
             announce=gateway.jwks_max_age.total_seconds() + _MARGIN,
             retire=gateway.decision_lifetime.total_seconds() + assertion.OUTLIVES_DECISION_SECONDS + _MARGIN,
         )
-        self._keys_file = settings.own / "keys.json"
-        self._state.ring = keys.load(self._keys_file).step(
+        self._state.ring = self._disk.load_keys().step(
             now(), self._state.rotation, self._timing, keys.generate
         )
         self._keys_told = False
@@ -99,7 +97,6 @@ class Agent:
         self._refreshed_at = 0.0
         self._catching_up: asyncio.Task[None] | None = None
         self._is_behind = False
-        self._disk = ThreadPoolExecutor(1, thread_name_prefix="node-store")
         self._meter = Meter(settings.run, settings.own, control_plane, now)
         self._is_ready = False
 
@@ -132,7 +129,7 @@ class Agent:
 
     async def run(self) -> None:
         """Follow the plan until cancelled."""
-        keys.save(self._keys_file, self._state.ring)
+        self._disk.keep_keys(self._state.ring)
         self._settings.run.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lines = LineReader(self._settings.log_socket, self._explanations.line)
         await self._start()
@@ -151,8 +148,7 @@ class Agent:
         """Let go of files and connections."""
         await self._meter.close()
         await self._control_plane.close()
-        self._disk.shutdown()
-        self._store.close()
+        self._disk.close()
 
     async def refresh(self) -> None:
         """Ask once, now, for what changed; concurrent calls are one question. Never fails."""
@@ -182,8 +178,8 @@ class Agent:
             await self._learn(after, touched)
             changes = self._structure.change(structure_changes(before, after, touched, self._resolver.lookup))
             self._mirror.enqueue([*changes, MapEntry(PLAN_MAP, PLAN_KEY, str(after.number))])
-            self._structure.write()
-            await self._on_disk(lambda: self._store.apply(answer, self._now()))
+            self._disk.write_maps()
+            await self._disk.keep(answer, before.number, self._now())
         _log.info("plan_applied", number=after.number, entries=len(answer.entries), complete=answer.complete)
 
     async def _start(self) -> None:
@@ -201,7 +197,7 @@ class Agent:
                     _log.info("no_newer_plan", reason=str(problem), plan=self._state.plan.number)
                 told = True
             if self._state.plan.number > 0:
-                self._structure.write()
+                self._disk.write_maps()
                 self._is_ready = True
                 _log.info("agent_ready", plan=self._state.plan.number)
             else:
@@ -215,6 +211,9 @@ class Agent:
                 number = self._state.plan.number
                 await self._pull(wait=_POLL if number else 0)
                 pause = 0.0 if self._state.plan.number else 1.0
+            except NotAdmitted as error:
+                self._shut_out(str(error))
+                pause = _LONGEST_BACKOFF
             except ControlPlaneDown as error:
                 if not pause:
                     _log.warning("control_plane_out_of_reach", reason=str(error))
@@ -224,11 +223,19 @@ class Agent:
                 pause = 1.0
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 (jitter)
 
+    def _shut_out(self, reason: str) -> None:
+        """Decide nothing any more: whoever administers the platform has removed this node."""
+        if self._state.is_admitted:
+            advice = "it answers 503 until it is enrolled again: `ostiary nodes add` at the control plane"
+            _log.error("node_not_admitted", reason=reason, advice=advice)
+        self._state.is_admitted = False
+        self._mirror.enqueue(self._index.forget_all())
+
     async def _pull(self, wait: float) -> None:
         number = self._state.plan.number
         try:
             answer = await self._control_plane.plan(number, wait)
-            self._state.contacted_at = self._now()
+            self._state.contacted_at, self._state.is_admitted = self._now(), True
             await self.apply(answer)
         except (PlanTooOld, BadPlan) as problem:
             _log.warning("complete_plan_needed", number=number, reason=str(problem) or "too old")
@@ -265,33 +272,46 @@ class Agent:
             async with self._applying:
                 found = resolution_changes(self._state.plan, hosts, self._resolver.lookup)
                 self._mirror.enqueue(self._structure.change(found))
-                self._structure.write()
+                self._disk.write_maps()
 
     async def _tend(self) -> None:
         """Do what time brings: decisions and revocations end, keys move on, contact is noted."""
         now = self._now()
         self._mirror.enqueue(self._index.expire(now))
         ring = self._state.ring.step(now, self._state.rotation, self._timing, keys.generate)
-        if ring is not self._state.ring:
-            self._keep(ring)
+        if ring is not self._state.ring and self._disk.keep_keys(ring):  # never signs with what may be lost
+            self._state.ring = ring
             self._keys_told = False
         if not self._keys_told:
             with suppress(ControlPlaneDown):
                 await self._tell_keys()
-        if self._state.contacted_at - self._store.contacted_at() >= _CONTACT_WRITTEN_EVERY:
-            await self._on_disk(lambda: self._store.note_contact(self._state.contacted_at))
+        if self._state.contacted_at - self._disk.contacted_at >= _CONTACT_WRITTEN_EVERY:
+            await self._disk.note_contact(self._state.contacted_at)
+        if self._disk.is_failing:
+            self._disk.write_maps()
+            self._disk.keep_keys(self._state.ring)
+            await self._disk.write_plan()
+        if self._disk.is_behind(self._state.plan.number):
+            with suppress(ControlPlaneDown, BadPlan):
+                await self._store_what_is_missing()
+
+    async def _store_what_is_missing(self) -> None:
+        """Bring the plan on disk to where the one in memory is: a damaged file was begun again."""
+        stored = self._disk.stored_number
+        try:
+            answer = await self._control_plane.plan(stored, wait=0)
+        except PlanTooOld:
+            answer = await self._control_plane.plan(0, wait=0, within=30.0)
+        await self._disk.keep(answer, stored, self._now())
 
     async def _tell_keys(self) -> None:
         """Have the node's keys published; only from then on does an announced key's time run."""
         told = self._state.ring.public()
         await self._control_plane.register_keys(told)
         kids = frozenset(str(key["kid"]) for key in told)
-        self._keep(self._state.ring.registered(kids, self._now()))
+        self._state.ring = self._state.ring.registered(kids, self._now())
+        self._disk.keep_keys(self._state.ring)
         self._keys_told = True
-
-    def _keep(self, ring: keys.KeyRing) -> None:
-        keys.save(self._keys_file, ring)
-        self._state.ring = ring
 
     async def _forget_revocations(self) -> None:
         """Drop revocations of tokens that have expired anyway; the control plane does not tell."""
@@ -303,13 +323,10 @@ class Agent:
                 gone = tuple(Entry(Kind.REVOCATION, id, None) for id in over)
                 self._state.plan = plan.apply(plan.number, gone)
                 answer = PlanAnswer(plan.number, complete=False, entries=gone)
-                await self._on_disk(lambda: self._store.apply(answer, self._state.contacted_at))
+                await self._disk.keep(answer, plan.number, self._state.contacted_at)
 
     async def _tell_explanations(self) -> None:
         await tell(self._explanations, self._control_plane)
-
-    async def _on_disk(self, work: Callable[[], None]) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._disk, work)
 
     def _truth(self, name: str) -> list[tuple[str, str]]:
         """Return what a map of HAProxy must hold now."""

@@ -103,6 +103,10 @@ class DecisionIndex:
                 gone.append(self._forget(stored))
         return gone
 
+    def forget_all(self) -> list[MapEntry]:
+        """Forget every decision; returns the deletions."""
+        return [self._forget(stored) for shard in self._shards.values() for stored in list(shard.values())]
+
     def invalidate(
         self, before: GatewayPlan, after: GatewayPlan, touched: Iterable[tuple[str, str]]
     ) -> list[MapEntry]:

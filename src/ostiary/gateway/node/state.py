@@ -26,6 +26,8 @@ class NodeState:
         """Begin with the last plan and when (seconds since 1970) a control plane answered last."""
         self.plan = plan
         self.contacted_at = contacted_at
+        self.is_admitted = True
+        """Whether the control plane still knows this node."""
         self._max_offline = max_offline.total_seconds()
         self._ring = KeyRing()
         self._signing: SigningKey | None = None
@@ -55,5 +57,5 @@ class NodeState:
         return max((node.rotation for node in self.plan.nodes.values()), default=0)
 
     def is_outdated(self, now: float) -> bool:
-        """Whether no control plane has answered for so long that the last plan decides nothing new."""
-        return now - self.contacted_at > self._max_offline
+        """Whether the last plan decides nothing new: removed, or too long without a control plane."""
+        return not self.is_admitted or now - self.contacted_at > self._max_offline

@@ -1,7 +1,8 @@
 """`node.db`: the last plan on disk, so that a node starts and decides while the control plane is down.
 
-SQLite, 0600, one transaction a change. It is a copy: when it cannot be read it is thrown away and the
-complete plan is asked for again. A power loss may cost the last changes, which are then asked for again.
+SQLite, 0600, one transaction a change. It is a copy: when it is damaged it is thrown away and the complete
+plan is asked for again. When it merely cannot be written (a full disk), what was last written stays and is
+still good: `number` says how far it goes. A power loss may cost the last changes, which are asked for again.
 """
 
 from __future__ import annotations
@@ -9,9 +10,11 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 from ostiary.foundation.telemetry import get_logger
 from ostiary.gateway.plan import SCHEMA_VERSION, BadPlan, Entry, GatewayPlan, PlanAnswer
@@ -25,6 +28,13 @@ CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) 
 """
 
 
+_DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+
+
+class StoreUnwritable(Exception):
+    """A change could not be written; the store is as it was, and says by `number` how far it goes."""
+
+
 class NodeStore:
     """The plan in a file. Blocking: a change takes about a millisecond."""
 
@@ -32,10 +42,13 @@ class NodeStore:
         """Open the file, making it (0600) where there is none and again where it is damaged."""
         self._path = path
         self._contacted_at = 0.0
+        self._can_write = True
+        self.number = 0
+        """Of the plan in the file."""
         try:
             self._connection = self._open()
-        except sqlite3.DatabaseError as error:
-            self._connection = self._start_over(error)
+        except (sqlite3.DatabaseError, OSError) as error:
+            self._connection = self._start_over(error) if _is_damage(error) else self._only_read(error)
 
     def load(self) -> GatewayPlan:
         """Return the last plan; an empty one (number 0) when there is none that can be read."""
@@ -46,7 +59,9 @@ class NodeStore:
             self._contacted_at = float(meta.get("contacted_at", 0))
             rows = self._connection.execute("SELECT kind, id, value FROM entries")
             entries = [Entry(kind, id, json.loads(value)) for kind, id, value in rows]
-            return GatewayPlan().apply(meta["number"], entries)
+            plan = GatewayPlan().apply(meta["number"], entries)
+            self.number = plan.number
+            return plan
         except (sqlite3.DatabaseError, ValueError, KeyError, BadPlan) as error:
             self._connection.close()
             self._connection = self._start_over(error)
@@ -57,27 +72,51 @@ class NodeStore:
         return self._contacted_at
 
     def note_contact(self, now: float) -> None:
-        """Write when a control plane answered."""
-        self._connection.execute("INSERT OR REPLACE INTO meta VALUES ('contacted_at', ?)", (int(now),))
+        """Write when a control plane answered.
+
+        Raises:
+            StoreUnwritable: it could not be written.
+        """
+        with self._writing() as transaction:
+            transaction.execute("INSERT OR REPLACE INTO meta VALUES ('contacted_at', ?)", (int(now),))
         self._contacted_at = now
 
     def apply(self, answer: PlanAnswer, now: float) -> None:
-        """Write a change, or the whole plan, in one transaction."""
+        """Write a change, or the whole plan, in one transaction.
+
+        Raises:
+            StoreUnwritable: nothing of it was written.
+        """
         gone = [(one.kind, one.id) for one in answer.entries if one.value is None]
         there = [(one.kind, one.id, json.dumps(one.value)) for one in answer.entries if one.value is not None]
         meta = [("number", answer.number), ("schema_version", SCHEMA_VERSION), ("contacted_at", int(now))]
-        with self._connection as transaction:
-            transaction.execute("BEGIN IMMEDIATE")
+        with self._writing() as transaction:
             if answer.complete:
                 transaction.execute("DELETE FROM entries")
             transaction.executemany("DELETE FROM entries WHERE kind = ? AND id = ?", gone)
             transaction.executemany("INSERT OR REPLACE INTO entries VALUES (?, ?, ?)", there)
             transaction.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", meta)
-        self._contacted_at = now
+        self._contacted_at, self.number = now, answer.number
 
     def close(self) -> None:
         """Let go of the file."""
         self._connection.close()
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        """Make one transaction. A damaged file is made anew, empty; the caller asks for everything again."""
+        try:
+            if not self._can_write:
+                self._connection.close()
+                self._connection, self._can_write = self._open(), True
+            with self._connection as transaction:
+                transaction.execute("BEGIN IMMEDIATE")
+                yield transaction
+        except (sqlite3.DatabaseError, OSError) as error:
+            if _is_damage(error):
+                self._connection.close()
+                self._connection = self._start_over(error)
+            raise StoreUnwritable(str(error)) from error
 
     def _open(self) -> sqlite3.Connection:
         os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
@@ -98,4 +137,26 @@ class NodeStore:
         _log.warning("node_store_started_over", path=str(self._path), reason=type(error).__name__)
         for suffix in ("", "-wal", "-shm"):
             Path(f"{self._path}{suffix}").unlink(missing_ok=True)
-        return self._open()
+        self.number = 0
+        try:
+            return self._open()
+        except (sqlite3.DatabaseError, OSError) as again:
+            return self._only_read(again)
+
+    def _only_read(self, error: Exception) -> sqlite3.Connection:
+        """Serve by what was last written, while nothing can be written."""
+        _log.error("node_store_not_writable", path=str(self._path), reason=str(error))
+        self._can_write = False
+        source = f"file:{quote(str(self._path))}?mode=ro&immutable=1"
+        try:
+            connection = sqlite3.connect(source, uri=True, isolation_level=None, check_same_thread=False)
+            connection.execute("SELECT count(*) FROM meta")
+        except sqlite3.DatabaseError:
+            connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+            connection.executescript(_SCHEMA)
+        return connection
+
+
+def _is_damage(error: Exception) -> bool:
+    code = getattr(error, "sqlite_errorcode", None)
+    return isinstance(error, sqlite3.DatabaseError) and (code is None or code & 0xFF in _DAMAGED)
