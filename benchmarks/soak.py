@@ -36,10 +36,10 @@ SCALED = {
     "OSTIARY_GATEWAY__RESOLVE_EVERY": "5",
     "OSTIARY_GATEWAY__MAX_DECISIONS": "2560",
 }
-GROWS_ABOVE = {"rss": 0.5 * 2**20, "descriptors": 0.5}
-"""A minute, in bytes and in descriptors: less is noise of allocators."""
-GROWS_ABOVE_PART = 0.005
-"""A minute, as a part of what the process has; the larger of both bounds counts."""
+GROWS_ABOVE = {"rss": 4 * 2**20, "descriptors": 8}
+"""Over the time looked at, in bytes and in descriptors: less is noise of allocators and connections."""
+GROWS_ABOVE_PART = {"rss": 0.05, "descriptors": 0.25}
+"""The same as a part of what the process has; the larger of both bounds counts."""
 
 
 @dataclass
@@ -59,9 +59,10 @@ class Samples:
         return statistics.linear_regression(*zip(*pairs, strict=True)).slope
 
     def grows(self, what: str, after: float) -> bool:
-        """Whether that is more than noise."""
+        """Whether what it grew by is more than noise."""
         level = statistics.median(getattr(self, what))
-        return self.slope(what, after) > max(GROWS_ABOVE[what], GROWS_ABOVE_PART * level)
+        grown = self.slope(what, after) * (self.minutes[-1] - after)
+        return grown > max(GROWS_ABOVE[what], GROWS_ABOVE_PART[what] * level)
 
 
 def programs(world: World) -> dict[str, int]:
@@ -226,7 +227,7 @@ def soak(world: World, minutes: float, every: float) -> tuple[dict[str, Samples]
         work.start("refusals", refusals(scenes[2]), 0.2)
         work.start("come and go", come_and_go(scenes[0]), 1.0)
         work.start("22 changes", lambda: changes(world, 22), 5.0)
-        work.start("reload", lambda: reload(world), 15.0)
+        work.start("reload", lambda: reload(world), 30.0)
         began = time.monotonic()
         while (minute := (time.monotonic() - began) / 60) < minutes:
             sample(world, samples, minute)
@@ -251,7 +252,7 @@ def main() -> int:
     growing = report(samples, warm_up)
     print(f"\ndone: {work.done}; {outcome.calls} hostile calls; the database has {database / 2**20:.1f} MB")
     for what, why in {**work.failed, **outcome.failed}.items():
-        print(f"FAILED: {what}: {why}")
+        print(f"FAILED: {what[:100]}: {why}")
     print("flat" if not growing else f"GROWS: {', '.join(growing)}")
     return 1 if growing or work.failed or outcome.failed else 0
 
