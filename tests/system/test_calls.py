@@ -4,6 +4,7 @@ import http.client
 import os
 import shutil
 import signal
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -282,3 +283,30 @@ def test_a_refused_login_is_explained_on_the_machine(world: World):
 
     assert "refused_by_EXTERNAL" in explained.stdout, explained.stderr
     assert "not-the-password" not in explained.stdout
+
+
+def _traced(world: World, token: str | None, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """`ostiary trace call` with the token where nobody sees it."""
+    file = world.directory / "traced-token"
+    file.write_text(token or "")
+    return world.server.ostiary("trace", "call", "--token-file", str(file), *arguments)
+
+
+def test_a_traced_call_shows_what_the_backend_would_get_and_does_not_call_it(world: World):
+    token = world.mobile.access_token()
+
+    traced = _traced(world, token, "GET", f"https://localhost{world.mobile.orders}7?x=1")
+
+    assert traced.returncode == 0, traced.stderr
+    assert "✓ the call is allowed" in traced.stdout
+    assert "✓ its signature is by a key of /gateway/jwks" in traced.stdout
+    assert f'"EXTERNAL/{USER}@{ORG}"' in traced.stdout
+    assert token not in traced.stdout + traced.stderr
+    assert "eyJ" not in traced.stdout
+
+
+def test_a_traced_call_that_is_refused_is_explained(world: World):
+    traced = _traced(world, world.mobile.application_token(), "POST", world.mobile.orders)
+
+    assert traced.returncode == 1
+    assert "✗ the token has a scope of the resource" in traced.stdout, traced.stderr

@@ -18,7 +18,7 @@ from tests.system.data_plane import (
 )
 from tests.system.waiting import until
 
-from ostiary.gateway.haproxy.access_log import FIELDS
+from ostiary.gateway.haproxy.access_log import FIELDS, NOTHING
 
 CALL = "/t/my_company/orders/1.0.0"
 TOKEN = "a-token.of-ours"
@@ -72,6 +72,15 @@ def test_a_refused_call_is_one_line_with_every_field(plane: DataPlane):
         "backend": "refusals",
         "termination": "LR",
     }
+
+
+def test_what_is_not_there_is_a_dash(plane: DataPlane):
+    answer = plane.get("/t/my_company/unknown/1.0.0")
+
+    line = _line(plane, answer.headers["x-request-id"])
+    assert [name for name, value in line.items() if value == NOTHING] == [
+        *("organization", "api", "application", "wanted", "had")
+    ]
 
 
 def test_a_call_that_went_well_is_not_logged(plane: DataPlane):

@@ -70,3 +70,22 @@ async def test_haproxys_own_numbers_are_on_a_private_socket(plane: DataPlane):
 def test_the_gateway_listener_serves_no_numbers(plane: DataPlane):
     for path in ("/metrics", "/metrics/gateway", "/metrics/haproxy/gateway", "/own"):
         assert plane.get(path).status == 404
+
+
+async def test_a_traced_call_is_decided_and_not_made(plane: DataPlane):
+    transport = httpx2.AsyncHTTPTransport(uds=str(plane.folder / "gateway.trace.sock"))
+    before = len(plane.backend.calls)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://trace") as http:
+        allowed = await http.get(f"{CALL}/42", headers={"Authorization": f"Bearer {TOKEN}"})
+        refused = await http.get(f"{CALL}/42", headers={"Authorization": "Bearer another"})
+
+    assert allowed.json()["assertion"] == "header.assertion.signature"
+    assert (allowed.json()["api"], allowed.json()["path"]) == (ORDERS, "/42")
+    assert refused.status_code == 401
+    assert len(plane.backend.calls) == before
+
+
+def test_nobody_is_shown_an_assertion_at_the_listener(plane: DataPlane):
+    answer = plane.get(f"{CALL}/42", TOKEN, so_name="trace", host="trace")
+
+    assert "assertion" not in {name.lower() for name in answer.json()}

@@ -33,6 +33,7 @@ _NOT_SETTINGS = frozenset(
     for name in (
         "ADMIN_PASSWORD",
         "TRACE_PASSWORD",
+        "TRACE_TOKEN",
         "URL",
         "CA",
         "CONFIG",

@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import typer
 
-from ostiary.cli import admin, apply, db, demo, doctor, explain, keys, nodes, serve, version
+from ostiary.cli import admin, apply, db, demo, doctor, explain, keys, nodes, serve, trace, version
 from ostiary.cli.errors import OperatorError
 
 app = typer.Typer(
@@ -30,6 +30,7 @@ app.add_typer(keys.command, name="keys")
 app.add_typer(nodes.command, name="nodes")
 app.add_typer(db.command, name="db")
 app.add_typer(admin.command, name="admin")
+app.add_typer(trace.command, name="trace")
 app.command("version")(version.version)
 
 

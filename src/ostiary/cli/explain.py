@@ -34,15 +34,14 @@ def explain(
     if not request_id.replace("-", "").replace(".", "").replace("_", "").isalnum():
         raise OperatorError("a request identifier was expected: the X-Request-Id of the answer")
     with ManagementClient.from_environment(data_dir) as client:
-        found = _found(
-            client, f"{'' if org is None else f'/t/{org}'}/api/server/v1/explanations/{request_id}"
-        )
+        found = ask(client, f"{'' if org is None else f'/t/{org}'}/api/server/v1/explanations/{request_id}")
     console = Console(highlight=False, soft_wrap=True)
     for line in lines(found):
         console.print(line)
 
 
-def _found(client: ManagementClient, path: str) -> Any:
+def ask(client: ManagementClient, path: str) -> Any:
+    """Ask until what nodes and workers know has arrived."""
     for left in reversed(range(_TRIES)):
         try:
             return client.request("GET", path)

@@ -171,9 +171,10 @@ def test_a_line_alone_tells_where_a_call_ended(changes: dict[str, Any], check: s
     assert advice(line)
 
 
-def test_what_a_worker_refused_is_the_workers_to_explain() -> None:
+@pytest.mark.parametrize("nothing", ["", "-"])
+def test_what_a_worker_refused_is_the_workers_to_explain(nothing: str) -> None:
     explanations = Explanations(lambda: NOW)
-    explanations.line(a_line(backend="workers", refusal="", path="/token"))
+    explanations.line(a_line(backend="workers", refusal=nothing, path="/token"))
 
     assert explanations.batch() == []
 

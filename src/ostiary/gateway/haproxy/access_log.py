@@ -11,6 +11,8 @@ import json
 from typing import Final, Literal, NamedTuple
 
 AccessLog = Literal["all", "refused", "off"]
+NOTHING: Final = "-"
+"""What HAProxy writes where a text is not there."""
 PATH_AT_MOST: Final = 512
 """Bytes of a path that are logged."""
 
@@ -28,7 +30,7 @@ class Field(NamedTuple):
 FIELDS: Final = (
     Field("request_id", "%ID", "the `X-Request-Id` of the answer; what `ostiary explain` takes"),
     Field("trace_id", "%[var(txn.traceparent),bytes(3,32)]", "of `traceparent`, the caller's or ours"),
-    Field("organization", "%[var(txn.realm)]", "whose API was called; empty where no API was found"),
+    Field("organization", "%[var(txn.realm)]", "whose API was called; `-` where no API was found"),
     Field("api", "%[var(txn.api)]", "its identifier"),
     Field(
         "application",
@@ -41,7 +43,7 @@ FIELDS: Final = (
     Field(
         "refusal",
         "%[var(txn.refusal)]",
-        "why the gateway refused it, by name; empty where the backend answered",
+        "why the gateway refused it, by name; `-` where the backend answered",
     ),
     Field("code", "%[var(txn.code)]", "the code in the body of a refusal"),
     Field("wanted", "%[var(txn.wanted),json(utf8s)]", "what a refusal missed: scopes, methods, the limit"),

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ostiary.foundation.telemetry import get_logger
+from ostiary.gateway.haproxy.access_log import NOTHING
 from ostiary.gateway.node.control_plane import ControlPlane, ControlPlaneDown
 from ostiary.gateway.node.explaining import Step
 from ostiary.gateway.node.refused_calls import advice, call_steps
@@ -173,7 +174,9 @@ def _read(text: bytes) -> dict[str, Any] | None:
     if not isinstance(line, dict) or not line.get("request_id"):
         return None
     are_right = all(isinstance(line.get(name), str) for name in _TEXTS)
-    return line if are_right and all(isinstance(line.get(name), int) for name in _NUMBERS) else None
+    if not are_right or not all(isinstance(line.get(name), int) for name in _NUMBERS):
+        return None
+    return line | {name: "" for name in _TEXTS if line[name] == NOTHING}
 
 
 def _organization(path: str) -> str:
