@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 BIN := .venv/bin
-.PHONY: docs help setup setup-dev demo test check migration lock clean
+.PHONY: docs help setup setup-dev demo test check bench migration lock clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -36,6 +36,18 @@ check: setup-dev ## format, lint, types, imports
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+.venv-bench/.installed: requirements-bench.lock benchmarks/oidc-provider/package-lock.json
+	@command -v wrk >/dev/null || { echo "wrk is needed for the load: apt-get install wrk"; exit 1; }
+	@command -v nginx >/dev/null || test -x /usr/sbin/nginx || { echo "nginx is needed as the backend: apt-get install nginx-light"; exit 1; }
+	@command -v npm >/dev/null || { echo "npm is needed for the peer of the token endpoint: apt-get install nodejs npm"; exit 1; }
+	@test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.lock
+	npm ci --prefix benchmarks/oidc-provider --no-audit --no-fund --silent
+	@touch $@
+
+bench: setup-dev .venv-bench/.installed ## what it costs, beside its peers, against what it promises: make bench [q="gateway miss"]
+	$(BIN)/python -m benchmarks $(q)
+
 migration: setup-dev ## write a migration from changed tables: make migration m="what it does"
 	$(BIN)/python -m ostiary.migrations "$(m)"
 
@@ -45,6 +57,7 @@ docs: setup-dev ## write the generated pages of docs/reference again
 lock: setup-dev ## resolve the lock files again from pyproject.toml
 	$(BIN)/uv pip compile --upgrade --universal --generate-hashes --no-emit-index-url --quiet pyproject.toml --extra otel --group build -o requirements.lock
 	$(BIN)/uv pip compile --upgrade --universal --generate-hashes --no-emit-index-url --quiet pyproject.toml --extra otel --group build --group dev -o requirements-dev.lock
+	$(BIN)/uv pip compile --upgrade --universal --generate-hashes --no-emit-index-url --quiet --group bench -o requirements-bench.lock
 
 clean: ## remove .venv and caches
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .venv-bench benchmarks/oidc-provider/node_modules .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -22,10 +22,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx2
-from benchmarks.changes import a_world
 from tests.system.callers import Callers, Calls
 from tests.system.many_changes import changes
 from tests.system.scenes import USER_PASSWORD, Scene, World
+
+from benchmarks.changes import a_world
 
 TOKEN_SECONDS = 20
 SCALED = {

@@ -28,7 +28,14 @@ def suite_modules() -> list[Path]:
 
 def documents() -> list[Path]:
     """Every page a person reads."""
-    return sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md"), *ROOT.glob("examples/**/*.md")])
+    return sorted(
+        [
+            *ROOT.glob("*.md"),
+            *DOCS.rglob("*.md"),
+            *ROOT.glob("examples/**/*.md"),
+            *ROOT.glob("benchmarks/*.md"),
+        ]
+    )
 
 
 def here(path: Path) -> str:
