@@ -28,7 +28,8 @@ demo: setup ## the main job, performed: an outside user's password becomes an AP
 
 test: setup-dev ## the whole test suite, on the real process tree too
 	$(BIN)/python -m pytest -q -n auto --ignore=tests/system
-	$(BIN)/python -m pytest -q tests/system
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not alone" tests/system
+	$(BIN)/python -m pytest -q -m alone tests/system
 
 check: setup-dev ## format, lint, types, imports
 	$(BIN)/ruff format --check .

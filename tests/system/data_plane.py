@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.system.ports import free_port
 from tests.system.stand_ins import Backend, UnixHTTP
 from tests.system.waiting import until
 
@@ -137,13 +138,6 @@ def a_decision(
 
 def grant(decision: Decision) -> tuple[int, str]:
     return 200, f"grant\n{encode_decision(decision)}"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def addresses(host: str, _port: int) -> tuple[str, ...]:

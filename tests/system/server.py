@@ -13,9 +13,8 @@ from typing import Any
 
 import httpx2
 from tests.house.quiet_logs import leaked
+from tests.system.ports import free_ports
 from tests.system.waiting import alive, until
-
-from ostiary.cli.ports import free_ports
 
 READY_WITHIN = 60.0
 STOPPED_WITHIN = 20.0

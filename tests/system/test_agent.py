@@ -23,6 +23,8 @@ from ostiary.gateway.node.store import NodeStore
 from ostiary.oauth import ScopeSpec, put_scope
 from ostiary.organizations import narrow
 
+pytestmark = pytest.mark.alone
+
 
 @dataclass
 class Site:

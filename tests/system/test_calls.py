@@ -17,6 +17,8 @@ from tests.system.server import Server
 from tests.system.waiting import until
 from tests.system.world import USER, Caller, LoginServices, apply, backend, organization
 
+pytestmark = pytest.mark.alone
+
 CHANGE_WITHIN = 1.0
 MISS_DEADLINE = 2.0
 JWKS_MAX_AGE = 2

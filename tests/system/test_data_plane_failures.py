@@ -27,6 +27,8 @@ from ostiary.gateway.haproxy import PLAN_KEY, PLAN_MAP, MapEntry, decision_key, 
 from ostiary.gateway.haproxy.maps import route_map
 from ostiary.gateway.haproxy.render import HERE
 
+pytestmark = pytest.mark.alone
+
 CALL = "/t/my_company/orders/1.0.0/x"
 BROKEN = {
     "raises": 'error("broken")',

@@ -13,6 +13,8 @@ from tests.system.waiting import until
 from ostiary.gateway.haproxy import PLAN_KEY, PLAN_MAP, MapEntry, Quota
 from ostiary.gateway.haproxy.decisions import PERIODS
 
+pytestmark = pytest.mark.alone
+
 A_DAY = {"requests": 100, "per": "day"}
 LIMITED_API = "00000000-0000-4000-8000-0000000000a1"
 LIMITED_RESOURCE = "00000000-0000-4000-8000-0000000000a2"

@@ -19,9 +19,9 @@ from tests.system.data_plane import (
     DataPlane,
     UnixHTTP,
     call_on,
-    free_port,
     management,
 )
+from tests.system.ports import free_port
 from tests.system.waiting import alive, until
 
 from ostiary.gateway.plan import GatewayPlan

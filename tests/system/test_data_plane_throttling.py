@@ -11,6 +11,8 @@ from tests.system.waiting import until
 
 from ostiary.gateway.haproxy import PLAN_KEY, PLAN_MAP, MapEntry, Quota
 
+pytestmark = pytest.mark.alone
+
 CALL = "/t/my_company/orders/1.0.0/x"
 
 

@@ -48,6 +48,8 @@ from tests.system.server import Server
 from tests.system.waiting import until
 from tests.system.world import LoginServices
 
+pytestmark = pytest.mark.alone
+
 JWKS_MAX_AGE = 1
 
 

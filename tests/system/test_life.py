@@ -19,6 +19,8 @@ from tests.system.waiting import alive, until
 
 from ostiary.cli.programs import DRAIN_SECONDS
 
+pytestmark = pytest.mark.alone
+
 START_BUDGET = 4.0
 """Times as long as loading the control plane once: the 5 s of the budget where that takes 1.25 s."""
 REPAIRED_WITHIN = 8.0

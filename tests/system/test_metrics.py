@@ -13,10 +13,10 @@ import psutil
 import pytest
 import yaml
 from tests.house.repository_files import ROOT
+from tests.system.ports import free_ports
 from tests.system.server import ADMIN_PASSWORD, Server
 from tests.system.waiting import until
 
-from ostiary.cli.ports import free_ports
 from ostiary.foundation.metrics import read
 
 PAGES = ("/metrics", "/metrics/gateway", "/metrics/haproxy/gateway", "/metrics/haproxy/management")

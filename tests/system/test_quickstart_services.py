@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import httpx2
 import pytest
+from tests.system.ports import free_ports
 from tests.system.waiting import until
 
 from ostiary.cli.demo.scratch import quickstart_directory
-from ostiary.cli.ports import free_ports
 
 GATEWAY = httpx2.BasicAuth("gateway", "store-password")
 

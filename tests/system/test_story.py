@@ -15,6 +15,8 @@ import pytest
 from tests.system.server import clean_environment
 from tests.system.waiting import until
 
+pytestmark = pytest.mark.alone
+
 PROMISES = (
     "EXTERNAL/testuser@my_company",
     "400 invalid_grant",

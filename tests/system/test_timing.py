@@ -21,6 +21,8 @@ from tests.system.server import Server
 from tests.system.waiting import until
 from tests.system.world import BOB_PASSWORD, SECRET, USER, Caller, LoginServices, apply, organization
 
+pytestmark = pytest.mark.alone
+
 ROUNDS = 200
 AT_ONCE = 4
 BEST_CLASSIFIER = 0.6

@@ -20,6 +20,8 @@ from tests.system.server import Server
 from tests.system.waiting import until
 from tests.system.world import LoginServices
 
+pytestmark = pytest.mark.alone
+
 CHANGES = 110
 CALLERS = 4
 RELOADS = 5

@@ -12,11 +12,11 @@ from typing import Any
 
 import httpx2
 from tests.support.login_service import SERVICE_PASSWORD, SERVICE_USER, LoginService
+from tests.system.ports import free_ports
 from tests.system.server import Server
 from tests.system.waiting import until
 
 from ostiary.cli.demo.scratch import quickstart_directory
-from ostiary.cli.ports import free_ports
 
 USER, PASSWORD = "testuser", "testuser-password-1"
 BOB_PASSWORD = "bobs-password-1"
