@@ -16,6 +16,8 @@ WITHIN = 1.0
 USER_PASSWORD, NEW_PASSWORD = "a-users-password-1", "another-password-2"
 NUMBER = count(1)
 Answer = tuple[int, str]
+Limit = dict[str, object]
+ONE: Limit = {"requests": 1, "per": "minute"}
 OK: Answer = (200, "")
 INVALID: Answer = (401, "900901")
 ALL = ("neighbour", "stranger")
@@ -151,6 +153,17 @@ class Scene:
         self.change_api()
         self.ask("PATCH", f"/apim/v1/subscriptions/{self.subscription}", {"plan": self.name})
 
+    def limit(self, api: Limit | None = None, resource: Limit | None = None) -> None:
+        body = self.admin.api_body(
+            self.name, production=self.world.backend_url, sandbox=self.world.backend_url
+        )
+        resources = [{**body["resources"][0], "limit": resource}, *body["resources"][1:]]
+        self.ask("PUT", f"/apim/v1/apis/{self.api}", {**body, "limit": api, "resources": resources})
+
+    def tier(self, name: str) -> None:
+        body = {"name": self.name, "owner": "owner", "tier": name}
+        self.ask("PUT", f"/apim/v1/applications/{self.mine.id}", body)
+
     def role(self, **members: list[str]) -> None:
         self.admin.apply(roles=[{"name": self.name, **members}])
 
@@ -204,6 +217,11 @@ def scoped_client(s: Scene) -> Answer:
 def thrice(s: Scene) -> Answer:
     """The worst of three calls, for limits."""
     return max(application(s) for _ in range(3))
+
+
+def often(s: Scene) -> Answer:
+    """The worst of more calls than the smallest tier of an application takes, also where a window ends."""
+    return max(application(s) for _ in range(22))
 
 
 def which_backend(s: Scene) -> str:

@@ -12,6 +12,9 @@ from typing import Any
 
 
 class _TCPServer(ThreadingHTTPServer):
+    request_queue_size = 128
+    """A full queue costs the caller a second: the kernel drops what it cannot queue, and tries again."""
+
     def handle_error(self, *_: object) -> None:
         """HAProxy ends idle connections when it stops."""
 

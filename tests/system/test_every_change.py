@@ -18,6 +18,7 @@ from tests.system.scenes import (
     INVALID,
     NEW_PASSWORD,
     OK,
+    ONE,
     Ask,
     Make,
     Scene,
@@ -31,6 +32,7 @@ from tests.system.scenes import (
     bystander,
     delete,
     move,
+    often,
     outside_user,
     put_user,
     replay,
@@ -157,6 +159,11 @@ SUBSCRIPTIONS = [
            lambda s: s.plan(1000)),
     Change("a plan gets a higher limit", lambda s: s.plan(1000), OK, thrice, (429, "900804"),
            lambda s: s.plan(1)),
+    Change("an application gets a tier", lambda s: s.tier("10PerMin"), (429, "900803"), often),
+    Change("an API gets a limit", lambda s: s.limit(api=ONE), (429, "900800"), thrice),
+    Change("an API loses its limit", lambda s: s.limit(), OK, thrice, (429, "900800"),
+           lambda s: s.limit(api=ONE)),
+    Change("a resource gets a limit", lambda s: s.limit(resource=ONE), (429, "900802"), thrice),
 ]
 APIS = [
     Change("a resource is added", lambda s: s.change_api(("GET", "/*", []), ("POST", "/more", [])), OK,
