@@ -14,7 +14,7 @@ from ostiary.foundation.events import TooOld
 from ostiary.foundation.problem import Problem
 from ostiary.gateway.errors import NodeGone
 from ostiary.gateway.feed import LONGEST_WAIT, PlanFeed
-from ostiary.gateway.plan import PlanAnswer
+from ostiary.gateway.plan import PlanAnswer, content_digest
 from ostiary.permissions import GATEWAY_NODE, GuardedRouter, principal
 
 Result = TypeVar("Result")
@@ -60,7 +60,8 @@ async def _gone(request: Request) -> None:
 
 
 def _answer(answer: PlanAnswer) -> Response:
-    return Response(orjson.dumps(answer.to_wire()), media_type="application/json")
+    body = orjson.dumps(answer.to_wire())
+    return Response(body, media_type="application/json", headers={"Content-Digest": content_digest(body)})
 
 
 def _integer(request: Request, name: str, largest: float) -> int:

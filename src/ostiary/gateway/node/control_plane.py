@@ -16,7 +16,7 @@ import httpx2
 from pydantic import SecretStr
 
 from ostiary.gateway.node.identity import NamedTransport
-from ostiary.gateway.plan import BadPlan, PlanAnswer
+from ostiary.gateway.plan import BadPlan, PlanAnswer, content_digest
 
 _PREFIX: Final = "/internal/gateway/v1"
 _LOCAL: Final = "http://control-plane"
@@ -91,6 +91,9 @@ class ControlPlane:
         response = await self._ask("GET", "/plan", wait + within, params=query, refused=(410,))
         if response.status_code == 410:
             raise PlanTooOld
+        digest = response.headers.get("content-digest")
+        if digest is not None and digest != content_digest(response.content):
+            raise BadPlan("the answer is not what its digest says")
         try:
             return PlanAnswer.from_wire(json.loads(response.content))
         except ValueError as error:

@@ -25,7 +25,7 @@ from ostiary.gateway.plan.things import (
     Subscription,
     Thing,
 )
-from ostiary.gateway.plan.wire import NEVER, BadPlan, Entry, epoch_id, read, to_wire
+from ostiary.gateway.plan.wire import NEVER, BadPlan, Entry, content_digest, epoch_id, read, to_wire
 
 __all__ = [
     "API",
@@ -49,6 +49,7 @@ __all__ = [
     "Revocation",
     "Subscription",
     "Thing",
+    "content_digest",
     "epoch_id",
     "read",
     "to_wire",

@@ -9,6 +9,8 @@ default that means "as before", and a node of the previous version goes on servi
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass, replace
 from types import MappingProxyType
@@ -259,6 +261,11 @@ def _plain(value: Any) -> Any:
 def _is_default(field: Field[Any], thing: Any) -> bool:
     default = field.default if field.default_factory is MISSING else field.default_factory()
     return default is not MISSING and getattr(thing, field.name) == default
+
+
+def content_digest(body: bytes) -> str:
+    """Return the digest (RFC 9530 §2) with which a node checks an answer before it takes it."""
+    return f"sha-256=:{base64.b64encode(hashlib.sha256(body).digest()).decode()}:"
 
 
 def epoch_id(organization_id: str, kind: str, key: str) -> str:
