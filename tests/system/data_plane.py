@@ -22,6 +22,9 @@ from tests.system.waiting import until
 
 from ostiary.cli.supervisor import die_with_parent
 from ostiary.gateway.haproxy import (
+    OWN_CONFIG,
+    OWN_FILES,
+    OWN_MAP,
     PLAN_KEY,
     PLAN_MAP,
     Decision,
@@ -34,7 +37,11 @@ from ostiary.gateway.haproxy import (
     files,
     gateway_config,
     management_config,
+    own_backends,
+    own_config,
+    own_map,
     structure_maps,
+    with_system_ca,
 )
 from ostiary.gateway.haproxy.render import HERE as LUA
 from ostiary.gateway.node.runtime import HAProxyRuntime, RuntimeUnavailable, Worker
@@ -81,8 +88,9 @@ def an_api(
     organization_id: str = ORGANIZATION,
     limit: Mapping[str, Any] | None = None,
     limits: Mapping[tuple[str, str], Mapping[str, Any]] | None = None,
+    **how: Any,
 ) -> Entry:
-    """`limits` are those of resources, by method and path."""
+    """`limits` are those of resources, by method and path; `how` is what its backend says besides."""
     said = [
         {"method": method, "path": path, "scopes": list(scopes), "limit": (limits or {}).get((method, path))}
         for method, path, scopes in resources
@@ -95,7 +103,7 @@ def an_api(
         context=context,
         version=version,
         state=state,
-        backend={"production": list(production), "sandbox": list(sandbox)},
+        backend={"production": list(production), "sandbox": list(sandbox), **how},
         resources=said,
         limit=limit,
     )
@@ -182,8 +190,9 @@ class DataPlane:
     def start(self, *, planned: bool = True) -> "DataPlane":
         maps = self.folder / "maps"
         maps.mkdir(exist_ok=True)
-        for name, text in files(structure_maps(self.plan, addresses)).items():
+        for name, text in files(structure_maps(self.plan, addresses, lambda name: f"@{name}")).items():
             (maps / name).write_text(text)
+        self.write_own()
         certificate = a_certificate(self.folder)
         listener = GatewayListener(
             port=self.tls_port,
@@ -205,6 +214,15 @@ class DataPlane:
             self.set(MapEntry(PLAN_MAP, PLAN_KEY, "1"))
             until(lambda: self.get("/-/ready").status == 200, what="readiness")
         return self
+
+    def write_own(self) -> None:
+        """Write what the agent writes of backends of their own."""
+        own = own_backends(self.plan.apis.values(), addresses)
+        (self.folder / OWN_CONFIG).write_text(with_system_ca(own_config(own), str(self.folder / "ca.pem")))
+        (self.folder / "maps" / OWN_MAP).write_text(own_map(own))
+        (self.folder / OWN_FILES).mkdir(exist_ok=True)
+        for name, text in {name: text for one in own for name, text in one.files.items()}.items():
+            (self.folder / OWN_FILES / name).write_text(text)
 
     def launch(self, name: str) -> None:
         haproxy = find_haproxy()

@@ -34,7 +34,7 @@ def plane(moody: RawBackend) -> Iterator[DataPlane]:
     apis = (
         an_api("moody", context="/moody", production=[url]),
         an_api("of-others", context="/of-others", production=[url], organization_id=DEFAULT),
-        an_api("both", context="/both", production=[url, "http://backend"]),
+        an_api("both", context="/both", production=[url, "http://backend/base"]),
         an_api("good", context="/good", production=["http://backend"]),
     )
     organizations = (an_organization(), an_organization(DEFAULT, "default"))

@@ -15,6 +15,14 @@ from ostiary.apim.applications import (
     delete_keys,
     get_application,
 )
+from ostiary.apim.backends import (
+    Backend,
+    ClientCertificate,
+    check_backend,
+    fingerprint,
+    open_client_key,
+    parse_backend_url,
+)
 from ostiary.apim.errors import Conflict, Invalid, NotFound, NotSubscribable, TransitionRefused
 from ostiary.apim.lifecycle import CALLABLE, SUBSCRIBABLE, TRANSITIONS, LifecycleState, step, walk
 from ostiary.apim.limits import (
@@ -33,15 +41,12 @@ from ostiary.apim.model import (
     API,
     Application,
     ApplicationKeys,
-    Backend,
     KeyType,
     Plan,
     Resource,
     Subscription,
     SubscriptionState,
-    check_backend,
     check_resources,
-    parse_backend_url,
     parse_name,
     parse_plan_name,
     parse_scope,
@@ -110,6 +115,7 @@ __all__ = [
     "ApplicationKeys",
     "ApplicationSpec",
     "Backend",
+    "ClientCertificate",
     "Conflict",
     "Invalid",
     "KeyType",
@@ -151,6 +157,7 @@ __all__ = [
     "find_plan",
     "find_subscription",
     "find_subscription_to",
+    "fingerprint",
     "forget_usage",
     "get_api",
     "get_application",
@@ -160,6 +167,7 @@ __all__ = [
     "list_keys",
     "list_plans",
     "list_subscriptions",
+    "open_client_key",
     "overlapping_apis",
     "parse_backend_url",
     "parse_bandwidth",

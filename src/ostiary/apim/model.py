@@ -8,22 +8,19 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from urllib.parse import urlsplit
 
+from ostiary.apim.backends import Backend, check_backend
 from ostiary.apim.errors import Invalid
 from ostiary.apim.lifecycle import LifecycleState
 from ostiary.apim.limits import UNLIMITED, Limit, Period, check_limit
 from ostiary.apim.paths import parse_context, parse_method, parse_path, parse_version, shape
 
 MAX_RESOURCES = 2_000
-_MAX_BACKENDS = 50
 _NAME = re.compile(
     r"[^\s\x00-\x1f\x7f<>\"'`\\/](?:[^\x00-\x1f\x7f<>\"'`\\/]{0,58}[^\s\x00-\x1f\x7f<>\"'`\\/])?"
 )
 _PLAN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,49}")
 _SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,255}")  # RFC 6749 §3.3
-_HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]")
-_URL_PATH = re.compile(r"(?:/[A-Za-z0-9._~!$&'()+,=:@-]*)*")
 
 
 class KeyType(StrEnum):
@@ -52,19 +49,6 @@ class Resource:
     scopes: tuple[str, ...] = ()
     limit: Limit | None = None
     """Of all callers together."""
-
-
-@dataclass(frozen=True, slots=True)
-class Backend:
-    """Where the calls go: addresses for production keys and for sandbox keys."""
-
-    production: tuple[str, ...] = ()
-    sandbox: tuple[str, ...] = ()
-
-    @property
-    def addresses(self) -> tuple[str, ...]:
-        """Every address, production first."""
-        return self.production + self.sandbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,48 +177,6 @@ def check_resources(resources: tuple[Resource, ...]) -> None:
         if key in seen:
             raise Invalid("resources", f"{resource.method} {resource.path}", f"no second {seen[key]}")
         seen[key] = f"{resource.method} {resource.path}"
-
-
-def check_backend(backend: Backend) -> None:
-    """Check the addresses of a backend.
-
-    Raises:
-        Invalid: one is not an address we can call, there are too many, or one is there twice.
-    """
-    for addresses in (backend.production, backend.sandbox):
-        for address in addresses:
-            parse_backend_url(address)
-        if len(addresses) > _MAX_BACKENDS or len(set(addresses)) < len(addresses):
-            raise Invalid("backend", f"{len(addresses)} addresses", f"at most {_MAX_BACKENDS}, each once")
-
-
-def parse_backend_url(text: str) -> str:
-    """Check an address: http or https, a host, no user name, query or fragment.
-
-    Raises:
-        Invalid: it is not such an address.
-    """
-    expected = "an address such as https://orders.example:8443/base without user name, query or fragment"
-    try:
-        parts = urlsplit(text)
-        port = parts.port
-    except ValueError:
-        raise Invalid("backend", "a malformed address", expected) from None
-    host = parts.netloc.rpartition(":")[0] if port is not None else parts.netloc
-    wrong = (
-        parts.scheme not in ("http", "https")
-        or "@" in parts.netloc
-        or not _HOST.fullmatch(host)
-        or port == 0
-        or not _URL_PATH.fullmatch(parts.path)
-        or any(segment in (".", "..") for segment in parts.path.split("/"))
-        or any(mark in text for mark in "?#;\\")
-        or not all("!" <= character <= "~" for character in text)
-    )
-    if wrong or len(text) > 500:
-        found = "an address with a user name" if "@" in text else repr(text)
-        raise Invalid("backend", found, expected)
-    return text
 
 
 def parse_name(text: str) -> str:

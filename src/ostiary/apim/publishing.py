@@ -8,14 +8,16 @@ from dataclasses import dataclass, replace
 from sqlalchemy import Connection
 
 from ostiary.apim import repository
+from ostiary.apim.backends import Backend, check_names, client_key_context, settled
 from ostiary.apim.errors import Conflict, Invalid, NotFound
 from ostiary.apim.lifecycle import LifecycleState, step, walk
 from ostiary.apim.limits import Limit
-from ostiary.apim.model import API, Backend, Resource, check_api, known_scopes
+from ostiary.apim.model import API, Resource, check_api, known_scopes
 from ostiary.apim.plans import plans_named
 from ostiary.foundation.events import Event, record
 from ostiary.foundation.http_client import OutboundPolicy, OutboundRefused
 from ostiary.foundation.identifiers import new_id
+from ostiary.foundation.secrets import SecretBox
 from ostiary.oauth import registered_scopes
 
 
@@ -52,8 +54,14 @@ def path_taken(api: API, other: API) -> Conflict:
     return Conflict(f"the path {api.base_path} is taken by or overlaps {where}")
 
 
-def create_api(connection: Connection, organization_id: str, spec: APISpec, policy: OutboundPolicy) -> API:
-    """Add an API version and bring it to the state asked for.
+def create_api(
+    connection: Connection,
+    organization_id: str,
+    spec: APISpec,
+    policy: OutboundPolicy,
+    box: SecretBox | None = None,
+) -> API:
+    """Add an API version and bring it to the state asked for; `box` seals the key of a client certificate.
 
     Raises:
         Invalid: a value that cannot be, an unknown plan or scope, an address we do not call.
@@ -61,14 +69,22 @@ def create_api(connection: Connection, organization_id: str, spec: APISpec, poli
         TransitionRefused: no new API version can have that state.
     """
     api = check_api(_made(new_id(), organization_id, spec, LifecycleState.CREATED))
+    api = replace(api, backend=settled(api.backend, None, box, client_key_context(api.id)))
     _refuse_taken_name(connection, api)
     return _write(connection, api, policy, new=True)
 
 
 def change_api(
-    connection: Connection, organization_id: str, api_id: str, spec: APISpec, policy: OutboundPolicy
+    connection: Connection,
+    organization_id: str,
+    api_id: str,
+    spec: APISpec,
+    policy: OutboundPolicy,
+    box: SecretBox | None = None,
 ) -> API:
     """Replace everything the publisher says about an API version; name and version stay.
+
+    A client certificate without a key keeps the one there is, unless the addresses change.
 
     Raises:
         NotFound: the organization has no such API version.
@@ -78,6 +94,8 @@ def change_api(
     """
     found = get_api(connection, organization_id, api_id)
     changed = check_api(_made(api_id, organization_id, spec, found.state))
+    backend = settled(changed.backend, found.backend, box, client_key_context(api_id))
+    changed = replace(changed, backend=backend)
     if (changed.name, changed.version) != (found.name, found.version):
         raise Invalid("name", f"{spec.name} {spec.version}", f"{found.name} {found.version}, which stay")
     return found if changed == found else _write(connection, changed, policy, new=False)
@@ -165,6 +183,7 @@ def _check_addresses(api: API, policy: OutboundPolicy) -> None:
             policy.check_url(address)
         except OutboundRefused as error:
             raise Invalid("backend", repr(address), f"an address we may call: {error}") from None
+    check_names(api.backend)
 
 
 def _check_scopes(connection: Connection, api: API) -> None:

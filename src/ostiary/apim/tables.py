@@ -14,7 +14,7 @@ apis = Table(
     Column("version", String(30), nullable=False),
     Column("base_path", String(231), nullable=False),
     Column("state", String(20), nullable=False),
-    Column("backend", JSON, nullable=False),  # {"production": [url], "sandbox": [url]}
+    Column("backend", JSON, nullable=False),  # {"production": [url], "sandbox": [url], option: value}
     Column("resources", JSON, nullable=False),  # [[method, path, [scope], auth, [requests, per] or null]]
     Column("limited_to", JSON(none_as_null=True)),  # [requests, per] of all callers
     UniqueConstraint("organization_id", "base_path"),

@@ -45,6 +45,7 @@ from ostiary.gateway import (
     is_quiet,
     management_config,
     map_files,
+    prepare_own,
     system_ca,
 )
 
@@ -139,6 +140,7 @@ class Tree:
         maps.mkdir(mode=0o700, exist_ok=True)
         for name in map_files():
             (maps / name).touch(mode=0o600)
+        prepare_own(self.directory.run)
 
     def _gateway_listener(self) -> GatewayListener:
         return GatewayListener(
@@ -259,6 +261,7 @@ class Tree:
             allowed_networks=policy.allowed_networks,
             own_ports=policy.own_ports,
             log_format=settings.log_format,
+            haproxy=self._haproxy.binary,
         )
 
 

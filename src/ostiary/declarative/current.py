@@ -139,13 +139,28 @@ def _api(api: apim.API) -> Actual:
         {
             "context": api.context,
             "state": str(api.state),
-            "production": list(api.backend.production),
-            "sandbox": list(api.backend.sandbox),
+            **backend_picture(api.backend),
             "plans": list(api.plans),
             "resources": [resource_text(r.method, r.path, r.scopes, r.limit) for r in api.resources],
             "limit": limit_text(api.limit),
-        }
+        },
+        frozenset({"backend.client_certificate.key"} if api.backend.client_certificate else ()),
     )
+
+
+def backend_picture(backend: apim.Backend) -> dict[str, Any]:
+    """A backend with its certificates by fingerprint; a key is not in the picture."""
+    mine = backend.client_certificate
+    return {
+        "production": list(backend.production),
+        "sandbox": list(backend.sandbox),
+        "timeout_ms": backend.timeout_ms,
+        "connect_timeout_ms": backend.connect_timeout_ms,
+        "health_check": backend.health_check,
+        "server_name": backend.server_name,
+        "ca": apim.fingerprint(backend.ca),
+        "client_certificate": apim.fingerprint(mine.certificate if mine else None),
+    }
 
 
 def resource_text(method: str, path: str, scopes: Any, limit: Any) -> str:

@@ -6,7 +6,7 @@ from ostiary import apim
 from ostiary.apim import KeyType
 from ostiary.declarative.complaints import Complaint, Path, Refused, Unacceptable
 from ostiary.declarative.consistency import keys_of, resources_of
-from ostiary.declarative.current import limit_text, resource_text, subscription_name
+from ostiary.declarative.current import backend_picture, limit_text, resource_text, subscription_name
 from ostiary.declarative.members import role_wishes
 from ostiary.declarative.names import Names
 from ostiary.declarative.notices import takes_effect, working_grant_types, working_scopes
@@ -124,13 +124,30 @@ def _api(index: int, api: APIPart) -> Wish:
     picture = {
         "context": api.context,
         "state": api.state,
-        "production": api.backend.production,
-        "sandbox": api.backend.sandbox,
+        **backend_picture(backend_of(api)),
         "plans": api.plans,
         "resources": [resource_text(r.method, r.path, r.scopes, r.limit) for r in resources_of(api)],
         "limit": limit_text(api.limit),
     }
-    return Wish(("apis", index), picture)
+    mine = api.backend.client_certificate
+    secrets = {} if mine is None else _secrets(backend__client_certificate__key=mine.key)
+    return Wish(("apis", index), picture, secrets)
+
+
+def backend_of(api: APIPart) -> apim.Backend:
+    """The backend of an API as its publisher would say it; a key that is to stay is None."""
+    said = api.backend
+    mine = said.client_certificate
+    return apim.Backend(
+        production=tuple(said.production),
+        sandbox=tuple(said.sandbox),
+        timeout_ms=said.timeout_ms,
+        connect_timeout_ms=said.connect_timeout_ms,
+        health_check=said.health_check,
+        server_name=said.server_name,
+        ca=said.ca,
+        client_certificate=None if mine is None else apim.ClientCertificate(mine.certificate, mine.key.value),
+    )
 
 
 def _applications(

@@ -36,7 +36,10 @@ class Action(StrEnum):
     REMOVE = "-"
 
 
-ADDRESSES: dict[Kind, tuple[str, ...]] = {Kind.USER_STORE: ("url", "username")}
+ADDRESSES: dict[Kind, tuple[str, ...]] = {
+    Kind.USER_STORE: ("url", "username"),
+    Kind.API: ("production", "sandbox", "client_certificate"),
+}
 """Attributes that say where a secret goes: when one changes, the secret kept is not sent there."""
 
 REQUIRED: dict[Kind, tuple[str, ...]] = {Kind.USER: ("password",), Kind.CLIENT: ("client_secret",)}

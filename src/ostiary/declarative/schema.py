@@ -240,11 +240,24 @@ class PlanPart(Part):
     bandwidth: Annotated[str, Field(pattern=r"^[1-9][0-9]{0,8}(KB|MB|GB)$")] | None = None
 
 
+class ClientCertificatePart(Part):
+    """What the gateway proves itself with to a backend."""
+
+    certificate: TextValue
+    key: SecretValue
+
+
 class BackendPart(Part):
-    """Where calls go, by the type of the caller's keys."""
+    """Where calls go, by the type of the caller's keys, and how."""
 
     production: list[Annotated[str, AfterValidator(apim.parse_backend_url)]] = []
     sandbox: list[Annotated[str, AfterValidator(apim.parse_backend_url)]] = []
+    timeout_ms: int | None = None
+    connect_timeout_ms: int | None = None
+    health_check: OneLine | None = None
+    server_name: OneLine | None = None
+    ca: TextValue | None = None
+    client_certificate: ClientCertificatePart | None = None
 
 
 class ResourcePart(Part):

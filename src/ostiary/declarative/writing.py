@@ -1,7 +1,7 @@
 """Carrying out a plan: each kind's change becomes calls of the slice that owns it, in one transaction."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from pydantic import SecretStr
@@ -11,10 +11,12 @@ from ostiary import apim, identity, oauth, organizations, permissions
 from ostiary.declarative.complaints import Complaint, Path
 from ostiary.declarative.consistency import keys_of, resources_of
 from ostiary.declarative.current import application_named, subscribed_api
+from ostiary.declarative.desired import backend_of
 from ostiary.declarative.names import Names
 from ostiary.declarative.plan import Action, Change, Kind, Wish, Wishes
 from ostiary.declarative.references import Secret
 from ostiary.declarative.schema import (
+    APIPart,
     ApplicationPart,
     BurstPart,
     LimitPart,
@@ -221,7 +223,7 @@ def api_spec(work: Work, change: Change) -> apim.APISpec:
         name=part.name,
         context=part.context,
         version=part.version,
-        backend=apim.Backend(tuple(part.backend.production), tuple(part.backend.sandbox)),
+        backend=_backend(part, change),
         plans=tuple(part.plans),
         resources=tuple(
             apim.Resource(r.method, r.path, tuple(r.scopes), limit=_limit(r.limit))
@@ -232,13 +234,23 @@ def api_spec(work: Work, change: Change) -> apim.APISpec:
     )
 
 
+def _backend(part: APIPart, change: Change) -> apim.Backend:
+    """Without its key in the change, a client certificate keeps the one there is."""
+    backend = backend_of(part)
+    mine = backend.client_certificate
+    if mine is None or "backend.client_certificate.key" in change.sets:
+        return backend
+    return replace(backend, client_certificate=replace(mine, key=None))
+
+
 def _api(work: Work, change: Change) -> None:
     here, policy, spec = work.organization_id, work.tools.policy, api_spec(work, change)
+    box = work.tools.box
     known = apim.find_api_named(work.connection, here, spec.name, spec.version)
     if known is None:
-        apim.create_api(work.connection, here, spec, policy)
+        apim.create_api(work.connection, here, spec, policy, box)
     else:
-        apim.change_api(work.connection, here, known.id, spec, policy)
+        apim.change_api(work.connection, here, known.id, spec, policy, box)
 
 
 def _application(work: Work, change: Change) -> None:

@@ -23,6 +23,7 @@ from ostiary.gateway.haproxy import (
     map_files,
 )
 from ostiary.gateway.node.identity import NodeIdentity, NotEnrolled, address_of, checked_url, enrol
+from ostiary.gateway.node.own import prepare_own
 from ostiary.gateway.nodes import (
     ensure_embedded_node,
     every_node_knows_key,
@@ -71,6 +72,7 @@ __all__ = [
     "management_config",
     "map_files",
     "note_explanations",
+    "prepare_own",
     "rotate_node_keys",
     "system_ca",
 ]

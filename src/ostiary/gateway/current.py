@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 
 from ostiary import apim, oauth
 from ostiary.foundation.events import Event
+from ostiary.foundation.secrets import SecretBox
 from ostiary.gateway import planner, repository
 from ostiary.gateway.plan import Entry, Kind, Node, Thing, to_wire
 from ostiary.organizations import Organization, all_organizations, by_id, latest_minimum, minimums
@@ -22,9 +23,12 @@ from ostiary.organizations import Organization, all_organizations, by_id, latest
 class CurrentPlan:
     """The plan as the database says now, in one read transaction."""
 
-    def __init__(self, connection: Connection, public_url: str, node_id: str, now: datetime) -> None:
+    def __init__(
+        self, connection: Connection, box: SecretBox, public_url: str, node_id: str, now: datetime
+    ) -> None:
         """Read for the node `node_id`, which is told of no other node."""
         self._connection = connection
+        self._box = box
         self._public_url = public_url
         self._node_id = node_id
         self._now = now
@@ -58,7 +62,7 @@ class CurrentPlan:
 
     def _of(self, organization: Organization) -> Iterator[Thing]:
         connection, id = self._connection, organization.id
-        yield from map(planner.draw_api, apim.list_apis(connection, id))
+        yield from map(self._drawn_api, apim.list_apis(connection, id))
         for application in apim.list_applications(connection, id):
             yield planner.draw_application(application, organization)
         keys = {one.client_id: one for one in apim.list_keys(connection, id)}
@@ -77,7 +81,10 @@ class CurrentPlan:
 
     def _api(self, organization_id: str, id: str) -> Thing | None:
         found = apim.find_api(self._connection, organization_id, id)
-        return None if found is None else planner.draw_api(found)
+        return None if found is None else self._drawn_api(found)
+
+    def _drawn_api(self, api: apim.API) -> Thing:
+        return planner.draw_api(api, apim.open_client_key(api.backend, self._box, api.id))
 
     def _application(self, organization_id: str, id: str) -> Thing | None:
         found = apim.find_application(self._connection, organization_id, id)

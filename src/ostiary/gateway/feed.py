@@ -17,6 +17,7 @@ from ostiary.foundation.events import (
     latest_number,
     number_events,
 )
+from ostiary.foundation.secrets import SecretBox
 from ostiary.gateway import repository
 from ostiary.gateway.current import CurrentPlan
 from ostiary.gateway.errors import NodeGone
@@ -30,8 +31,9 @@ _MOST_CHANGES: Final = 5_000
 class PlanFeed:
     """Answers long-polls of gateway nodes."""
 
-    def __init__(self, database: Database, public_url: str, clock: Clock) -> None:
+    def __init__(self, database: Database, box: SecretBox, public_url: str, clock: Clock) -> None:
         self._database = database
+        self._box = box
         self._public_url = public_url
         self._clock = clock
 
@@ -100,4 +102,4 @@ class PlanFeed:
         return read
 
     def _current(self, connection: Connection, node_id: str) -> CurrentPlan:
-        return CurrentPlan(connection, self._public_url, node_id, self._clock())
+        return CurrentPlan(connection, self._box, self._public_url, node_id, self._clock())

@@ -15,8 +15,10 @@ def draw_organization(organization: Organization, public_url: str) -> plan.Organ
     return plan.Organization(organization.id, organization.name, issuer, f"{issuer}/gateway")
 
 
-def draw_api(api: apim.API) -> plan.API:
-    """Draw an API version."""
+def draw_api(api: apim.API, client_key: str | None = None) -> plan.API:
+    """Draw an API version; `client_key` is the opened key of its client certificate."""
+    said = api.backend
+    mine = said.client_certificate
     return plan.API(
         id=api.id,
         organization_id=api.organization_id,
@@ -24,7 +26,17 @@ def draw_api(api: apim.API) -> plan.API:
         context=api.context,
         version=api.version,
         state=api.state.value,
-        backend=plan.Backend(api.backend.production, api.backend.sandbox),
+        backend=plan.Backend(
+            production=said.production,
+            sandbox=said.sandbox,
+            timeout_ms=said.timeout_ms,
+            connect_timeout_ms=said.connect_timeout_ms,
+            health_check=said.health_check,
+            server_name=said.server_name,
+            ca=said.ca,
+            client_certificate=None if mine is None else mine.certificate,
+            client_key=client_key,
+        ),
         resources=tuple(
             plan.Resource(one.method, one.path, one.scopes, limit=_limit(one.limit)) for one in api.resources
         ),

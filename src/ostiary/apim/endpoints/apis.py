@@ -1,22 +1,24 @@
 """The internal REST API of API versions: /api/apim/v1/apis."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import Body
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from ostiary.apim.backends import Backend, ClientCertificate
 from ostiary.apim.endpoints.access import API as MAY
 from ostiary.apim.endpoints.limits import SharedLimit, present_limit, read_limit
 from ostiary.apim.endpoints.paging import Limit, Offset, page
 from ostiary.apim.endpoints.problems import problems
 from ostiary.apim.lifecycle import LifecycleState
-from ostiary.apim.model import API, MAX_RESOURCES, Backend, Resource
+from ostiary.apim.model import API, MAX_RESOURCES, Resource
 from ostiary.apim.publishing import APISpec, change_api, change_state, create_api, delete_api, get_api
 from ostiary.apim.repository import list_apis
 from ostiary.foundation.database import Database
 from ostiary.foundation.http_client import OutboundPolicy
+from ostiary.foundation.secrets import SecretBox
 from ostiary.permissions import GuardedRouter, organization
 
 
@@ -31,13 +33,46 @@ class ResourceBody(BaseModel):
     limit: SharedLimit = None
 
 
+class UnchangedBody(BaseModel):
+    """Stands for a secret that stays."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    unchanged: Literal[True]
+
+
+class ClientCertificateBody(BaseModel):
+    """What the gateway proves itself with; the key is never shown and stays when none is given."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    certificate: Annotated[str, Field(max_length=100_000)]
+    key: Annotated[SecretStr, Field(max_length=100_000)] | UnchangedBody | None = None
+
+
 class BackendBody(BaseModel):
-    """Addresses by key type."""
+    """Addresses by key type, and how they are called."""
 
     model_config = ConfigDict(extra="forbid")
 
     production: list[str] = []
     sandbox: list[str] = []
+    timeout_ms: int | None = None
+    connect_timeout_ms: int | None = None
+    health_check: str | None = None
+    server_name: str | None = None
+    ca: Annotated[str, Field(max_length=300_000)] | None = None
+    client_certificate: ClientCertificateBody | None = None
+
+    def backend(self) -> Backend:
+        """As the use cases take it."""
+        said, certificate = self.model_dump(exclude={"client_certificate"}), None
+        if self.client_certificate is not None:
+            key = self.client_certificate.key
+            given = key if isinstance(key, SecretStr) else None
+            certificate = ClientCertificate(self.client_certificate.certificate, given)
+        production, sandbox = tuple(said.pop("production")), tuple(said.pop("sandbox"))
+        return Backend(production, sandbox, **said, client_certificate=certificate)
 
 
 class APIBody(BaseModel):
@@ -59,7 +94,7 @@ class APIBody(BaseModel):
             name=self.name,
             context=self.context,
             version=self.version,
-            backend=Backend(tuple(self.backend.production), tuple(self.backend.sandbox)),
+            backend=self.backend.backend(),
             plans=tuple(self.plans),
             resources=tuple(
                 Resource(r.method, r.path, tuple(r.scopes), limit=read_limit(r.limit)) for r in self.resources
@@ -76,11 +111,11 @@ class StateBody(BaseModel):
     state: LifecycleState
 
 
-def router(database: Database, policy: OutboundPolicy) -> GuardedRouter:
+def router(database: Database, box: SecretBox, policy: OutboundPolicy) -> GuardedRouter:
     """List, read, create, change, move through the life cycle and delete API versions."""
     guarded = GuardedRouter("/api/apim/v1/apis", tags=["APIs"])
     _reading(guarded, database)
-    _writing(guarded, database, policy)
+    _writing(guarded, database, box, policy)
     return guarded
 
 
@@ -99,13 +134,13 @@ def _reading(guarded: GuardedRouter, database: Database) -> None:
             return present(await database.read(lambda c: get_api(c, here, api_id)))
 
 
-def _writing(guarded: GuardedRouter, database: Database, policy: OutboundPolicy) -> None:
+def _writing(guarded: GuardedRouter, database: Database, box: SecretBox, policy: OutboundPolicy) -> None:
     @guarded.post("", access=MAY["create"], status_code=201)
     async def create(request: Request, body: Annotated[APIBody, Body()]) -> Response:
         """Add an API version; it is CREATED and not callable until it is published."""
         here = organization(request).id
         with problems():
-            api = await database.write(lambda c: create_api(c, here, body.spec(), policy))
+            api = await database.write(lambda c: create_api(c, here, body.spec(), policy, box))
         return JSONResponse(present(api), 201, {"Location": f"{request.url.path}/{api.id}"})
 
     @guarded.put("/{api_id}", access=MAY["update"])
@@ -113,7 +148,8 @@ def _writing(guarded: GuardedRouter, database: Database, policy: OutboundPolicy)
         """Make an API version what the body says; its name, version and state stay."""
         here = organization(request).id
         with problems():
-            return present(await database.write(lambda c: change_api(c, here, api_id, body.spec(), policy)))
+            spec = body.spec()
+            return present(await database.write(lambda c: change_api(c, here, api_id, spec, policy, box)))
 
     @guarded.put("/{api_id}/state", access=MAY["publish"])
     async def move(request: Request, api_id: str, body: Annotated[StateBody, Body()]) -> dict[str, Any]:
@@ -139,7 +175,7 @@ def present(api: API) -> dict[str, Any]:
         "context": api.context,
         "version": api.version,
         "state": str(api.state),
-        "backend": {"production": list(api.backend.production), "sandbox": list(api.backend.sandbox)},
+        "backend": _present_backend(api.backend),
         "plans": list(api.plans),
         "resources": [_resource(resource) for resource in api.resources],
         "limit": present_limit(api.limit),
@@ -153,3 +189,13 @@ def _resource(resource: Resource) -> dict[str, Any]:
         "scopes": list(resource.scopes),
         "limit": present_limit(resource.limit),
     }
+
+
+def _present_backend(backend: Backend) -> dict[str, Any]:
+    """What is said and nothing else; a key only as one that stays."""
+    shown: dict[str, Any] = {"production": list(backend.production), "sandbox": list(backend.sandbox)}
+    shown |= backend.options
+    if backend.client_certificate is not None:
+        certificate = backend.client_certificate.certificate
+        shown["client_certificate"] = {"certificate": certificate, "key": {"unchanged": True}}
+    return shown

@@ -6,8 +6,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, bindparam, delete, func, insert, or_, select, update
 
+from ostiary.apim.backends import Backend, ClientCertificate
 from ostiary.apim.lifecycle import LifecycleState
-from ostiary.apim.model import API, Backend, Resource
+from ostiary.apim.model import API, Resource
 from ostiary.apim.paths import enclosing
 from ostiary.apim.repository.rows import could_be_id, read_limit, rows_of, unique, written_limit
 from ostiary.apim.tables import api_plans, apis, plans
@@ -119,10 +120,27 @@ def _api_values(api: API) -> dict[str, Any]:
         "version": api.version,
         "base_path": api.base_path,
         "state": api.state.value,
-        "backend": {"production": list(api.backend.production), "sandbox": list(api.backend.sandbox)},
+        "backend": _backend_value(api.backend),
         "resources": [_written(resource) for resource in api.resources],
         "limited_to": written_limit(api.limit),
     }
+
+
+def _backend_value(backend: Backend) -> dict[str, Any]:
+    value: dict[str, Any] = {"production": list(backend.production), "sandbox": list(backend.sandbox)}
+    value |= backend.options
+    if backend.client_certificate is not None:
+        mine = backend.client_certificate
+        value["client_certificate"] = {"certificate": mine.certificate, "sealed_key": mine.sealed_key}
+    return value
+
+
+def _backend(value: dict[str, Any]) -> Backend:
+    said = dict(value)
+    production, sandbox = tuple(said.pop("production")), tuple(said.pop("sandbox"))
+    mine = said.pop("client_certificate", None)
+    certificate = None if mine is None else ClientCertificate(**mine)
+    return Backend(production, sandbox, **said, client_certificate=certificate)
 
 
 def _api(row: Row[Any], offered: tuple[str, ...]) -> API:
@@ -133,7 +151,7 @@ def _api(row: Row[Any], offered: tuple[str, ...]) -> API:
         context=row.context,
         version=row.version,
         state=LifecycleState(row.state),
-        backend=Backend(tuple(row.backend["production"]), tuple(row.backend["sandbox"])),
+        backend=_backend(row.backend),
         plans=offered,
         resources=tuple(_resource(*said) for said in row.resources),
         limit=read_limit(row.limited_to),

@@ -26,7 +26,7 @@ def routers(
 ) -> tuple[GuardedRouter, ...]:
     """Every route of the slice."""
     return (
-        plan.router(PlanFeed(database, public_url, clock)),
+        plan.router(PlanFeed(database, box, public_url, clock)),
         introspect.router(database, box, public_url, clock),
         node_keys.router(database, clock),
         jwks.router(database, settings),

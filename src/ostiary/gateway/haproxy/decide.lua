@@ -8,7 +8,7 @@
 
 local folder, maps, agent = ...
 local router = assert(loadfile(folder .. "/router.lua"))()
-local targets = assert(loadfile(folder .. "/targets.lua"))(router.decode)
+local targets = assert(loadfile(folder .. "/targets.lua"))(router.decode, maps)
 local limits = assert(loadfile(folder .. "/limits.lua"))(folder, maps)
 
 local DEADLINE = 800 -- milliseconds for the agent

@@ -11,10 +11,12 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Final
 from zlib import crc32
 
 from ostiary.gateway.haproxy.decisions import MapEntry, encode
+from ostiary.gateway.haproxy.own import KEY_TYPES, Own, needs_own, not_served, own_backend, own_name
 from ostiary.gateway.haproxy.resources import (
     Resolve,
     Unsupported,
@@ -55,20 +57,24 @@ def map_files() -> tuple[str, ...]:
     return (PLAN_MAP, *(_name(family, number) for family in sharded for number in range(sharded[family])))
 
 
-def structure_maps(plan: GatewayPlan, resolve: Resolve) -> dict[str, dict[str, str]]:
+def structure_maps(plan: GatewayPlan, resolve: Resolve, own: Own = not_served) -> dict[str, dict[str, str]]:
     """Draw every structure map that has entries, as file name → key → value.
 
     The files of `map_files()` that are not in the answer are empty.
     """
     maps: dict[str, dict[str, str]] = {}
     for api in sorted(plan.apis.values(), key=lambda one: (one.state != "RETIRED", one.id)):
-        _put(maps, api_entries(plan, api, resolve))
+        _put(maps, api_entries(plan, api, resolve, own))
     _put(maps, _epoch_entries(plan.epochs.values()))
     return maps
 
 
 def structure_changes(
-    before: GatewayPlan, after: GatewayPlan, touched: Iterable[tuple[str, str]], resolve: Resolve
+    before: GatewayPlan,
+    after: GatewayPlan,
+    touched: Iterable[tuple[str, str]],
+    resolve: Resolve,
+    own: Own = not_served,
 ) -> list[MapEntry]:
     """Say which map entries to set and delete, in order, to get from one plan to the next.
 
@@ -78,7 +84,7 @@ def structure_changes(
     apis = _touched_apis(before, after, kinds)
     epochs = {id for kind, id in kinds if kind == Kind.EPOCH}
     old = [*_entries_of(before, apis, _nothing), *_epochs_of(before, epochs)]
-    new = [*_epochs_of(after, epochs), *_entries_of(after, apis, resolve)]
+    new = [*_epochs_of(after, epochs), *_entries_of(after, apis, resolve, own)]
     kept = {(entry.map, entry.key) for entry in new}
     gone = [MapEntry(entry.map, entry.key, None) for entry in old if (entry.map, entry.key) not in kept]
     return [*sorted(new, key=_arrival), *sorted(gone, key=_arrival, reverse=True)]
@@ -89,14 +95,16 @@ def _arrival(entry: MapEntry) -> int:
     return _ARRIVAL.index(entry.map.partition("-")[0])
 
 
-def resolution_changes(plan: GatewayPlan, host_changed: Iterable[str], resolve: Resolve) -> list[MapEntry]:
+def resolution_changes(
+    plan: GatewayPlan, host_changed: Iterable[str], resolve: Resolve, own: Own = not_served
+) -> list[MapEntry]:
     """Say which entries to set after the addresses of these host names changed."""
     names = tuple(host_changed)
     return [
         entry
         for api in plan.apis.values()
         if any(name in url for url in (*api.backend.production, *api.backend.sandbox) for name in names)
-        for entry in api_entries(plan, api, resolve)
+        for entry in api_entries(plan, api, resolve, own)
     ]
 
 
@@ -106,13 +114,13 @@ def unsupported(plan: GatewayPlan, api: API) -> str | None:
     if refusals:
         return "unknown: " + ", ".join(sorted(refusals))
     try:
-        _body(api, _nothing)
+        _body(api, _nothing, not_served)
     except Unsupported as reason:
         return str(reason)
     return None
 
 
-def api_entries(plan: GatewayPlan, api: API, resolve: Resolve) -> list[MapEntry]:
+def api_entries(plan: GatewayPlan, api: API, resolve: Resolve, own: Own = not_served) -> list[MapEntry]:
     """Draw one API: its chunks of resources, then the route that points to them."""
     organization = plan.organizations.get(api.organization_id)
     prefix = _prefix(api)
@@ -120,7 +128,7 @@ def api_entries(plan: GatewayPlan, api: API, resolve: Resolve) -> list[MapEntry]
         return []  # no path leads to it: 404
     understood = not plan.refusals(api)
     try:
-        state, (resources, *body) = api.state, _body(api, resolve)
+        state, (resources, *body) = api.state, _body(api, resolve, own)
     except Unsupported:
         understood = False
     if not understood:
@@ -153,13 +161,39 @@ def epoch_key(organization_id: str, kind: str, key: str) -> str:
     return f"{encode(organization_id)}:{kind}:{encode(key)}"
 
 
-def _body(api: API, resolve: Resolve) -> tuple[list[str], str, str, str]:
+def _body(api: API, resolve: Resolve, own: Own) -> tuple[list[str], str, str, str]:
     """Write the chunks of resources, both kinds of targets, and what is said by name (`name=value,…`)."""
     if api.state not in _STATES:
         raise Unsupported(f"state {api.state}")
     resources = chunks(resources_value(api.resources)) if api.resources else []
+    production, sandbox = (targets_of(api, key_type, resolve, own) for key_type in KEY_TYPES)
     limit = "" if api.limit is None else f"limit={limit_value(api.limit)}"
-    return resources, targets(api.backend.production, resolve), targets(api.backend.sandbox, resolve), limit
+    return resources, production, sandbox, limit
+
+
+def targets_of(api: API, key_type: str, resolve: Resolve, own: Own = not_served) -> str:
+    """Write where calls with one type of keys go.
+
+    Raises:
+        Unsupported: an address, or something about the backend, that cannot be configured.
+    """
+    backend, urls = api.backend, getattr(api.backend, key_type)
+    if not needs_own(backend, urls):
+        return targets(urls, resolve, backend.timeout_ms)
+    own_backend(api, key_type, resolve)
+    item = own(own_name(api.id, key_type))
+    return item if backend.timeout_ms is None or item[0] != "@" else f"={backend.timeout_ms},{item}"
+
+
+def shared_targets(api: API, resolve: Resolve) -> dict[str, str]:
+    """Write where calls go that need no backend of the API's own, by the name such a backend would have."""
+    found = {}
+    for key_type in KEY_TYPES:
+        urls = getattr(api.backend, key_type)
+        if urls and not needs_own(api.backend, urls):
+            with suppress(Unsupported):
+                found[own_name(api.id, key_type)] = targets(urls, resolve, api.backend.timeout_ms)
+    return found
 
 
 def _prefix(api: API) -> str | None:
@@ -208,9 +242,9 @@ def _touched_apis(before: GatewayPlan, after: GatewayPlan, touched: list[tuple[s
     return ids
 
 
-def _entries_of(plan: GatewayPlan, ids: set[str], resolve: Resolve) -> list[MapEntry]:
+def _entries_of(plan: GatewayPlan, ids: set[str], resolve: Resolve, own: Own = not_served) -> list[MapEntry]:
     apis = [plan.apis[id] for id in sorted(ids) if id in plan.apis]
-    return [entry for api in apis for entry in api_entries(plan, api, resolve)]
+    return [entry for api in apis for entry in api_entries(plan, api, resolve, own)]
 
 
 def _nothing(_host: str, _port: int) -> tuple[str, ...]:

@@ -33,6 +33,7 @@ local REFUSALS = {
     not_ready = { 503, "900900", "Unclassified Authentication Failure", "The gateway is starting", retry_after = 2 },
     overloaded = { 503, "303001", "Runtime Error", "The backend of the API has too many calls under way", retry_after = 1 },
     suspended = { 503, "303001", "Runtime Error", "The backend of the API keeps failing and is tried again shortly", retry_after = 1 },
+    quarantined = { 503, "303001", "Runtime Error", "This gateway cannot use the backend of the API as it is configured", retry_after = 60 },
     no_address = { 503, "303001", "Runtime Error", "The backend of the API has no known address", retry_after = 5 },
     internal = { 500, "900900", "Unclassified Authentication Failure", "The gateway could not decide" },
 }

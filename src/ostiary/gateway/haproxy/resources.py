@@ -10,6 +10,7 @@ import hashlib
 import ipaddress
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote_to_bytes, urlsplit
 
@@ -124,29 +125,65 @@ def chunks(value: str) -> list[str]:
     return pieces
 
 
-def targets(urls: Iterable[str], resolve: Resolve) -> str:
-    """Write backend addresses; `-` when there is no URL, empty when no name resolves now.
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A backend address, taken apart."""
+
+    scheme: str
+    host: str
+    port: int
+    base: str
+    """Its path, without a slash at the end."""
+
+    @property
+    def authority(self) -> str:
+        """What a call's Host is."""
+        name = f"[{self.host}]" if ":" in self.host else self.host
+        return name if self.port == _DEFAULT_PORT[self.scheme] else f"{name}:{self.port}"
+
+    @property
+    def is_literal(self) -> bool:
+        """Whether the host is an IP address."""
+        return _ip(self.host) is not None
+
+    def resolved(self, resolve: Resolve) -> list[str]:
+        """IP addresses, none when the name is unknown now."""
+        literal = _ip(self.host)
+        return [literal] if literal is not None else list(resolve(self.host, self.port))[:_ADDRESSES_AT_MOST]
+
+
+def targets(urls: Iterable[str], resolve: Resolve, timeout_ms: int | None = None) -> str:
+    """Write backend addresses; `-` when there is no URL, no address when no name resolves now.
 
     Raises:
         Unsupported: not an absolute http(s) URL of host, port and plain path.
     """
-    written = [target for url in urls for target in _targets(url, resolve)]
-    return ",".join(written) if written or tuple(urls) else NO_SUCH_BACKEND
+    said = tuple(urls)
+    if not said:
+        return NO_SUCH_BACKEND
+    written = [target for url in said for target in _targets(take_apart(url), resolve)]
+    return ",".join(([] if timeout_ms is None else [f"={timeout_ms}"]) + written)
 
 
-def _targets(url: str, resolve: Resolve) -> list[str]:
-    scheme, host, port, base = _take_apart(url)
+def _targets(address: Address, resolve: Resolve) -> list[str]:
+    rest = "+".join(encode(part) for part in (address.authority, address.host, address.base))
+    found = address.resolved(resolve)
+    return [f"{address.scheme}+{encode(ip)}+{address.port}+{rest}" for ip in found]
+
+
+def _ip(host: str) -> str | None:
     try:
-        addresses: Sequence[str] = [str(ipaddress.ip_address(host))]
+        return str(ipaddress.ip_address(host))
     except ValueError:
-        addresses = list(resolve(host, port))[:_ADDRESSES_AT_MOST]
-    name = f"[{host}]" if ":" in host else host
-    authority = name if port == _DEFAULT_PORT[scheme] else f"{name}:{port}"
-    rest = "+".join(encode(part) for part in (authority, host, base))
-    return [f"{scheme}+{encode(address)}+{port}+{rest}" for address in addresses]
+        return None
 
 
-def _take_apart(url: str) -> tuple[str, str, int, str]:
+def take_apart(url: str) -> Address:
+    """Take a backend address apart.
+
+    Raises:
+        Unsupported: not an absolute http(s) URL of host, port and plain path.
+    """
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -159,4 +196,4 @@ def _take_apart(url: str) -> tuple[str, str, int, str]:
     base = parts.path.rstrip("/")
     if not _BASE_PATH.fullmatch(base) or {".", ".."} & set(base.split("/")):
         raise Unsupported("the path of a backend address has only plain segments")
-    return parts.scheme, parts.hostname, port or _DEFAULT_PORT[parts.scheme], base
+    return Address(parts.scheme, parts.hostname, port or _DEFAULT_PORT[parts.scheme], base)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -22,7 +23,10 @@ from ostiary.gateway.haproxy import (
     PLAN_KEY,
     PLAN_MAP,
     MapEntry,
+    api_entries,
+    own_backends,
     resolution_changes,
+    shared_targets,
     structure_changes,
     structure_maps,
 )
@@ -36,12 +40,14 @@ from ostiary.gateway.node.keys import KeyTiming
 from ostiary.gateway.node.measuring import AgentMeasures, from_haproxy, gauges
 from ostiary.gateway.node.meter import Meter
 from ostiary.gateway.node.mirror import Mirror
+from ostiary.gateway.node.own import OwnBackends, Steady
 from ostiary.gateway.node.resolve import Resolver, names_of
 from ostiary.gateway.node.runtime import HAProxyRuntime
 from ostiary.gateway.node.state import NodeState
 from ostiary.gateway.node.structure import Structure
 from ostiary.gateway.plan import BadPlan, Entry, GatewayPlan, Kind, PlanAnswer
 from ostiary.gateway.settings import NodeSettings
+from ostiary.gateway.supervise import find_haproxy, system_ca
 
 _log = get_logger(__name__)
 _POLL: Final = 25.0
@@ -71,6 +77,10 @@ class Agent:
         self._resolver = Resolver(policy_of(settings))
         self._index = DecisionIndex(gateway.max_decisions)
         runtime = HAProxyRuntime(settings.master_socket)
+        reloading = HAProxyRuntime(settings.master_socket)  # changes of maps do not wait for it
+        checker = partial(find_haproxy, settings.haproxy)
+        self._own = OwnBackends(settings.run, checker, reloading, self._own_loaded, system_ca())
+        self._steady = Steady(self._resolver.lookup)
         self._mirror = Mirror(runtime, self._truth, lambda: self._state.plan.number)
         self._explanations = Explanations(now)
         self.measures = AgentMeasures()
@@ -135,6 +145,7 @@ class Agent:
         await self._start()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._mirror.run())
+            tasks.create_task(self._own.run())
             tasks.create_task(self._follow())
             tasks.create_task(_every(1.0, self._tend))
             tasks.create_task(_every(1.0, self._lines.refill))
@@ -176,7 +187,9 @@ class Agent:
             self._state.plan = after  # nothing is awaited until the index knows, too
             self._mirror.enqueue(self._index.invalidate(before, after, touched))
             await self._learn(after, touched)
-            changes = self._structure.change(structure_changes(before, after, touched, self._resolver.lookup))
+            self._want_own(before, after, [id for kind, id in touched if kind == Kind.API])
+            drawn = structure_changes(before, after, touched, self._resolver.lookup, self._own.item)
+            changes = self._structure.change(drawn)
             self._mirror.enqueue([*changes, MapEntry(PLAN_MAP, PLAN_KEY, str(after.number))])
             self._disk.write_maps()
             await self._disk.keep(answer, before.number, self._now())
@@ -186,7 +199,8 @@ class Agent:
         """Get the newest plan there is, write the maps, be ready."""
         plan = self._state.plan
         await self._learn(plan, [(Kind.API, id) for id in plan.apis])
-        self._structure.replace(structure_maps(plan, self._resolver.lookup))
+        self._want_own(plan, plan, plan.apis)
+        self._structure.replace(structure_maps(plan, self._resolver.lookup, self._own.item))
         told = False
         while not self._is_ready:
             try:
@@ -197,6 +211,7 @@ class Agent:
                     _log.info("no_newer_plan", reason=str(problem), plan=self._state.plan.number)
                 told = True
             if self._state.plan.number > 0:
+                await self._own.start()
                 self._disk.write_maps()
                 self._is_ready = True
                 _log.info("agent_ready", plan=self._state.plan.number)
@@ -270,9 +285,30 @@ class Agent:
         hosts = await self._resolver.refresh(names_of(self._state.plan.apis.values()))
         if hosts:
             async with self._applying:
-                found = resolution_changes(self._state.plan, hosts, self._resolver.lookup)
+                plan = self._state.plan
+                self._want_own(plan, plan, plan.apis)
+                found = resolution_changes(plan, hosts, self._resolver.lookup, self._own.item)
                 self._mirror.enqueue(self._structure.change(found))
                 self._disk.write_maps()
+
+    def _want_own(self, before: GatewayPlan, after: GatewayPlan, api_ids: Iterable[str]) -> None:
+        """Say what backends of their own these APIs need now, and where their calls went without one."""
+        for id in api_ids:
+            api, previous = after.apis.get(id), before.apis.get(id)
+            own = [] if api is None else own_backends([api], self._steady.lookup)
+            shared = shared_targets(previous, self._resolver.lookup) if own and previous else {}
+            self._own.want(id, own, shared)
+
+    async def _own_loaded(self, api_ids: frozenset[str]) -> None:
+        """Let the routes of these APIs say what has become of their backends; supply the new worker."""
+        async with self._applying:
+            plan = self._state.plan
+            apis = [plan.apis[id] for id in api_ids if id in plan.apis]
+            lookup, item = self._resolver.lookup, self._own.item
+            drawn = [entry for api in apis for entry in api_entries(plan, api, lookup, item)]
+            self._mirror.enqueue(self._structure.change(drawn))
+            self._disk.write_maps()
+            self._mirror.look_soon()
 
     async def _tend(self) -> None:
         """Do what time brings: decisions and revocations end, keys move on, contact is noted."""

@@ -59,6 +59,7 @@ class Mirror:
         self._complete: frozenset[int] = frozenset()
         self._supplying: int | None = None
         self._unfilled: dict[int, list[str]] = {}
+        self._look_now = False
 
     @property
     def live_workers(self) -> int:
@@ -75,18 +76,24 @@ class Mirror:
         self._queue.extend(changes)
         self._woken.set()
 
+    def look_soon(self) -> None:
+        """Say that there may be new workers: they serve nothing before they are supplied."""
+        self._look_now = True
+        self._woken.set()
+
     async def run(self) -> None:
         """Work until cancelled."""
         loop = asyncio.get_running_loop()
         next_look = loop.time()
         while True:
             await self._drain()
-            if loop.time() >= next_look:
+            if self._look_now or loop.time() >= next_look:
+                self._look_now = False
                 pause = LOOK_EVERY if await self._look() else LOOK_WITHOUT_WORKERS_EVERY
                 next_look = loop.time() + pause
             await self._fill()
             self._woken.clear()
-            if not self._queue and not self._unfilled:
+            if not self._queue and not self._unfilled and not self._look_now:
                 with suppress(TimeoutError):
                     async with asyncio.timeout_at(next_look):
                         await self._woken.wait()

@@ -77,6 +77,7 @@ CALL_CHECKS: Final = (  # in order
         ),
     ),
     CallCheck("the API has a backend for keys of this type", frozenset({"no_endpoint", "no_address"})),
+    CallCheck("HAProxy can use the backend as it is configured", frozenset({"quarantined"})),
     CallCheck("the backend takes another call", frozenset({"overloaded", "suspended"})),
     CallCheck(
         "the limits are not used up",
@@ -115,6 +116,7 @@ ADVICE: Final[Mapping[str, str]] = {
     "insufficient_scope": "ask for a token with such a scope; the user or client needs a role of the scope",
     "no_endpoint": "give the API a backend for keys of this type",
     "no_address": "see whether the name of the backend resolves on the gateway node",
+    "quarantined": "the log line backend_quarantined says what HAProxy refuses; change the backend",
     "overloaded": "see why the backend answers slowly: too many calls wait for it",
     "suspended": "see why the backend keeps failing; one call a second tries it",
     "throttled": "wait until Retry-After, or give the subscription a larger plan",

@@ -134,6 +134,18 @@ class HAProxyRuntime:
             await self._on(pid, look)
         return found
 
+    async def move_servers(self, moves: Iterable[tuple[str, str, int]]) -> None:
+        """Give servers (`backend/server`) other addresses and ports, on every live worker that has them."""
+        texts = [f"set server {server} addr {address} port {port}" for server, address, port in moves]
+
+        async def move(session: _Session) -> None:
+            for text in texts:
+                await session.answer_to(text)
+
+        async with self._turn:
+            for target in await self._targets(None):
+                await self._on(target, move)
+
     async def reload(self) -> None:
         """Start new workers on the configuration as it is on disk; the old ones finish their streams.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
@@ -57,10 +57,23 @@ class Resource:
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """Where the calls of an API go, by key type."""
+    """Where the calls of an API go, by key type, and how."""
 
     production: tuple[str, ...] = ()
     sandbox: tuple[str, ...] = ()
+    timeout_ms: int | None = None
+    """For each answer; `None` is the gateway's own."""
+    connect_timeout_ms: int | None = None
+    health_check: str | None = None
+    """A path that healthy backends answer with 2xx or 3xx."""
+    server_name: str | None = None
+    """The name certificates must have, where it is not the address's."""
+    ca: str | None = None
+    """PEM: whom certificates are verified against, instead of the system's authorities."""
+    client_certificate: str | None = None
+    """PEM: what the gateway proves itself with."""
+    client_key: str | None = field(default=None, repr=False)
+    """PEM: the key of `client_certificate`."""
 
 
 @dataclass(frozen=True, slots=True)

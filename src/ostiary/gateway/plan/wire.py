@@ -117,9 +117,23 @@ def _resource(f: Fields) -> Resource:
     return Resource(f.take("method", str), f.take("path", str), f.texts("scopes"), limit)
 
 
+def _backend(f: Fields) -> Backend:
+    return Backend(
+        production=f.texts("production"),
+        sandbox=f.texts("sandbox"),
+        timeout_ms=f.take_or_none("timeout_ms", int),
+        connect_timeout_ms=f.take_or_none("connect_timeout_ms", int),
+        health_check=f.take_or_none("health_check", str),
+        server_name=f.take_or_none("server_name", str),
+        ca=f.take_or_none("ca", str),
+        client_certificate=f.take_or_none("client_certificate", str),
+        client_key=f.take_or_none("client_key", str),
+    )
+
+
 def _api(id: str, f: Fields) -> API:
     addresses = Fields(f"api {id}.backend", f.take("backend", dict))
-    backend = Backend(addresses.texts("production"), addresses.texts("sandbox"))
+    backend = _backend(addresses)
     resources, inside = f.list_of("resources", _resource)
     api = API(
         id=id,

@@ -88,6 +88,7 @@ def test_with_none_anywhere_it_is_said_how_to_get_one(tmp_path: Path, monkeypatc
 
 def test_a_bad_configuration_says_where(tmp_path: Path):
     (tmp_path / "gateway.cfg").write_text("defaults\n    mode http\nfrontend f\n    no-such-thing\n")
+    (tmp_path / "own.cfg").touch()
 
     with pytest.raises(BadConfiguration) as bad:
         find_haproxy().check(tmp_path, "gateway")
