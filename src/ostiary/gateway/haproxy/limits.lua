@@ -3,26 +3,25 @@
 -- Says nothing about whether a call may pass. It sets variables; rules of the configuration count and compare,
 -- each level with a counter of its own. Levels: plan (of the subscription, or the one for callers without
 -- credentials), its burst and bandwidth, application (for each of its users), api and resource (all callers).
--- A plan alone is the common case and costs two rules; txn.metered says that there is more.
+-- A plan alone is the common case and costs the least; txn.over says that there is more.
 
 local folder, maps = ...
 local counts = assert(loadfile(folder .. "/counts.lua"))(maps)
+local windows = assert(loadfile(folder .. "/windows.lua"))()
 
 local limits = {}
 
 local UNAUTHENTICATED = { requests = 500, per = "minute" } -- of an address at an API, where no credential is asked for
 
--- Periods, and the stick table that keeps their counts.
-local SECONDS = { second = 1, minute = 60, hour = 3600, day = 86400 }
-local KEPT = { second = "second", minute = "minute", hour = "day", day = "day", month = "month" }
+local KEPT = windows.KEPT
 local KEPT_BYTES = { second = "minute", minute = "minute", hour = "day", day = "day", month = "month" }
 local BANDWIDTH = 32 -- its bit in txn.over
 
--- The variables of a level, by period: the key, the limit and when the window ends.
+-- The variables of a level, by period: the key and the limit.
 local function variables(level, kept_in)
     local names = {}
     for per, kept in pairs(kept_in or KEPT) do
-        names[per] = { key = ("txn.%s_%s"):format(level, kept), limit = ("txn.%s_limit"):format(level), ends = ("txn.%s_end"):format(level) }
+        names[per] = { key = ("txn.%s_%s"):format(level, kept), limit = ("txn.%s_limit"):format(level) }
     end
     return names
 end
@@ -30,33 +29,11 @@ end
 local PLAN, API, RESOURCE = variables("plan"), variables("api"), variables("resource")
 local MORE = { burst = variables("burst"), bandwidth = variables("bandwidth", KEPT_BYTES), application = variables("application") }
 
--- The start of the month after the one of a day given as year and month, in seconds since 1970.
-local function next_month(year, month)
-    year, month = month == 12 and year + 1 or year, month % 12 + 1
-    local y = month <= 2 and year - 1 or year
-    local days = 365 * y + y // 4 - y // 100 + y // 400 + (153 * ((month + 9) % 12) + 2) // 5 - 719468
-    return days * 86400
-end
-
--- The number of the fixed clock window and its end.
-local function window(per, now)
-    local seconds = SECONDS[per]
-    if seconds then
-        local number = now // seconds
-        return number, (number + 1) * seconds
-    end
-    assert(per == "month", "an unknown period")
-    local date = os.date("!*t", now)
-    return date.year * 12 + date.month, next_month(date.year, date.month)
-end
-
 local function count(txn, level, id, requests, per, now)
-    local number, ends = window(per, now)
-    local names, key = level[per], id .. "|" .. number
+    local names, key = level[per], id .. "|" .. windows.number(per, now)
     local left = counts.left(requests, key)
     txn:set_var(names.key, key)
     txn:set_var(names.limit, left)
-    txn:set_var(names.ends, ends)
     return key, left
 end
 
@@ -84,7 +61,6 @@ local function meter(txn, api, resource, more, now)
         local counted, left = count(txn, MORE[level], key, tonumber(requests), per, now)
         if level == "bandwidth" and is_used_up(txn, counted, KEPT_BYTES[per], left) then over = BANDWIDTH end
     end
-    txn:set_var("txn.metered", true)
     txn:set_var("txn.over", over)
     if api.limit then also(txn, API, api.limit, now) end
     if resource.limit then also(txn, RESOURCE, resource.limit, now) end

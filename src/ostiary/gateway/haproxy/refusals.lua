@@ -2,6 +2,9 @@
 --
 -- Only fixed texts and values made here reach an answer, so nothing needs escaping.
 
+local folder = ...
+local windows = assert(loadfile(folder .. "/windows.lua"))()
+
 local SECURITY = "http://wso2.org/apimanager/security"
 local THROTTLING = "http://wso2.org/apimanager/throttling"
 local CREDENTIALS = "Make sure you have provided the correct security credentials"
@@ -96,31 +99,30 @@ local LEVELS = {
     { name = "throttled_burst", level = "burst", bit = 2, place = 2 },
 }
 
+-- The window a level counts in: its period and its end.
+local function window(txn, level)
+    for _, kept in ipairs({ "second", "minute", "day", "month" }) do
+        local key = txn:get_var(("txn.%s_%s"):format(level, kept))
+        if key then return windows.of(kept, tonumber(key:match("|(%d+)$"))) end
+    end
+end
+
 -- The level that has to be waited for longest, of all that are exceeded; and when its window ends.
 local function throttled_by(txn)
     local over, lost = txn:get_var("txn.over") or 0, txn:get_var("txn.lost")
     local longest, last = nil, -1
     for _, one in ipairs(LEVELS) do
         if lost and lost == one.place or not lost and (over & one.bit) ~= 0 then
-            local ends = txn:get_var(("txn.%s_end"):format(one.level))
+            local _, ends = window(txn, one.level)
             if ends > last then longest, last = one, ends end
         end
     end
     return longest, last
 end
 
-local SECONDS = { "second", [60] = "minute", [3600] = "hour", [86400] = "day" }
-
--- A limit in words. Its period is known by the number of the window and its end.
-local function in_words(txn, level, ends)
-    for _, kept in ipairs({ "second", "minute", "day", "month" }) do
-        local key = txn:get_var(("txn.%s_%s"):format(level, kept))
-        if key then
-            local per = SECONDS[ends // (tonumber(key:match("|(%d+)$")) + 1)] or "month"
-            local unit = level == "bandwidth" and " kilobytes" or ""
-            return ("%d%s per %s"):format(txn:get_var(("txn.%s_limit"):format(level)), unit, per)
-        end
-    end
+local function in_words(txn, level)
+    local unit = level == "bandwidth" and " kilobytes" or ""
+    return ("%d%s per %s"):format(txn:get_var(("txn.%s_limit"):format(level)), unit, (window(txn, level)))
 end
 
 -- What the log says of a refusal, besides its name: what was wanted, and what there was instead.
@@ -145,7 +147,7 @@ local function present(txn)
     if name == "throttled" then
         local longest
         longest, open_at = throttled_by(txn)
-        name, limit = longest.name, in_words(txn, longest.level, open_at)
+        name, limit = longest.name, in_words(txn, longest.level)
         txn:set_var("txn.refusal", name)
     end
     local refusal = REFUSALS[name] or REFUSALS.internal
