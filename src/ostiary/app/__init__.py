@@ -1,9 +1,19 @@
 """The composition root: settings, migrations and the wiring of every slice."""
 
 from ostiary.app.settings import Settings, environment_of, load_settings
+from ostiary.app.tracing import TracingNotInstalled, check_tracing
 from ostiary.app.wiring import build_app
 
-__all__ = ["Settings", "build_app", "environment_of", "load_settings", "migrate", "schema_state"]
+__all__ = [
+    "Settings",
+    "TracingNotInstalled",
+    "build_app",
+    "check_tracing",
+    "environment_of",
+    "load_settings",
+    "migrate",
+    "schema_state",
+]
 
 
 def migrate(url: str) -> None:

@@ -13,7 +13,7 @@ from contextlib import suppress
 from datetime import datetime
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import httpx2
 from sqlalchemy import Connection, func, select
@@ -111,15 +111,22 @@ def route_of(scope: Scope) -> str:
     return str(path).removeprefix("/t/{organization}") or metrics.OTHER
 
 
+class MetricsParts(NamedTuple):
+    """Where a scrape looks besides the worker's own counters."""
+
+    database: Database
+    run: Path
+    """The folder of the workers' sockets."""
+    clock: Clock
+
+
 class MetricsPage:
     """Serves scrapes on the socket that is for them (`state.metrics`), and passes everything else on."""
 
-    def __init__(self, app: ASGIApp, measures: Measures, database: Database, run: Path, clock: Clock) -> None:
+    def __init__(self, app: ASGIApp, measures: Measures, parts: MetricsParts) -> None:
         self._app = app
         self._measures = measures
-        self._database = database
-        self._run = run
-        self._clock = clock
+        self._database, self._run, self._clock = parts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope.get("state", {}).get("metrics") is not True:

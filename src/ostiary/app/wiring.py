@@ -15,8 +15,9 @@ from ostiary.app.answers import add_error_answers
 from ostiary.app.background import Background, Job
 from ostiary.app.callers import Callers
 from ostiary.app.explaining import Explained, ToldRefusals
-from ostiary.app.measuring import Measured, Measures, MetricsPage
+from ostiary.app.measuring import Measured, Measures, MetricsPage, MetricsParts
 from ostiary.app.settings import Settings
+from ostiary.app.tracing import Traced, Tracing, make_tracing
 from ostiary.declarative.endpoints import routers as declarative_routers
 from ostiary.foundation.clock import Clock, utc_now
 from ostiary.foundation.database import Database
@@ -42,7 +43,7 @@ def build_app(settings: Settings, clock: Clock = utc_now) -> ASGIApp:
     """Wire one worker. The database's schema must be there already (`migrate`)."""
     box = SecretBox(load_or_create_key(settings.data_dir / "secret.key"))
     database = Database.open(settings.database)
-    measures = Measures()
+    measures, tracing = Measures(), make_tracing()
     authentication = Authentication(
         database, box, settings.outbound_policy, _share_of_cores(settings), clock, measures.logins.add
     )
@@ -68,6 +69,8 @@ def build_app(settings: Settings, clock: Clock = utc_now) -> ASGIApp:
         await background.stop()
         await authentication.close()
         await database.close()
+        if tracing is not None:
+            await tracing.close()
 
     app = FastAPI(
         title="Ostiary",
@@ -82,12 +85,20 @@ def build_app(settings: Settings, clock: Clock = utc_now) -> ASGIApp:
     for router in _routers(settings, database, box, authentication, server, clock):
         app.include_router(router.router)
     add_error_answers(app)
-    app.add_middleware(Explained, told=told)
     app.add_middleware(NodeListener, database=database)
-    app.add_middleware(Measured, measures=measures)
-    run = settings.data_dir / "run"
-    app.add_middleware(MetricsPage, measures=measures, database=database, run=run, clock=clock)
+    _watch(app, told, measures, tracing, MetricsParts(database, settings.data_dir / "run", clock))
     return RequestId(app)
+
+
+def _watch(
+    app: FastAPI, told: ToldRefusals, measures: Measures, tracing: Tracing | None, parts: MetricsParts
+) -> None:
+    """Put what only looks around everything else."""
+    app.add_middleware(Explained, told=told)
+    app.add_middleware(Measured, measures=measures)
+    if tracing is not None:
+        app.add_middleware(Traced, tracing=tracing)
+    app.add_middleware(MetricsPage, measures=measures, parts=parts)
 
 
 def _routers(

@@ -151,6 +151,7 @@ def run(
     """
     from ostiary.cli.programs import Tree
 
+    _check_tracing()
     directory = DataDirectory(settings.data_dir)
     tree = Tree(settings, directory, role)
     directory.make()
@@ -164,6 +165,15 @@ def run(
             asyncio.run(_serve(settings, tree))
         finally:
             directory.sweep()
+
+
+def _check_tracing() -> None:
+    from ostiary.app import TracingNotInstalled, check_tracing
+
+    try:
+        check_tracing()
+    except TracingNotInstalled as error:
+        raise OperatorError(str(error)) from error
 
 
 async def _serve(settings: "Settings", tree: "Tree") -> None:
