@@ -4,6 +4,9 @@ from typing import Any
 
 import pytest
 from tests.http.apim.things import Management
+from tests.support.certificates import Authority
+
+from ostiary.foundation.certificates import Purpose
 
 ELSEWHERE = "99999999-9999-4999-8999-999999999999"
 
@@ -211,3 +214,29 @@ def test_every_change_is_news_for_the_gateway_and_a_repetition_none(acme: Manage
     acme.ok("PUT", f"/apis/{api['id']}/state", {"state": "BLOCKED"})
     acme.ok("DELETE", f"/apis/{api['id']}")
     assert acme.news().count(("api", api["id"])) == 5
+
+
+def test_what_a_backend_says_comes_back_without_its_key(acme: Management, orders: dict[str, Any]):
+    authority = Authority()
+    certificate, key = authority.issue("gateway", purpose=Purpose.CLIENT)
+    backend = {
+        "production": ["https://orders.example"],
+        "sandbox": [],
+        "timeout_ms": 500,
+        "health_check": "/healthz",
+        "ca": authority.ca,
+    }
+    mine = {"certificate": certificate, "key": key}
+
+    api = acme.ok("POST", "/apis", orders | {"backend": backend | {"client_certificate": mine}})
+
+    shown = {"client_certificate": mine | {"key": {"unchanged": True}}}
+    assert api["backend"] == backend | shown
+    again = {name: value for name, value in api.items() if name not in {"id", "state"}}
+    assert acme.ok("PUT", f"/apis/{api['id']}", again) == api
+    again["backend"] = again["backend"] | {"production": ["https://evil.example"]}
+    assert acme.refusal("PUT", f"/apis/{api['id']}", again) == (
+        400,
+        "backend.client_certificate.key: expected the key (PEM): none is kept for a new or changed address, "
+        "found none",
+    )
