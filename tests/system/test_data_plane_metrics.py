@@ -6,7 +6,7 @@ import httpx2
 import pytest
 from tests.system.data_plane import ORDERS, DataPlane, a_decision, an_api, an_organization, running
 
-from ostiary.foundation.metrics import read, write
+from ostiary.foundation.metrics import OTHER, read, write
 from ostiary.gateway.node.measuring import from_haproxy, read_table
 
 CALL = "/t/my_company/orders/1.0.0"
@@ -89,3 +89,18 @@ def test_nobody_is_shown_an_assertion_at_the_listener(plane: DataPlane):
     answer = plane.get(f"{CALL}/42", TOKEN, so_name="trace", host="trace")
 
     assert "assertion" not in {name.lower() for name in answer.json()}
+
+
+async def test_calls_let_through_are_counted_by_api_and_application(plane: DataPlane):
+    async def counted() -> float:
+        families = read(write(await from_haproxy(plane.folder / "gateway.stats.sock", plane.plan)))
+        (calls,) = [family for family in families if family.name == "ostiary_gateway_calls"]
+        wanted = {"organization": "my_company", "api": "Orders 1.0.0", "application": OTHER}
+        return sum(one.value for one in calls.samples if one.labels == wanted)
+
+    before = await counted()
+    for _ in range(3):
+        plane.get(f"{CALL}/42", TOKEN)
+    plane.get(f"{CALL}/42", "another")
+
+    assert await counted() == before + 3
