@@ -10,9 +10,14 @@ from tests.http.declarative.files import (
     secrets,
     the_example,
 )
+from tests.support.certificates import Authority
 
 from ostiary.declarative import Detail
+from ostiary.foundation.certificates import Purpose
 from ostiary.foundation.database import Database
+
+AUTHORITY = Authority()
+CERTIFICATE, KEY = AUTHORITY.issue("gateway", purpose=Purpose.CLIENT)
 
 
 def with_other_secrets() -> dict[str, Any]:
@@ -93,3 +98,35 @@ async def test_a_moved_store_takes_the_secret_its_file_gives(sqlite_database: Da
 
     assert lines(await apply(sqlite_database, content)) == ["~ user store EXTERNAL"]
     assert (await secrets(sqlite_database))[1] is not None
+
+
+def with_a_client_certificate(*addresses: str, key: object) -> dict[str, Any]:
+    """The example whose first API proves itself to its backend."""
+    content = the_example()
+    content["apis"][0]["backend"] = {
+        "production": list(addresses),
+        "ca": AUTHORITY.ca,
+        "client_certificate": {"certificate": CERTIFICATE, "key": key},
+    }
+    return content
+
+
+async def test_the_key_of_a_client_certificate_stays_while_its_addresses_do(sqlite_database: Database):
+    await apply(sqlite_database, with_a_client_certificate("https://orders.example", key=KEY))
+
+    for key in (KEY, {"unchanged": True}):
+        content = with_a_client_certificate("https://orders.example", key=key)
+        assert lines(await apply(sqlite_database, content)) == []
+
+
+async def test_a_kept_key_is_not_taken_to_another_address(sqlite_database: Database):
+    await apply(sqlite_database, with_a_client_certificate("https://orders.example", key=KEY))
+
+    elsewhere = with_a_client_certificate("https://evil.example", key={"unchanged": True})
+
+    assert await refusals(sqlite_database, elsewhere) == [
+        "documents[0].apis[0].backend.client_certificate.key: found none, "
+        "expected the key (PEM): none is kept for a new or changed address"
+    ]
+    moved = await apply(sqlite_database, with_a_client_certificate("https://new.example", key=KEY))
+    assert lines(moved) == ["~ api Orders 1.0.0"]
