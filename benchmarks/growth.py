@@ -241,7 +241,7 @@ def grow(name: str, options: argparse.Namespace, backend: peers.Peer, bare: peer
             try:
                 figures |= take()
             except (AssertionError, RuntimeError, httpx2.HTTPError, OSError) as problem:
-                figures[f"{step}_not_done"] = str(problem)[:300]
+                figures[f"{step}_not_done"] = str(problem)[-300:]
                 if step == "start":
                     break
             print(f"{name}: {step} {time.monotonic() - started:.1f} s", flush=True)

@@ -12,7 +12,7 @@ local targets = assert(loadfile(folder .. "/targets.lua"))(router.decode, maps)
 local limits = assert(loadfile(folder .. "/limits.lua"))(folder, maps)
 
 local DEADLINE = 800 -- milliseconds for the agent
-local CACHED = 256   -- APIs whose parsed form each generation of the cache keeps
+local CACHED = 1024  -- small APIs whose parsed form each generation of the cache keeps; of large ones it is fewer
 
 local function shards(family, count, method)
     local loaded = {}
@@ -34,6 +34,9 @@ local function refuse(txn, name)
     txn:set_var("txn.refusal", name)
 end
 
+-- What lives is little beside what each call throws away: collect when it has grown fourfold, not twofold.
+collectgarbage("setpause", 400)
+
 -- Parsed APIs, by the text they were parsed from: two generations, so the cache is bounded and the used stay.
 local young, old = {}, {}
 local young_count = 0
@@ -41,7 +44,7 @@ local young_count = 0
 local function remember(text, api)
     if young_count >= CACHED then young, old, young_count = {}, young, 0 end
     young[text] = api
-    young_count = young_count + 1
+    young_count = young_count + 1 + api.size // 2048
     return api
 end
 
@@ -57,9 +60,10 @@ local function parse_api(text)
     for n = 1, tonumber(count) do
         chunks[n] = assert(resources[tonumber(shard, 16)]:lookup(("%s.%s.%d"):format(id, digest, n)), "a chunk is missing")
     end
+    local listed = table.concat(chunks, "|")
     local api = {
-        id = id, state = state, organization = organization, offset = tonumber(offset),
-        floor = floors[tonumber(floor, 16)], trie = router.parse(table.concat(chunks, "|"), read),
+        id = id, size = #listed, state = state, organization = organization, offset = tonumber(offset),
+        floor = floors[tonumber(floor, 16)], trie = router.parse(listed, read),
         PRODUCTION = targets.parse(production, organization), SANDBOX = targets.parse(sandbox, organization),
     }
     for name, said in more:gmatch("([%l_]+)=([^,]*)") do api[name] = read(name, said) end
