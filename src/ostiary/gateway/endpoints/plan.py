@@ -10,11 +10,12 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ostiary.foundation.clock import utc_now
 from ostiary.foundation.events import TooOld
 from ostiary.foundation.problem import Problem
 from ostiary.gateway.errors import NodeGone
 from ostiary.gateway.feed import LONGEST_WAIT, PlanFeed
-from ostiary.gateway.plan import PlanAnswer, content_digest
+from ostiary.gateway.plan import TIME_HEADER, PlanAnswer, content_digest
 from ostiary.permissions import GATEWAY_NODE, GuardedRouter, principal
 
 Result = TypeVar("Result")
@@ -61,7 +62,8 @@ async def _gone(request: Request) -> None:
 
 def _answer(answer: PlanAnswer) -> Response:
     body = orjson.dumps(answer.to_wire())
-    return Response(body, media_type="application/json", headers={"Content-Digest": content_digest(body)})
+    headers = {"Content-Digest": content_digest(body), TIME_HEADER: f"{utc_now().timestamp():.3f}"}
+    return Response(body, media_type="application/json", headers=headers)
 
 
 def _integer(request: Request, name: str, largest: float) -> int:

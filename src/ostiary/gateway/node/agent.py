@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from functools import partial
@@ -31,6 +32,7 @@ from ostiary.gateway.haproxy import (
     structure_maps,
 )
 from ostiary.gateway.node import assertion, keys
+from ostiary.gateway.node.clock import NodeClock
 from ostiary.gateway.node.control_plane import ControlPlane, ControlPlaneDown, NotAdmitted, PlanTooOld
 from ostiary.gateway.node.decide import ASK_WITHIN, Decider
 from ostiary.gateway.node.disk import Disk
@@ -69,6 +71,7 @@ class Agent:
         gateway = settings.gateway
         self._settings = settings
         self._now = now
+        self._clock = NodeClock(now, time.monotonic)
         self._control_plane = control_plane
         self._structure = Structure(settings.maps)
         self._disk = Disk(settings.own, self._structure)
@@ -93,6 +96,7 @@ class Agent:
             gateway.decision_lifetime,
             now,
             self._explanations,
+            self._clock,
         )
         self._timing = KeyTiming(
             announce=gateway.jwks_max_age.total_seconds() + _MARGIN,
@@ -246,11 +250,17 @@ class Agent:
         self._state.is_admitted = False
         self._mirror.enqueue(self._index.forget_all())
 
+    def _compare_clocks(self) -> None:
+        told = self._control_plane.told_time
+        if told is not None and self._clock.observe(told):
+            self._mirror.enqueue(self._index.forget_all())
+
     async def _pull(self, wait: float) -> None:
         number = self._state.plan.number
         try:
             answer = await self._control_plane.plan(number, wait)
             self._state.contacted_at, self._state.is_admitted = self._now(), True
+            self._compare_clocks()
             await self.apply(answer)
         except (PlanTooOld, BadPlan) as problem:
             _log.warning("complete_plan_needed", number=number, reason=str(problem) or "too old")
@@ -313,6 +323,8 @@ class Agent:
     async def _tend(self) -> None:
         """Do what time brings: decisions and revocations end, keys move on, contact is noted."""
         now = self._now()
+        if self._clock.was_set():  # what HAProxy has ends at times of the old setting
+            self._mirror.enqueue(self._index.forget_all())
         self._mirror.enqueue(self._index.expire(now))
         ring = self._state.ring.step(now, self._state.rotation, self._timing, keys.generate)
         if ring is not self._state.ring and self._disk.keep_keys(ring):  # never signs with what may be lost

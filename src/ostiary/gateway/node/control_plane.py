@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import ssl
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +17,7 @@ import httpx2
 from pydantic import SecretStr
 
 from ostiary.gateway.node.identity import NamedTransport
-from ostiary.gateway.plan import BadPlan, PlanAnswer, content_digest
+from ostiary.gateway.plan import TIME_HEADER, BadPlan, PlanAnswer, content_digest
 
 _PREFIX: Final = "/internal/gateway/v1"
 _LOCAL: Final = "http://control-plane"
@@ -43,6 +44,8 @@ class ControlPlane:
 
     def __init__(self, workers: Sequence[httpx2.AsyncBaseTransport], credential: SecretStr) -> None:
         """Reach workers that know the node by a credential."""
+        self.told_time: float | None = None
+        """When the last answer about the plan was given, by the control plane's clock."""
         headers = {"Authorization": f"Bearer {credential.get_secret_value()}"}
         self._workers = [
             httpx2.AsyncClient(base_url=_LOCAL, transport=worker, headers=headers, trust_env=False)
@@ -91,6 +94,8 @@ class ControlPlane:
         response = await self._ask("GET", "/plan", wait + within, params=query, refused=(410,))
         if response.status_code == 410:
             raise PlanTooOld
+        with suppress(KeyError, ValueError):
+            self.told_time = float(response.headers[TIME_HEADER])
         digest = response.headers.get("content-digest")
         if digest is not None and digest != content_digest(response.content):
             raise BadPlan("the answer is not what its digest says")

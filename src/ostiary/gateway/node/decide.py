@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -19,6 +20,7 @@ from ostiary.foundation.telemetry import get_logger
 from ostiary.gateway.haproxy import Decision, MapEntry, Quota, decision_key, shard
 from ostiary.gateway.node import assertion
 from ostiary.gateway.node.authorize import INVALID_TOKEN, UNAVAILABLE, Grant, Refused, authorize
+from ostiary.gateway.node.clock import NodeClock
 from ostiary.gateway.node.control_plane import ControlPlane, ControlPlaneDown
 from ostiary.gateway.node.explaining import credential_steps
 from ostiary.gateway.node.explanations import Explanations
@@ -102,7 +104,9 @@ class Decider:
         lifetime: timedelta,
         now: Callable[[], float],
         explanations: Explanations | None = None,
+        clock: NodeClock | None = None,
     ) -> None:
+        """`now` is the clock by which HAProxy and the index end decisions; tokens are judged by `clock`."""
         self._state = state
         self._index = index
         self._store = store
@@ -113,6 +117,7 @@ class Decider:
         self._flights: dict[tuple[str, str], asyncio.Task[Answer]] = {}
         self._opaque = asyncio.Semaphore(_OPAQUE_AT_ONCE)
         self._explanations = explanations
+        self._clock = clock or NodeClock(now, time.monotonic)
 
     async def decide(self, miss: Miss) -> Answer:
         """Answer a miss; concurrent ones of the same credential at the same API are decided once."""
@@ -132,7 +137,7 @@ class Decider:
     def _explain(self, miss: Miss, why: Refused) -> None:
         """Note what was compared, while there is room: a refusal must not become dear."""
         if self._explanations is not None and self._explanations.may_note():
-            steps = credential_steps(self._state.plan, miss.api_id, why.claims, self._now(), why)
+            steps = credential_steps(self._state.plan, miss.api_id, why.claims, self._clock.now(), why)
             self._explanations.note(miss.request_id, steps)
 
     async def _answer(self, miss: Miss) -> Answer:
@@ -163,7 +168,7 @@ class Decider:
 
     async def _authorized(self, miss: Miss) -> tuple[Stored, list[MapEntry]]:
         claims = await self._claims(miss.credential.get_secret_value())
-        now = self._now()  # nothing is awaited from here on
+        now = self._clock.now()  # nothing is awaited from here on
         try:
             grant = authorize(self._state.plan, miss.api_id, claims, now)
         except Refused as refused:
@@ -193,11 +198,12 @@ class Decider:
     def _decision(self, grant: Grant, credential_sha256: str, now: int) -> Decision:
         claims, limit = grant.claims, grant.plan
         expires_at = min(claims.expires_at, now + self._lifetime)
+        ends_here = int(expires_at - self._clock.skew)
         signing = self._state.signing
         return Decision(
             api_id=grant.api.id,
             credential_sha256=credential_sha256,
-            expires_at=expires_at,
+            expires_at=ends_here,
             epoch=claims.epoch,
             organization_id=grant.organization.id,
             subject=claims.subject,

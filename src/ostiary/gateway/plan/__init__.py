@@ -25,12 +25,22 @@ from ostiary.gateway.plan.things import (
     Subscription,
     Thing,
 )
-from ostiary.gateway.plan.wire import NEVER, BadPlan, Entry, content_digest, epoch_id, read, to_wire
+from ostiary.gateway.plan.wire import (
+    NEVER,
+    TIME_HEADER,
+    BadPlan,
+    Entry,
+    content_digest,
+    epoch_id,
+    read,
+    to_wire,
+)
 
 __all__ = [
     "API",
     "NEVER",
     "SCHEMA_VERSION",
+    "TIME_HEADER",
     "Application",
     "Backend",
     "BadPlan",

@@ -38,6 +38,8 @@ NEVER: Final = 2**53 - 1
 """Larger than every epoch and every time: what an unreadable minimum or expiry counts as (fails closed)."""
 
 IGNORABLE: Final = "optional"
+TIME_HEADER: Final = "X-Ostiary-Time"
+"""When an answer was given, in seconds since 1970; by `Date` a long poll was answered when it was asked."""
 _T = TypeVar("_T")
 _REQUIRED: Final[Any] = object()
 
