@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -47,6 +47,7 @@ from ostiary.gateway.node.resolve import Resolver, names_of
 from ostiary.gateway.node.runtime import HAProxyRuntime
 from ostiary.gateway.node.state import NodeState
 from ostiary.gateway.node.structure import Structure
+from ostiary.gateway.node.turns import every
 from ostiary.gateway.plan import BadPlan, Entry, GatewayPlan, Kind, PlanAnswer
 from ostiary.gateway.settings import NodeSettings
 from ostiary.gateway.supervise import find_haproxy, system_ca
@@ -151,13 +152,13 @@ class Agent:
             tasks.create_task(self._mirror.run())
             tasks.create_task(self._own.run())
             tasks.create_task(self._follow())
-            tasks.create_task(_every(1.0, self._tend))
-            tasks.create_task(_every(1.0, self._lines.refill))
-            tasks.create_task(_every(1.0, self._tell_explanations))
-            tasks.create_task(_every(60.0, self._forget_revocations))
-            tasks.create_task(_every(_LOOK_EVERY, self._meter.look))
-            tasks.create_task(_every(self._settings.gateway.usage_every.total_seconds(), self._meter.report))
-            tasks.create_task(_every(self._settings.gateway.resolve_every.total_seconds(), self._resolve))
+            tasks.create_task(every(1.0, self._tend))
+            tasks.create_task(every(1.0, self._lines.refill))
+            tasks.create_task(every(1.0, self._tell_explanations))
+            tasks.create_task(every(60.0, self._forget_revocations))
+            tasks.create_task(every(_LOOK_EVERY, self._meter.look))
+            tasks.create_task(every(self._settings.gateway.usage_every.total_seconds(), self._meter.report))
+            tasks.create_task(every(self._settings.gateway.resolve_every.total_seconds(), self._resolve))
 
     async def close(self) -> None:
         """Let go of files and connections."""
@@ -399,12 +400,3 @@ def _touched(before: GatewayPlan, after: GatewayPlan, answer: PlanAnswer) -> lis
         named |= {(entry.kind, entry.id) for plan in (before, after) for entry in plan.entries()}
         named |= {*before.barred, *after.barred}
     return sorted(named)
-
-
-async def _every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
-    while True:
-        try:
-            await work()
-        except Exception:
-            _log.exception("agent_task_failed", task=getattr(work, "__name__", "task"))
-        await asyncio.sleep(seconds)
