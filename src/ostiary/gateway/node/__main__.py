@@ -17,11 +17,12 @@ from pathlib import Path
 
 import uvicorn
 import uvloop
+from pydantic import SecretStr
 
 from ostiary.foundation.clock import utc_now
 from ostiary.foundation.telemetry import configure_logging, get_logger
 from ostiary.foundation.unix_server import Server, private_socket
-from ostiary.gateway.node.agent import Agent, read_credential
+from ostiary.gateway.node.agent import Agent
 from ostiary.gateway.node.control_plane import ControlPlane
 from ostiary.gateway.node.identity import NodeIdentity
 from ostiary.gateway.node.renewal import keep_certified
@@ -68,7 +69,9 @@ async def serve(settings: NodeSettings) -> int:
 
 def _control_plane(settings: NodeSettings, identity: NodeIdentity | None) -> ControlPlane:
     if identity is None:
-        return ControlPlane.over(settings.workers, read_credential(settings.own / "credential"))
+        return ControlPlane.over(
+            settings.workers, SecretStr((settings.own / "credential").read_text().strip())
+        )
     return ControlPlane.at(identity.control_planes, identity.tls())
 
 

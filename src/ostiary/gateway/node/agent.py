@@ -12,10 +12,7 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from typing import Final
-
-from pydantic import SecretStr
 
 from ostiary.foundation.http_client import LOOPBACK, OutboundPolicy
 from ostiary.foundation.metrics import write
@@ -387,11 +384,6 @@ class Agent:
 def policy_of(settings: NodeSettings) -> OutboundPolicy:
     """Return where backends may be."""
     return OutboundPolicy(settings.allowed_networks or LOOPBACK, settings.own_ports)
-
-
-def read_credential(path: Path) -> SecretStr:
-    """Read what the node proves itself with."""
-    return SecretStr(path.read_text().strip())
 
 
 def _touched(before: GatewayPlan, after: GatewayPlan, answer: PlanAnswer) -> list[tuple[str, str]]:
