@@ -137,7 +137,9 @@ def consume_enrolment(connection: Connection, fingerprint: str, now: datetime) -
 
 
 def remove_node(connection: Connection, node_id: str) -> None:
-    """Delete a node and its keys."""
+    """Delete a node, its keys and the number of its last report."""
+    mine = gateway_usage_reports.c.node_id == node_id
+    connection.execute(delete(gateway_usage_reports).where(mine))
     connection.execute(delete(gateway_node_keys).where(gateway_node_keys.c.node_id == node_id))
     connection.execute(delete(gateway_nodes).where(gateway_nodes.c.id == node_id))
 

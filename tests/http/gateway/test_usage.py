@@ -14,6 +14,7 @@ from ostiary.apim.repository.usage import UsageQuery
 from ostiary.apim.usage import read_usage
 from ostiary.foundation.clock import utc_now
 from ostiary.gateway import ensure_embedded_node
+from ostiary.gateway.repository import remove_node
 
 HOUR = 490_000
 STREAM = "00000000-0000-4000-8000-0000000000ff"
@@ -95,6 +96,15 @@ async def test_a_node_that_lost_its_file_begins_a_new_row_of_numbers(gateway: Ga
 
     assert answer.json()["repeated"] is False
     assert await sums(gateway) == [({}, 6, 600)]
+
+
+async def test_a_node_that_has_reported_can_be_removed(on_both: Gateway):
+    of = await a_subscription(on_both)
+    await send(on_both, used(of, 3))
+
+    await on_both.write(lambda c: remove_node(c, on_both.node.id))
+
+    assert await sums(on_both) == [({}, 3, 300)]
 
 
 async def test_the_same_thing_twice_in_one_report_is_added(on_both: Gateway):
