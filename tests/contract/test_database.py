@@ -56,6 +56,42 @@ async def test_a_read_cannot_write(database: Database) -> None:
         await database.read(lambda connection: put(connection, an_organization()))
 
 
+async def test_what_is_recalled_is_never_older_than_a_commit_of_anybody(
+    database: Database, database_url: str
+) -> None:
+    """Of this process or of another one, in the same moment: nobody waits for a signal."""
+    other = Database.open(database_url)
+    names = ["first", "second", "third", "fourth"]
+    seen = []
+    for number, name in enumerate(names):
+        writer = (database, other)[number % 2]
+        await writer.write(lambda connection, name=name: put(connection, an_organization(name)))  # type: ignore[misc]
+        seen.append({one.name for one in await database.recall("all of them", all_organizations)})
+    await other.close()
+
+    assert seen == [set(names[: number + 1]) for number in range(4)]
+
+
+async def test_a_question_is_read_once_until_somebody_commits_or_the_answer_does_not_fit(
+    database: Database,
+) -> None:
+    reads = 0
+
+    def counting(connection: Connection) -> list[Organization]:
+        nonlocal reads
+        reads += 1
+        return all_organizations(connection)
+
+    for _ in range(3):
+        await database.recall("all of them", counting)
+    once = reads
+    await database.recall("all of them", counting, fits=lambda _: False)
+    again = reads - once
+    await database.recall("another question", counting)
+
+    assert (once, again, reads) == ((1, 1, 3) if database.is_sqlite else (3, 1, 5))
+
+
 async def test_another_process_sees_a_change_within_200_ms(database: Database, database_url: str) -> None:
     """The best of a few tries: what a busy machine adds says nothing about us."""
     other = Database.open(database_url)

@@ -8,7 +8,7 @@ unit is its own transaction on a pooled connection.
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -22,6 +22,7 @@ from sqlalchemy.types import TypeDecorator
 
 from ostiary.foundation.changes import ChangeSignal, PostgreSQLChanges, SQLiteChanges
 from ostiary.foundation.group_commit import GroupCommit
+from ostiary.foundation.memory import NOTHING, Memory
 
 Result = TypeVar("Result")
 Unit = Callable[[Connection], Result]
@@ -75,6 +76,7 @@ class Database:
         self._writers = (
             None if self.is_sqlite else ThreadPoolExecutor(readers, thread_name_prefix="database-write")
         )
+        self._memory = Memory(str(url.database)) if _is_a_file(url) else None
         self.changes: ChangeSignal = SQLiteChanges(url) if self.is_sqlite else PostgreSQLChanges(url)
 
     @classmethod
@@ -95,6 +97,24 @@ class Database:
         """Run `unit` in one read-only snapshot."""
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, unit)
 
+    async def recall(
+        self, question: Hashable, unit: Unit[Result], fits: Callable[[Result], bool] = lambda _: True
+    ) -> Result:
+        """Return what `unit` reads; it is not read again before somebody, in any process, commits.
+
+        `question` names everything the result depends on besides the database. The result is shared, so it
+        must be immutable; one that is remembered and does not fit is read again. On PostgreSQL, where nothing
+        says so cheaply whether anybody committed, this is `read`.
+        """
+        if self._memory is None:
+            return await self.read(unit)
+        version = self._memory.version()
+        known: Result = self._memory.find(question)
+        if known is NOTHING or not fits(known):
+            known = await self.read(unit)
+            self._memory.keep(question, known, version)
+        return known
+
     async def write(self, unit: Unit[Result]) -> Result:
         """Run `unit` as one transaction; its commit is on disk when this returns.
 
@@ -113,6 +133,8 @@ class Database:
         for pool in (self._readers, self._writers):
             if pool is not None:
                 await asyncio.to_thread(pool.shutdown)
+        if self._memory is not None:
+            self._memory.close()
         self._read_engine.dispose()
         self._write_engine.dispose()
 
@@ -166,7 +188,7 @@ def _check_pages(connection: Connection, url: URL) -> None:
 def _keep_private(url: URL) -> None:
     """Hashes and sealed secrets are in it, and the directory may be anybody's to read. SQLite gives the files
     it makes beside the database the mode of the database. What cannot be done here, opening it will say."""
-    if url.get_backend_name() != "sqlite" or url.database in (None, "", ":memory:"):
+    if not _is_a_file(url):
         return
     with suppress(OSError):
         os.close(os.open(str(url.database), os.O_RDWR | os.O_CREAT, 0o600))
@@ -187,8 +209,11 @@ def _damaged(url: URL, reason: str) -> str:
 
 
 def _lock_path(url: URL) -> Path | None:
-    in_memory = url.database in (None, "", ":memory:")
-    return None if in_memory else Path(f"{url.database}.write-lock")
+    return Path(f"{url.database}.write-lock") if _is_a_file(url) else None
+
+
+def _is_a_file(url: URL) -> bool:
+    return url.get_backend_name() == "sqlite" and url.database not in (None, "", ":memory:")
 
 
 def _engine(url: URL, size: int, *, read_only: bool) -> Engine:

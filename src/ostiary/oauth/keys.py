@@ -35,6 +35,7 @@ __all__ = [
     "Acknowledged",
     "Keys",
     "PublicKey",
+    "ReadyKey",
     "SigningKey",
     "find_public_key",
     "organization_keys",
@@ -60,6 +61,14 @@ class PublicKey:
     state: KeyState
 
 
+@dataclass(frozen=True, slots=True)
+class ReadyKey:
+    """The key that signs, and from when on it has to be asked again whether another one does."""
+
+    key: SigningKey
+    until: datetime | None
+
+
 class Keys:
     """Makes, rotates and uses signing keys."""
 
@@ -74,12 +83,13 @@ class Keys:
         self._acknowledged = acknowledged
         self._private_key = lru_cache(_CACHED)(self._open)
 
-    def ready_key(self, connection: Connection, organization_id: str, now: datetime) -> SigningKey | None:
+    def ready_key(self, connection: Connection, organization_id: str, now: datetime) -> ReadyKey | None:
         """The key that signs, where nothing needs to be written first; otherwise None."""
         known = repository.of_organization(connection, organization_id)
         if not known[KeyState.ACTIVE] or self._due(connection, known, now) is not None:
             return None
-        return known[KeyState.ACTIVE][0]
+        coming = [key.signs_from for key in known[KeyState.ANNOUNCED]]
+        return ReadyKey(known[KeyState.ACTIVE][0], min(coming, default=None))
 
     def signing_key(self, connection: Connection, organization_id: str, now: datetime) -> SigningKey:
         """The key that signs now: made at first use, promoted when due. Takes a write transaction."""

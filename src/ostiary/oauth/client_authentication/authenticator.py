@@ -47,17 +47,21 @@ class ClientAuthenticator:
         Raises:
             InvalidClient: for every reason with one text (RFC 6749 §5.2).
         """
-        found = await self._database.read(lambda connection: _find(connection, credentials.client_id))
-        client = None if found is None else found.client
-        is_proven = self._is_proven(client, credentials)
+        client_id = credentials.client_id if is_client_id(credentials.client_id) else ""
+        found = await self._database.recall(
+            ("client", client_id),
+            lambda connection: _find(connection, client_id),
+            fits=lambda known: self._is_proven(known, credentials),  # a refusal is one read, always
+        )
+        is_proven = self._is_proven(found, credentials)
         reason = _objection(found, organization_name) if is_proven else "unknown client or wrong secret"
         if found is None or reason is not None:
-            named = credentials.client_id if is_client_id(credentials.client_id) else "?"
-            _log.info("client_refused", client_id=named, reason=reason)
+            _log.info("client_refused", client_id=client_id or "?", reason=reason)
             raise InvalidClient(FAILED, reason)
         return found
 
-    def _is_proven(self, client: Client | None, credentials: ClientCredentials) -> bool:
+    def _is_proven(self, found: AuthenticatedClient | None, credentials: ClientCredentials) -> bool:
+        client = None if found is None else found.client
         secret = "" if credentials.secret is None else credentials.secret.get_secret_value()
         verbatim = secret if credentials.verbatim is None else credentials.verbatim.get_secret_value()
         as_encoded, as_written = (  # both, whatever the first says
@@ -70,7 +74,7 @@ class ClientAuthenticator:
 
 def _find(connection: Connection, client_id: str) -> AuthenticatedClient | None:
     """The client and its organization; as many questions for an id nobody has."""
-    client = find_anywhere(connection, client_id if is_client_id(client_id) else "")
+    client = find_anywhere(connection, client_id)
     organization = by_id(connection, "" if client is None else client.organization_id)
     if client is None or organization is None:
         return None

@@ -6,7 +6,7 @@ no refresh token (§4.4.3).
 
 import re
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
@@ -14,7 +14,8 @@ from ostiary.foundation.clock import Clock
 from ostiary.foundation.database import Database
 from ostiary.oauth.errors import InvalidRequest, UnauthorizedClient
 from ostiary.oauth.grants.request import GrantRequest, current_client, decide_scope
-from ostiary.oauth.model import Client, TokenClaims, Validity
+from ostiary.oauth.keys import ReadyKey
+from ostiary.oauth.model import Client, Scope, TokenClaims, Validity
 from ostiary.oauth.settings import TokenSettings
 from ostiary.oauth.tokens.issuing import Issued, TokenIssuer, TokenResponse, claims_for_client
 from ostiary.organizations import current_epoch
@@ -22,6 +23,20 @@ from ostiary.permissions import Member
 
 _WHOLE_SECONDS = re.compile(r"-?[0-9]{1,10}")
 _NEVER = "-1"
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a token of a client rests on in the database."""
+
+    client: Client
+    epoch: int
+    scope: Scope
+    key: ReadyKey | None
+
+    def holds_at(self, now: datetime) -> bool:
+        """Whether time alone has changed nothing of it."""
+        return self.key is None or self.key.until is None or now < self.key.until
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,26 +61,31 @@ class ClientCredentialsGrant:
         """
         if request.client.is_public:
             raise UnauthorizedClient("this grant is for confidential clients")
-        issued = await self.database.read(lambda connection: self._without_writing(connection, request))
+        facts = await self.database.recall(
+            ("client credentials", request.organization.id, request.client.client_id, request.scope),
+            lambda connection: self._facts(connection, request),
+            fits=lambda known: known.holds_at(self.clock()),
+        )
+        issued = self.issuer.without_writing(facts.key, self._claims(facts, request))
         if issued is None:
             issued = await self.database.write(lambda connection: self._issue(connection, request))
         return self.issuer.response(issued, issued.claims.issued_at)
 
-    def _without_writing(self, connection: Connection, request: GrantRequest) -> Issued | None:
-        client, claims = self._decide(connection, request)
-        return self.issuer.without_writing(connection, client, claims)
-
     def _issue(self, connection: Connection, request: GrantRequest) -> Issued:
-        client, claims = self._decide(connection, request)
-        return self.issuer.access_token(connection, client, claims)
+        facts = self._facts(connection, request)
+        return self.issuer.access_token(connection, facts.client, self._claims(facts, request))
 
-    def _decide(self, connection: Connection, request: GrantRequest) -> tuple[Client, TokenClaims]:
-        organization = request.organization
-        epoch = current_epoch(connection, organization.id)  # first: a race then over-refuses
+    def _facts(self, connection: Connection, request: GrantRequest) -> Facts:
+        epoch = current_epoch(connection, request.organization.id)  # first: a race then over-refuses
         client = current_client(connection, request)
         scope = decide_scope(connection, client, request.scope, Member(client_id=client.client_id))
-        lifetime = self._lifetime(client, request.parameters.get("validity_period"))
-        return client, claims_for_client(organization, client, scope, epoch, self.clock(), lifetime)
+        return Facts(client, epoch, scope, self.issuer.ready_key(connection, client, self.clock()))
+
+    def _claims(self, facts: Facts, request: GrantRequest) -> TokenClaims:
+        lifetime = self._lifetime(facts.client, request.parameters.get("validity_period"))
+        return claims_for_client(
+            request.organization, facts.client, facts.scope, facts.epoch, self.clock(), lifetime
+        )
 
     def _lifetime(self, client: Client, wanted: str | None) -> timedelta:
         if wanted is None:

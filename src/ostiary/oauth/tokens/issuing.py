@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from ostiary.foundation.identifiers import new_id
 from ostiary.foundation.secrets import SecretBox, random_token
 from ostiary.identity import Subject
-from ostiary.oauth.keys import Keys
+from ostiary.oauth.keys import Keys, ReadyKey
 from ostiary.oauth.model import Client, Scope, TokenClaims, TokenFormat, TokenHolder, scope_text
 from ostiary.oauth.repository import tokens as repository
 from ostiary.oauth.repository.keys import SigningKey
@@ -80,15 +80,18 @@ class TokenIssuer:
         """How long each of the client's refresh tokens lives."""
         return client.refresh_token_lifetime or self._settings.refresh_token_lifetime
 
-    def without_writing(self, connection: Connection, client: Client, claims: TokenClaims) -> Issued | None:
-        """Issue a JWT that needs no row; None where something must be written first."""
+    def ready_key(self, connection: Connection, client: Client, now: datetime) -> ReadyKey | None:
+        """The key for the client's JWTs; None where something must be written before a token is issued."""
         if client.token_format is not TokenFormat.JWT:
             return None
+        return self._keys.ready_key(connection, client.organization_id, now)
+
+    def without_writing(self, ready: ReadyKey | None, claims: TokenClaims) -> Issued | None:
+        """Issue a JWT that needs no row; None where something must be written first."""
         now = claims.issued_at
-        key = self._keys.ready_key(connection, claims.organization.id, now)
-        if key is None or not self._keys.lasts_until(key, claims.expires_at, now):
+        if ready is None or not self._keys.lasts_until(ready.key, claims.expires_at, now):
             return None
-        return Issued(claims, key, None)
+        return Issued(claims, ready.key, None)
 
     def access_token(
         self, connection: Connection, client: Client, claims: TokenClaims, opaque: str | None = None
