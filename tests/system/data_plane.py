@@ -88,11 +88,21 @@ def an_api(
     organization_id: str = ORGANIZATION,
     limit: Mapping[str, Any] | None = None,
     limits: Mapping[tuple[str, str], Mapping[str, Any]] | None = None,
+    auth: Mapping[tuple[str, str], str] | None = None,
+    security: Sequence[str] = ("oauth2",),
+    cors: Mapping[str, Any] | None = None,
+    default_version: bool = False,
     **how: Any,
 ) -> Entry:
-    """`limits` are those of resources, by method and path; `how` is what its backend says besides."""
+    """`limits` and `auth` are those of resources, by method and path; `how` is what the backend says."""
     said = [
-        {"method": method, "path": path, "scopes": list(scopes), "limit": (limits or {}).get((method, path))}
+        {
+            "method": method,
+            "path": path,
+            "scopes": list(scopes),
+            "limit": (limits or {}).get((method, path)),
+            "auth": (auth or {}).get((method, path), "any"),
+        }
         for method, path, scopes in resources
     ]
     return entry(
@@ -106,6 +116,9 @@ def an_api(
         backend={"production": list(production), "sandbox": list(sandbox), **how},
         resources=said,
         limit=limit,
+        security=list(security),
+        cors=dict(cors or {}),
+        default_version=default_version,
     )
 
 

@@ -24,7 +24,9 @@ class Backend:
 
     def __init__(self) -> None:
         self.calls: list[dict[str, Any]] = []
-        calls = self.calls
+        self.headers: dict[str, str] = {}
+        """Of every answer, besides."""
+        calls, headers = self.calls, self.headers
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -40,7 +42,8 @@ class Backend:
                 }
                 calls.append(call)
                 text = json.dumps(call).encode()
-                head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(text)}\r\n\r\n"
+                more = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+                head = f"HTTP/1.1 200 OK\r\n{more}Content-Length: {len(text)}\r\n\r\n"
                 self.wfile.write(head.encode() + (b"" if self.command == "HEAD" else text))
 
             do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do_PATCH = do_OPTIONS = answer

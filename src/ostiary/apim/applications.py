@@ -9,6 +9,7 @@ from ostiary.apim import repository
 from ostiary.apim.errors import Conflict, Invalid, NotFound
 from ostiary.apim.limits import UNLIMITED, parse_tier
 from ostiary.apim.model import Application, ApplicationKeys, KeyType, parse_name
+from ostiary.apim.publishing import forget_deny_policies
 from ostiary.foundation.events import Event, record
 from ostiary.foundation.identifiers import new_id
 from ostiary.identity import PRIMARY, InvalidUserName, UserName, find_user, list_user_stores
@@ -82,6 +83,10 @@ def delete_application(connection: Connection, organization_id: str, application
         record(connection, Event("subscription", organization_id, subscription.id))
     for key_type in application.keys:
         delete_keys(connection, organization_id, application_id, key_type)
+    for key in repository.api_keys_of(connection, organization_id, application_id):
+        repository.remove_api_key(connection, organization_id, key.id)
+        record(connection, Event("api_key", organization_id, key.sha256))
+    forget_deny_policies(connection, organization_id, application_id)
     repository.remove_application(connection, organization_id, application_id)
     narrow(connection, organization_id, "application", application_id)
     record(connection, Event("application", organization_id, application_id))

@@ -7,10 +7,12 @@ the organization. Whether an address may be called at all is the outbound policy
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 
 from ostiary.apim.backends import Backend, check_backend
 from ostiary.apim.errors import Invalid
+from ostiary.apim.exposure import CORS, USUAL_CORS, AuthType, CredentialKind, check_cors, check_security
 from ostiary.apim.lifecycle import LifecycleState
 from ostiary.apim.limits import UNLIMITED, Limit, Period, check_limit
 from ostiary.apim.paths import parse_context, parse_method, parse_path, parse_version, shape
@@ -49,6 +51,7 @@ class Resource:
     scopes: tuple[str, ...] = ()
     limit: Limit | None = None
     """Of all callers together."""
+    auth: AuthType = AuthType.ANY
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,10 @@ class API:
     resources: tuple[Resource, ...]
     limit: Limit | None = None
     """Of all callers together."""
+    security: tuple[CredentialKind, ...] = (CredentialKind.OAUTH2,)
+    cors: CORS = USUAL_CORS
+    default_version: bool = False
+    """Whether calls to the context without a version are this version's; one of a context is."""
 
     @property
     def base_path(self) -> str:
@@ -129,6 +136,37 @@ class Subscription:
     state: SubscriptionState
 
 
+@dataclass(frozen=True, slots=True)
+class APIKey:
+    """A key of an application: what is known of it after it was shown."""
+
+    id: str
+    organization_id: str
+    application_id: str
+    key_type: KeyType
+    name: str
+    sha256: str
+    """Of the key, in hex; 256 random bits went into it."""
+    created_at: datetime
+    expires_at: datetime | None
+    addresses: tuple[str, ...]
+    """Networks its calls may come from; none is all."""
+    referers: tuple[str, ...]
+    """What its calls may name as `Referer`; none is all."""
+
+
+@dataclass(frozen=True, slots=True)
+class DenyPolicy:
+    """Calls that are refused; `value` as `denying.canonical_value` writes it."""
+
+    id: str
+    organization_id: str
+    condition: str
+    value: str
+    invert: bool = False
+    enabled: bool = True
+
+
 def check_api(api: API) -> API:
     """Check everything about an API that needs nothing else to be known.
 
@@ -141,6 +179,8 @@ def check_api(api: API) -> API:
     check_backend(api.backend)
     check_resources(api.resources)
     check_limit("limit", api.limit)
+    check_security(api.security)
+    check_cors(api.cors)
     if api.state not in (LifecycleState.CREATED, LifecycleState.RETIRED):
         check_publishable(api)
     return api
@@ -174,6 +214,10 @@ def check_resources(resources: tuple[Resource, ...]) -> None:
         for scope in resource.scopes:
             parse_scope(scope)
         check_limit("limit", resource.limit)
+        if resource.scopes and resource.auth is AuthType.NONE:
+            raise Invalid(
+                "scopes", resource.scopes[0], "no scope where auth is none: nobody is asked for one"
+            )
         if key in seen:
             raise Invalid("resources", f"{resource.method} {resource.path}", f"no second {seen[key]}")
         seen[key] = f"{resource.method} {resource.path}"

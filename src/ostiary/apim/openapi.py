@@ -1,13 +1,15 @@
-"""Resources out of an OpenAPI 3 document: its paths, methods and OAuth scopes, nothing else.
+"""Resources out of an OpenAPI 3 document: its paths, methods, OAuth scopes and what needs no credential.
 
-A scope of any security requirement of an operation lets a call pass, because any one scope of a
-resource suffices. HEAD follows GET, and TRACE is never published, so both are left out.
+`security: []` says that an operation asks for no credential; a document that says nothing of security asks
+for a token all the same. A scope of any security requirement of an operation lets a call pass, because any
+one scope of a resource suffices. HEAD follows GET, and TRACE is never published, so both are left out.
 """
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ostiary.apim.errors import Invalid
+from ostiary.apim.exposure import AuthType
 from ostiary.apim.model import Resource, check_resources
 from ostiary.apim.paths import METHODS
 
@@ -34,8 +36,9 @@ def _operations(document: Mapping[str, Any]) -> Iterator[Resource]:
         for method in METHODS:
             operation = item.get(method.lower()) if isinstance(item, Mapping) else None
             if isinstance(operation, Mapping):
-                security = operation.get("security", document.get("security", []))
-                yield Resource(method, str(path), tuple(_scopes(document, security)))
+                security = operation.get("security", document.get("security"))
+                auth = AuthType.NONE if security == [] else AuthType.ANY
+                yield Resource(method, str(path), tuple(_scopes(document, security)), auth=auth)
 
 
 def _scopes(document: Mapping[str, Any], security: Any) -> Iterator[str]:

@@ -10,9 +10,11 @@ from sqlalchemy import Connection
 from ostiary.apim import repository
 from ostiary.apim.backends import Backend, check_names, client_key_context, settled
 from ostiary.apim.errors import Conflict, Invalid, NotFound
+from ostiary.apim.exposure import CORS, USUAL_CORS, CredentialKind
 from ostiary.apim.lifecycle import LifecycleState, step, walk
 from ostiary.apim.limits import Limit
 from ostiary.apim.model import API, Resource, check_api, known_scopes
+from ostiary.apim.paths import enclosing
 from ostiary.apim.plans import plans_named
 from ostiary.foundation.events import Event, record
 from ostiary.foundation.http_client import OutboundPolicy, OutboundRefused
@@ -33,6 +35,9 @@ class APISpec:
     resources: tuple[Resource, ...]
     state: LifecycleState | None = None
     limit: Limit | None = None
+    security: tuple[CredentialKind, ...] = (CredentialKind.OAUTH2,)
+    cors: CORS = USUAL_CORS
+    default_version: bool = False
 
 
 def check_spec(organization_id: str, spec: APISpec, known: API | None, policy: OutboundPolicy) -> API:
@@ -128,8 +133,16 @@ def delete_api(connection: Connection, organization_id: str, api_id: str) -> Non
     count = len(repository.subscriptions_to_api(connection, organization_id, api_id))
     if count:
         raise Conflict(f"{found.name} {found.version} has {count} subscriptions; retire it instead")
+    forget_deny_policies(connection, organization_id, api_id)
     repository.remove_api(connection, organization_id, api_id)
     record(connection, Event("api", organization_id, api_id))
+
+
+def forget_deny_policies(connection: Connection, organization_id: str, value: str) -> None:
+    """Remove the deny policies about a thing that goes."""
+    for policy in repository.deny_policies_about(connection, organization_id, value):
+        repository.remove_deny_policy(connection, organization_id, policy.id)
+        record(connection, Event("denial", organization_id, policy.id))
 
 
 def get_api(connection: Connection, organization_id: str, api_id: str) -> API:
@@ -158,6 +171,9 @@ def _made(api_id: str, organization_id: str, spec: APISpec, current: LifecycleSt
         plans=spec.plans,
         resources=spec.resources,
         limit=spec.limit,
+        security=spec.security,
+        cors=spec.cors,
+        default_version=spec.default_version,
     )
 
 
@@ -165,6 +181,8 @@ def _write(connection: Connection, api: API, policy: OutboundPolicy, *, new: boo
     _check_addresses(api, policy)
     _check_scopes(connection, api)
     _refuse_taken_path(connection, api)
+    if api.default_version:
+        _take_over_default(connection, api)
     plan_ids = _plan_ids(connection, api)
     (repository.insert_api if new else repository.update_api)(connection, api, plan_ids)
     record(connection, Event("api", api.organization_id, api.id))
@@ -203,3 +221,22 @@ def _refuse_taken_path(connection: Connection, api: API) -> None:
     for other in repository.overlapping_apis(connection, api.organization_id, api.base_path):
         if other.id != api.id:
             raise path_taken(api, other)
+    for other in repository.default_versions(connection, api.organization_id, enclosing(api.base_path)):
+        if other.context != api.context:
+            raise Conflict(
+                f"{api.base_path} lies under {other.context}, whose default version takes all of it"
+            )
+
+
+def _take_over_default(connection: Connection, api: API) -> None:
+    """Make this version its context's default: no path under the context may be another API's by then."""
+    here = api.organization_id
+    for other in repository.overlapping_apis(connection, here, api.context):
+        if other.context != api.context:
+            raise Conflict(
+                f"no default version at {api.context}: {other.base_path} of {other.name} lies there"
+            )
+    for other in repository.default_versions(connection, here, (api.context,)):
+        if other.id != api.id:
+            repository.end_default_version(connection, here, other.id)
+            record(connection, Event("api", here, other.id))

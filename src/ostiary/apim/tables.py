@@ -1,8 +1,19 @@
 """Tables of the apim slice."""
 
-from sqlalchemy import JSON, BigInteger, Boolean, Column, ForeignKey, Index, String, Table, UniqueConstraint
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    String,
+    Table,
+    UniqueConstraint,
+    false,
+)
 
-from ostiary.foundation.database import metadata
+from ostiary.foundation.database import Instant, metadata
 
 apis = Table(
     "apis",
@@ -17,6 +28,9 @@ apis = Table(
     Column("backend", JSON, nullable=False),  # {"production": [url], "sandbox": [url], option: value}
     Column("resources", JSON, nullable=False),  # [[method, path, [scope], auth, [requests, per] or null]]
     Column("limited_to", JSON(none_as_null=True)),  # [requests, per] of all callers
+    Column("security", JSON(none_as_null=True)),  # [kind]; NULL is what it was before there was a choice
+    Column("cors", JSON(none_as_null=True)),
+    Column("default_version", Boolean, nullable=False, server_default=false()),
     UniqueConstraint("organization_id", "base_path"),
     UniqueConstraint("organization_id", "name", "version"),
 )
@@ -93,3 +107,32 @@ usage = Table(
     Index("ix_usage_hour", "hour"),
 )
 """No foreign keys: what was called stays known when what was called has gone."""
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("organization_id", String(36), nullable=False),
+    Column("application_id", String(36), ForeignKey("applications.id"), nullable=False),
+    Column("key_type", String(10), nullable=False),
+    Column("name", String(60), nullable=False),
+    Column("sha256", String(64), nullable=False, unique=True),
+    Column("created_at", Instant, nullable=False),
+    Column("expires_at", Instant),
+    Column("addresses", JSON, nullable=False),
+    Column("referers", JSON, nullable=False),
+    UniqueConstraint("application_id", "name"),
+    Index("ix_api_keys_organization", "organization_id"),
+)
+
+deny_policies = Table(
+    "deny_policies",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("organization_id", String(36), nullable=False),
+    Column("condition", String(20), nullable=False),
+    Column("value", String(700), nullable=False),
+    Column("invert", Boolean, nullable=False),
+    Column("enabled", Boolean, nullable=False),
+    UniqueConstraint("organization_id", "condition", "value", "invert"),
+)

@@ -22,6 +22,7 @@ _SUMMARY: dict[Kind, tuple[str, ...]] = {
     Kind.APPLICATION: ("owner",),
     Kind.CLIENT: ("application", "key_type"),
     Kind.SUBSCRIPTION: ("plan",),
+    Kind.DENY_POLICY: ("enabled",),
 }
 """What is said of a new thing beside its name."""
 

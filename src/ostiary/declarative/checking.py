@@ -16,6 +16,7 @@ from ostiary.declarative.writing import (
     api_spec,
     client_spec,
     complaint_of,
+    deny_spec,
     scope_spec,
     user_store_spec,
 )
@@ -129,6 +130,18 @@ def _subscription(work: Work, change: Change) -> None:
         apim.check_subscribable(name, api.state)
 
 
+def _deny_policy(work: Work, change: Change) -> None:
+    if change.action is not Action.ADD:
+        return
+    spec = deny_spec(work, change)
+    _, _, value = change.name.partition(" ")
+    paths = {f"{api.context}/{api.version}" for api in work.file.apis}
+    wished = work.wishes[Kind.APPLICATION].items()
+    applications = {f"{wish.picture['owner']}:{name}" for name, wish in wished}
+    if value not in paths | applications and (spec.invert or spec.condition in ("APPLICATION", "API")):
+        apim.canonical_value(work.connection, work.organization_id, spec)
+
+
 _CHECKS: dict[Kind, Callable[[Work, Change], None]] = {
     Kind.USER_STORE: _user_store,
     Kind.ROLE: _role,
@@ -136,4 +149,5 @@ _CHECKS: dict[Kind, Callable[[Work, Change], None]] = {
     Kind.SCOPE: _scope,
     Kind.APPLICATION: _application,
     Kind.SUBSCRIPTION: _subscription,
+    Kind.DENY_POLICY: _deny_policy,
 }

@@ -1,5 +1,6 @@
 """What is: the part of an organization that a file speaks of, as pictures."""
 
+from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
@@ -34,6 +35,7 @@ def read_state(
         Kind.SCOPE: {scope.name: _scope(scope) for scope in oauth.list_scopes(connection, here)},
         Kind.API: _apis(connection, here, file),
         **_applications(connection, here, file),
+        Kind.DENY_POLICY: _deny_policies(connection, here),
     }
 
 
@@ -141,8 +143,13 @@ def _api(api: apim.API) -> Actual:
             "state": str(api.state),
             **backend_picture(api.backend),
             "plans": list(api.plans),
-            "resources": [resource_text(r.method, r.path, r.scopes, r.limit) for r in api.resources],
+            "resources": [resource_text(r.method, r.path, r.scopes, r.auth, r.limit) for r in api.resources],
             "limit": limit_text(api.limit),
+            "security": [str(kind) for kind in api.security],
+            "cors": {
+                name: list(one) if isinstance(one, tuple) else one for name, one in asdict(api.cors).items()
+            },
+            "default_version": api.default_version,
         },
         frozenset({"backend.client_certificate.key"} if api.backend.client_certificate else ()),
     )
@@ -163,10 +170,33 @@ def backend_picture(backend: apim.Backend) -> dict[str, Any]:
     }
 
 
-def resource_text(method: str, path: str, scopes: Any, limit: Any) -> str:
+def resource_text(method: str, path: str, scopes: Any, auth: str, limit: Any) -> str:
     """A resource in one line."""
+    said = [] if auth == "any" else [f"auth={auth}"]
     limited = [] if limit is None else [f"({limit_text(limit)})"]
-    return " ".join([method, path, *(f"[{scope}]" for scope in scopes), *limited])
+    return " ".join([method, path, *said, *(f"[{scope}]" for scope in scopes), *limited])
+
+
+def deny_name(condition: str, value: str, invert: bool) -> str:
+    """How a plan calls a deny policy."""
+    return f"{condition} {'all but ' if invert else ''}{value}"
+
+
+def _deny_policies(connection: Connection, organization_id: str) -> dict[str, Actual]:
+    return {
+        deny_name(one.condition, apim.written_value(connection, one), one.invert): Actual(
+            {"enabled": one.enabled}
+        )
+        for one in apim.list_deny_policies(connection, organization_id)
+    }
+
+
+def find_deny_policy(connection: Connection, organization_id: str, name: str) -> apim.DenyPolicy | None:
+    """The deny policy that a plan calls so."""
+    for one in apim.list_deny_policies(connection, organization_id):
+        if deny_name(one.condition, apim.written_value(connection, one), one.invert) == name:
+            return one
+    return None
 
 
 def _applications(

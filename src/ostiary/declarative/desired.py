@@ -6,7 +6,13 @@ from ostiary import apim
 from ostiary.apim import KeyType
 from ostiary.declarative.complaints import Complaint, Path, Refused, Unacceptable
 from ostiary.declarative.consistency import keys_of, resources_of
-from ostiary.declarative.current import backend_picture, limit_text, resource_text, subscription_name
+from ostiary.declarative.current import (
+    backend_picture,
+    deny_name,
+    limit_text,
+    resource_text,
+    subscription_name,
+)
 from ostiary.declarative.members import role_wishes
 from ostiary.declarative.names import Names
 from ostiary.declarative.notices import takes_effect, working_grant_types, working_scopes
@@ -49,6 +55,7 @@ def wishes_of(file: OrganizationFile, state: State, names: Names) -> Wishes:
         Kind.APPLICATION: dict(_applications(file, names, complaints)),
         Kind.CLIENT: dict(_clients(file, state)),
         Kind.SUBSCRIPTION: dict(_subscriptions(file, state)),
+        Kind.DENY_POLICY: dict(_deny_policies(file, state, names, complaints)),
     }
     if complaints:
         raise Refused(complaints)
@@ -126,8 +133,11 @@ def _api(index: int, api: APIPart) -> Wish:
         "state": api.state,
         **backend_picture(backend_of(api)),
         "plans": api.plans,
-        "resources": [resource_text(r.method, r.path, r.scopes, r.limit) for r in resources_of(api)],
+        "resources": [resource_text(r.method, r.path, r.scopes, r.auth, r.limit) for r in resources_of(api)],
         "limit": limit_text(api.limit),
+        "security": api.security,
+        "cors": api.cors.model_dump(),
+        "default_version": api.default_version,
     }
     mine = api.backend.client_certificate
     secrets = {} if mine is None else _secrets(backend__client_certificate__key=mine.key)
@@ -148,6 +158,28 @@ def backend_of(api: APIPart) -> apim.Backend:
         ca=said.ca,
         client_certificate=None if mine is None else apim.ClientCertificate(mine.certificate, mine.key.value),
     )
+
+
+def _deny_policies(
+    file: OrganizationFile, state: State, names: Names, complaints: list[Complaint]
+) -> Iterator[tuple[str, Wish]]:
+    if file.deny is None:
+        return
+    wished: dict[str, Wish] = {}
+    for index, part in enumerate(file.deny):
+        path: Path = ("deny", index)
+        try:
+            name = deny_name(part.condition, names.denied(part.condition, part.value), part.invert)
+        except Unacceptable as error:
+            complaints.append(Complaint((*path, "value"), error.found, error.expected))
+            continue
+        if name in wished:
+            complaints.append(Complaint(path, f"the deny policy {name!r} a second time", "it once"))
+        wished[name] = Wish(path, {"enabled": part.enabled})
+    for name in state.get(Kind.DENY_POLICY, {}):
+        if name not in wished:
+            yield name, Wish(("deny",), gone=True)
+    yield from wished.items()
 
 
 def _applications(

@@ -16,11 +16,11 @@ MOST_CHANGES = 1_200
 MOST_VALUES = 40 * MOST_ENTRIES
 MOST_COMPLAINTS = 100
 
-_THINGS = {"user_stores", "users", "roles", "scopes", "plans", "apis", "applications"}
+_THINGS = {"user_stores", "users", "roles", "scopes", "plans", "apis", "applications", "deny"}
 _LISTS = _THINGS | {"subscriptions", "groups", "clients"}
 _MEMBERS = {"users", "groups", "clients", "roles"}
 _CLIENTS = frozenset(("production", "sandbox"))
-_ONE_ROW = frozenset(("resources", "openapi", "request", "response", "claims", "backend"))
+_ONE_ROW = frozenset(("cors", "resources", "openapi", "request", "response", "claims", "backend"))
 _EXPECTED = (
     f"at most {MOST_ENTRIES:,} entries in one apply (things, members and subscriptions of all documents); "
     "apply it in parts, what a file does not mention stays as it is"

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ostiary import apim
 from ostiary.declarative.complaints import Unacceptable, did_you_mean
 from ostiary.declarative.schema import OrganizationFile
 from ostiary.identity import PRIMARY, InvalidUserName, UserName
@@ -46,6 +47,28 @@ class Names:
         if member.store != PRIMARY:
             raise Unacceptable(repr(text), "a user of PRIMARY; people of other stores stay where they are")
         return member.name
+
+    def denied(self, condition: str, text: str) -> str:
+        """What a deny policy is about, in its one spelling.
+
+        Raises:
+            Unacceptable: it cannot be.
+        """
+        try:
+            if condition == "IP":
+                return str(apim.parse_address(text))
+            if condition == "IPRANGE":
+                return "-".join(map(str, apim.address_range(text)))
+        except apim.Invalid as error:
+            raise Unacceptable(error.found, error.expected) from None
+        if condition == "USER":
+            return f"{self.user(text)}@{self.organization}"
+        if condition == "APPLICATION":
+            owner, separator, name = text.partition(":")
+            if not separator:
+                raise Unacceptable(repr(text), "owner:name of an application")
+            return f"{self.user(owner)}:{name}"
+        return text
 
     def group(self, text: str) -> MemberName:
         """`STORE/group`; the store may be one that is still to come.

@@ -26,6 +26,7 @@ class Kind(StrEnum):
     APPLICATION = "application"
     CLIENT = "client"
     SUBSCRIPTION = "subscription"
+    DENY_POLICY = "deny policy"
 
 
 class Action(StrEnum):

@@ -50,7 +50,9 @@ def _openapi(value: Any, info: ValidationInfo) -> Any:
     if resolver is None or not isinstance(value, str):
         return value
     resources = apim.read_resources(resolver.document(value).data)
-    return [{"method": r.method, "path": r.path, "scopes": list(r.scopes)} for r in resources]
+    return [
+        {"method": r.method, "path": r.path, "scopes": list(r.scopes), "auth": str(r.auth)} for r in resources
+    ]
 
 
 OneLine = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
@@ -267,6 +269,17 @@ class ResourcePart(Part):
     path: Annotated[str, AfterValidator(apim.parse_path)]
     scopes: list[ScopeName] = []
     limit: SharedLimit = None
+    auth: Literal["any", "application", "user", "none"] = "any"
+
+
+class CORSPart(Part):
+    """What browsers are told about calls from other origins."""
+
+    enabled: bool = apim.USUAL_CORS.enabled
+    origins: list[Annotated[str, AfterValidator(apim.parse_origin)]] = list(apim.USUAL_CORS.origins)
+    methods: list[Annotated[str, AfterValidator(apim.parse_method)]] = list(apim.USUAL_CORS.methods)
+    headers: list[OneLine] = list(apim.USUAL_CORS.headers)
+    credentials: bool = apim.USUAL_CORS.credentials
 
 
 class APIPart(Part):
@@ -281,6 +294,9 @@ class APIPart(Part):
     resources: list[ResourcePart] | None = None
     openapi: Annotated[list[ResourcePart], BeforeValidator(_openapi)] | None = None
     limit: SharedLimit = None
+    security: list[Literal["oauth2", "api_key"]] = ["oauth2"]
+    cors: CORSPart = CORSPart()
+    default_version: bool = False
 
 
 GrantType = Literal[
@@ -337,6 +353,15 @@ class ApplicationPart(Part):
     subscriptions: list[SubscriptionPart] | None = None
 
 
+class DenyPart(Part):
+    """Calls that are refused whatever else holds."""
+
+    condition: Literal["IP", "IPRANGE", "USER", "APPLICATION", "API"]
+    value: OneLine
+    invert: bool = False
+    enabled: bool = True
+
+
 class OrganizationFile(Part):
     """The whole file."""
 
@@ -349,3 +374,5 @@ class OrganizationFile(Part):
     plans: list[PlanPart] = []
     apis: list[APIPart] = []
     applications: list[ApplicationPart] = []
+    deny: list[DenyPart] | None = None
+    """Without it the deny policies there are stay; `[]` is none."""

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from ostiary import apim, identity, oauth, organizations, permissions
 from ostiary.declarative.complaints import Complaint, Path
 from ostiary.declarative.consistency import keys_of, resources_of
-from ostiary.declarative.current import application_named, subscribed_api
+from ostiary.declarative.current import application_named, find_deny_policy, subscribed_api
 from ostiary.declarative.desired import backend_of
 from ostiary.declarative.names import Names
 from ostiary.declarative.plan import Action, Change, Kind, Wish, Wishes
@@ -226,11 +226,26 @@ def api_spec(work: Work, change: Change) -> apim.APISpec:
         backend=_backend(part, change),
         plans=tuple(part.plans),
         resources=tuple(
-            apim.Resource(r.method, r.path, tuple(r.scopes), limit=_limit(r.limit))
-            for r in resources_of(part)
+            apim.Resource(
+                one.method,
+                one.path,
+                tuple(one.scopes),
+                limit=_limit(one.limit),
+                auth=apim.AuthType(one.auth),
+            )
+            for one in resources_of(part)
         ),
         state=apim.LifecycleState(part.state),
         limit=_limit(part.limit),
+        security=tuple(map(apim.CredentialKind, part.security)),
+        cors=apim.CORS(
+            enabled=part.cors.enabled,
+            origins=tuple(part.cors.origins),
+            methods=tuple(part.cors.methods),
+            headers=tuple(part.cors.headers),
+            credentials=part.cors.credentials,
+        ),
+        default_version=part.default_version,
     )
 
 
@@ -324,6 +339,27 @@ def _subscription(work: Work, change: Change) -> None:
         apim.change_subscription(work.connection, here, known.id, plan=plan)
 
 
+def _deny_policy(work: Work, change: Change) -> None:
+    here = work.organization_id
+    known = find_deny_policy(work.connection, here, change.name)
+    if change.action is Action.REMOVE:
+        if known is not None:
+            apim.delete_deny_policy(work.connection, here, known.id)
+        return
+    spec = deny_spec(work, change)
+    if known is None:
+        apim.create_deny_policy(work.connection, here, spec)
+    else:
+        apim.switch_deny_policy(work.connection, here, known.id, enabled=spec.enabled)
+
+
+def deny_spec(work: Work, change: Change) -> apim.DenySpec:
+    """The deny policy as an administrator would say it."""
+    _, index = work.wish(change).path
+    part = (work.file.deny or [])[int(index)]
+    return apim.DenySpec(apim.DenyCondition(part.condition), part.value, part.invert, part.enabled)
+
+
 def _secret(secret: Secret | None) -> SecretStr | None:
     return secret.value if secret else None
 
@@ -343,4 +379,5 @@ WRITERS: dict[Kind, Callable[[Work, Change], None]] = {
     Kind.APPLICATION: _application,
     Kind.CLIENT: _client,
     Kind.SUBSCRIPTION: _subscription,
+    Kind.DENY_POLICY: _deny_policy,
 }

@@ -72,6 +72,11 @@ class CurrentPlan:
                 yield drawn
         yield from map(planner.draw_subscription, apim.list_subscriptions(connection, id))
         yield from map(planner.draw_plan, apim.list_plans(connection, id))
+        yield from map(planner.draw_api_key, apim.list_api_keys(connection, id))
+        for policy in apim.list_deny_policies(connection, id):
+            denial = planner.draw_denial(policy)
+            if denial is not None:
+                yield denial
         for (kind, key), minimum in minimums(connection, id).items():
             yield planner.draw_epoch(id, kind, key, minimum)
 
@@ -106,6 +111,14 @@ class CurrentPlan:
     def _plan(self, organization_id: str, id: str) -> Thing | None:
         found = apim.find_plan(self._connection, organization_id, id)
         return None if found is None else planner.draw_plan(found)
+
+    def _api_key(self, organization_id: str, sha256: str) -> Thing | None:
+        found = apim.find_api_key(self._connection, organization_id, sha256)
+        return None if found is None else planner.draw_api_key(found)
+
+    def _denial(self, organization_id: str, id: str) -> Thing | None:
+        found = apim.find_deny_policy(self._connection, organization_id, id)
+        return None if found is None else planner.draw_denial(found)
 
     def _key(self, _: str, kid: str) -> Thing | None:
         found = oauth.find_public_key(self._connection, kid)
@@ -144,4 +157,6 @@ _READ: Final[dict[str, Callable[[CurrentPlan, str, str], Thing | None]]] = {
     Kind.EPOCH: CurrentPlan._epoch,
     Kind.REVOCATION: CurrentPlan._revocation,
     Kind.NODE: CurrentPlan._node_entry,
+    Kind.API_KEY: CurrentPlan._api_key,
+    Kind.DENIAL: CurrentPlan._denial,
 }

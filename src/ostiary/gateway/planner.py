@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime
 
 from ostiary import apim, oauth
@@ -38,10 +39,37 @@ def draw_api(api: apim.API, client_key: str | None = None) -> plan.API:
             client_key=client_key,
         ),
         resources=tuple(
-            plan.Resource(one.method, one.path, one.scopes, limit=_limit(one.limit)) for one in api.resources
+            plan.Resource(one.method, one.path, one.scopes, _limit(one.limit), one.auth.value)
+            for one in api.resources
         ),
         limit=_limit(api.limit),
+        security=tuple(kind.value for kind in api.security),
+        cors=plan.CORS(**asdict(api.cors)),
+        default_version=api.default_version,
     )
+
+
+def draw_api_key(key: apim.APIKey) -> plan.APIKey:
+    """Draw an API key; it is known by its hash."""
+    return plan.APIKey(
+        id=key.sha256,
+        organization_id=key.organization_id,
+        application_id=key.application_id,
+        key_type=key.key_type.value,
+        expires_at=None if key.expires_at is None else int(key.expires_at.timestamp()),
+        addresses=key.addresses,
+        referers=key.referers,
+    )
+
+
+def draw_denial(policy: apim.DenyPolicy) -> plan.Denial | None:
+    """Draw a deny policy; one that is off is not in the plan."""
+    if not policy.enabled:
+        return None
+    condition, value = policy.condition, policy.value
+    if condition in (apim.DenyCondition.IP, apim.DenyCondition.IPRANGE):
+        condition, value = "IP", "-".join(map(str, apim.address_range(value)))
+    return plan.Denial(policy.id, policy.organization_id, condition, value, policy.invert)
 
 
 def draw_application(application: apim.Application, organization: Organization) -> plan.Application:

@@ -68,8 +68,24 @@ def orders() -> dict[str, Any]:
         "backend": {"production": ["http://127.0.0.1:9701"], "sandbox": []},
         "plans": ["Gold", "Bronze"],
         "resources": [
-            {"method": "GET", "path": "/{id}", "scopes": [], "limit": None},
-            {"method": "POST", "path": "/", "scopes": ["orders:write"], "limit": None},
+            {"method": "GET", "path": "/{id}", "scopes": [], "limit": None, "auth": "any"},
+            {"method": "POST", "path": "/", "scopes": ["orders:write"], "limit": None, "auth": "any"},
         ],
         "limit": None,
+        "security": ["oauth2"],
+        "cors": {
+            "enabled": True,
+            "origins": ["*"],
+            "methods": ["GET", "PUT", "POST", "DELETE", "PATCH", "OPTIONS"],
+            "headers": [
+                "authorization",
+                "Access-Control-Allow-Origin",
+                "Content-Type",
+                "SOAPAction",
+                "apikey",
+                "Internal-Key",
+            ],
+            "credentials": False,
+        },
+        "default_version": False,
     }

@@ -70,7 +70,13 @@ def test_a_change_keeps_name_version_and_state(acme: Management, orders: dict[st
 
 
 def test_all_callers_of_an_api_or_a_resource_may_share_a_limit(acme: Management, orders: dict[str, Any]):
-    limited = {"method": "GET", "path": "/few", "scopes": [], "limit": {"requests": 5, "per": "hour"}}
+    limited = {
+        "method": "GET",
+        "path": "/few",
+        "scopes": [],
+        "limit": {"requests": 5, "per": "hour"},
+        "auth": "any",
+    }
     body = orders | {"limit": "20KPerMin", "resources": [*orders["resources"], limited]}
 
     api = acme.ok("POST", "/apis", body)

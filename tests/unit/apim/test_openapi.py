@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from ostiary.apim import Invalid, Resource, read_resources
+from ostiary.apim import AuthType, Invalid, Resource, read_resources
 
 DOCUMENT: dict[str, Any] = {
     "openapi": "3.1.0",
@@ -31,7 +31,7 @@ def test_every_operation_is_a_resource_with_the_scopes_of_its_security():
     assert read_resources(DOCUMENT) == (
         Resource("GET", "/", ("orders:read",)),
         Resource("POST", "/", ("orders:write", "admin")),
-        Resource("GET", "/{id}"),
+        Resource("GET", "/{id}", auth=AuthType.NONE),
         Resource("DELETE", "/{id}"),
     )
 

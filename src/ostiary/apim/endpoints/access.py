@@ -13,5 +13,6 @@ def _row(noun: str, verb: str) -> Access:
 API = {verb: _row("", verb) for verb in ("view", "create", "update", "delete", "publish")}
 PLAN = {verb: _row("plan", verb) for verb in ("view", "create", "update", "delete")}
 APPLICATION = {verb: _row("application", verb) for verb in ("view", "create", "update", "delete")}
+DENY = {verb: _row("deny", verb) for verb in ("view", "create", "update", "delete")}
 SUBSCRIPTION = {verb: _row("subscription", verb) for verb in ("view", "create", "update", "delete")}
 USAGE = {"view": _row("usage", "view")}

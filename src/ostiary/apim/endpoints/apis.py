@@ -1,5 +1,6 @@
 """The internal REST API of API versions: /api/apim/v1/apis."""
 
+from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
 from fastapi import Body
@@ -12,6 +13,7 @@ from ostiary.apim.endpoints.access import API as MAY
 from ostiary.apim.endpoints.limits import SharedLimit, present_limit, read_limit
 from ostiary.apim.endpoints.paging import Limit, Offset, page
 from ostiary.apim.endpoints.problems import problems
+from ostiary.apim.exposure import CORS, USUAL_CORS, AuthType, CredentialKind
 from ostiary.apim.lifecycle import LifecycleState
 from ostiary.apim.model import API, MAX_RESOURCES, Resource
 from ostiary.apim.publishing import APISpec, change_api, change_state, create_api, delete_api, get_api
@@ -31,6 +33,29 @@ class ResourceBody(BaseModel):
     path: str
     scopes: list[str] = Field(default_factory=list, max_length=50)
     limit: SharedLimit = None
+    auth: AuthType = AuthType.ANY
+
+    def resource(self) -> Resource:
+        """As the use cases take it."""
+        limit = read_limit(self.limit)
+        return Resource(self.method, self.path, tuple(self.scopes), limit=limit, auth=self.auth)
+
+
+class CORSBody(BaseModel):
+    """What browsers are told about calls from other origins."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    enabled: bool = USUAL_CORS.enabled
+    origins: list[str] = Field(default_factory=lambda: list(USUAL_CORS.origins), max_length=100)
+    methods: list[str] = Field(default_factory=lambda: list(USUAL_CORS.methods), max_length=100)
+    headers: list[str] = Field(default_factory=lambda: list(USUAL_CORS.headers), max_length=100)
+    credentials: bool = USUAL_CORS.credentials
+
+    def rules(self) -> CORS:
+        """As the use cases take it."""
+        origins, methods, headers = tuple(self.origins), tuple(self.methods), tuple(self.headers)
+        return CORS(self.enabled, origins, methods, headers, self.credentials)
 
 
 class UnchangedBody(BaseModel):
@@ -87,6 +112,9 @@ class APIBody(BaseModel):
     plans: list[str] = Field(default_factory=list, max_length=100)
     resources: list[ResourceBody] = Field(default_factory=list, max_length=MAX_RESOURCES)
     limit: SharedLimit = None
+    security: list[CredentialKind] = [CredentialKind.OAUTH2]
+    cors: CORSBody = CORSBody()
+    default_version: bool = False
 
     def spec(self) -> APISpec:
         """As the use cases take it."""
@@ -96,10 +124,11 @@ class APIBody(BaseModel):
             version=self.version,
             backend=self.backend.backend(),
             plans=tuple(self.plans),
-            resources=tuple(
-                Resource(r.method, r.path, tuple(r.scopes), limit=read_limit(r.limit)) for r in self.resources
-            ),
+            resources=tuple(resource.resource() for resource in self.resources),
             limit=read_limit(self.limit),
+            security=tuple(self.security),
+            cors=self.cors.rules(),
+            default_version=self.default_version,
         )
 
 
@@ -179,6 +208,9 @@ def present(api: API) -> dict[str, Any]:
         "plans": list(api.plans),
         "resources": [_resource(resource) for resource in api.resources],
         "limit": present_limit(api.limit),
+        "security": [str(kind) for kind in api.security],
+        "cors": asdict(api.cors),
+        "default_version": api.default_version,
     }
 
 
@@ -188,6 +220,7 @@ def _resource(resource: Resource) -> dict[str, Any]:
         "path": resource.path,
         "scopes": list(resource.scopes),
         "limit": present_limit(resource.limit),
+        "auth": str(resource.auth),
     }
 
 

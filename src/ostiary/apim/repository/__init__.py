@@ -1,6 +1,15 @@
 """Rows ⇄ model of API management; every SQL statement of the slice."""
 
+from ostiary.apim.repository.api_keys import (
+    api_keys_of,
+    find_api_key,
+    insert_api_key,
+    list_api_keys,
+    remove_api_key,
+)
 from ostiary.apim.repository.apis import (
+    default_versions,
+    end_default_version,
     find_api,
     find_api_named,
     insert_api,
@@ -20,6 +29,14 @@ from ostiary.apim.repository.applications import (
     remove_application,
     remove_keys,
     update_application,
+)
+from ostiary.apim.repository.deny_policies import (
+    deny_policies_about,
+    find_deny_policy,
+    insert_deny_policy,
+    list_deny_policies,
+    remove_deny_policy,
+    switch_deny_policy,
 )
 from ostiary.apim.repository.plans import (
     find_plan,
@@ -42,27 +59,39 @@ from ostiary.apim.repository.subscriptions import (
 )
 
 __all__ = [
+    "api_keys_of",
     "applications_named",
+    "default_versions",
+    "deny_policies_about",
+    "end_default_version",
     "find_api",
+    "find_api_key",
     "find_api_named",
     "find_application",
+    "find_deny_policy",
     "find_keys",
     "find_plan",
     "find_subscription",
     "find_subscription_to",
     "insert_api",
+    "insert_api_key",
     "insert_application",
+    "insert_deny_policy",
     "insert_keys",
     "insert_plan",
     "insert_subscription",
+    "list_api_keys",
     "list_apis",
     "list_applications",
+    "list_deny_policies",
     "list_keys",
     "list_subscriptions",
     "overlapping_apis",
     "plan_is_used",
     "remove_api",
+    "remove_api_key",
     "remove_application",
+    "remove_deny_policy",
     "remove_keys",
     "remove_plan",
     "remove_subscription",
@@ -70,6 +99,7 @@ __all__ = [
     "stored_plans_named",
     "subscriptions_of_application",
     "subscriptions_to_api",
+    "switch_deny_policy",
     "update_api",
     "update_application",
     "update_plan",

@@ -2,11 +2,13 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, bindparam, delete, func, insert, or_, select, update
 
 from ostiary.apim.backends import Backend, ClientCertificate
+from ostiary.apim.exposure import CORS, AuthType, CredentialKind
 from ostiary.apim.lifecycle import LifecycleState
 from ostiary.apim.model import API, Resource
 from ostiary.apim.paths import enclosing
@@ -23,6 +25,9 @@ _OVERLAPPING = _ALL.where(
         apis.c.base_path.in_(bindparam("same_or_over", expanding=True)),
     )
 )
+_DEFAULTS = _ALL.where(
+    apis.c.default_version.is_(True), apis.c.context.in_(bindparam("contexts", expanding=True))
+)
 _LINKS = (
     select(api_plans.c.api_id, plans.c.name)
     .join(plans, plans.c.id == api_plans.c.plan_id)
@@ -34,6 +39,7 @@ _INSERT = insert(apis)
 _INSERT_PLANS = insert(api_plans)
 _THIS = rows_of(apis, bindparam("key_organization_id"), apis.c.id == bindparam("key_id"))
 _UPDATE = update(apis).where(_THIS)
+_END_DEFAULT = _UPDATE.values(default_version=False)
 _REMOVE_PLANS = delete(api_plans).where(
     rows_of(api_plans, bindparam("key_organization_id"), api_plans.c.api_id == bindparam("key_id"))
 )
@@ -62,6 +68,16 @@ def overlapping_apis(connection: Connection, organization_id: str, base_path: st
     """API versions whose resources would lie under `base_path` or enclose it, itself included."""
     around = [base_path, *enclosing(base_path)]
     return _read_apis(connection, organization_id, _OVERLAPPING, under=f"{base_path}/", same_or_over=around)
+
+
+def default_versions(connection: Connection, organization_id: str, contexts: Sequence[str]) -> list[API]:
+    """The default versions of these contexts."""
+    return _read_apis(connection, organization_id, _DEFAULTS, contexts=list(contexts))
+
+
+def end_default_version(connection: Connection, organization_id: str, api_id: str) -> None:
+    """Write that a version is its context's default no more."""
+    connection.execute(_END_DEFAULT, {"key_organization_id": organization_id, "key_id": api_id})
 
 
 def insert_api(connection: Connection, api: API, plan_ids: Sequence[str]) -> None:
@@ -123,6 +139,9 @@ def _api_values(api: API) -> dict[str, Any]:
         "backend": _backend_value(api.backend),
         "resources": [_written(resource) for resource in api.resources],
         "limited_to": written_limit(api.limit),
+        "security": list(api.security),
+        "cors": None if api.cors == CORS() else asdict(api.cors),
+        "default_version": api.default_version,
     }
 
 
@@ -143,6 +162,18 @@ def _backend(value: dict[str, Any]) -> Backend:
     return Backend(production, sandbox, **said, client_certificate=certificate)
 
 
+def _cors(said: dict[str, Any] | None) -> CORS:
+    if said is None:
+        return CORS()
+    return CORS(
+        enabled=said["enabled"],
+        origins=tuple(said["origins"]),
+        methods=tuple(said["methods"]),
+        headers=tuple(said["headers"]),
+        credentials=said["credentials"],
+    )
+
+
 def _api(row: Row[Any], offered: tuple[str, ...]) -> API:
     return API(
         id=row.id,
@@ -155,15 +186,24 @@ def _api(row: Row[Any], offered: tuple[str, ...]) -> API:
         plans=offered,
         resources=tuple(_resource(*said) for said in row.resources),
         limit=read_limit(row.limited_to),
+        security=tuple(map(CredentialKind, row.security or ["oauth2"])),
+        cors=_cors(row.cors),
+        default_version=row.default_version,
     )
 
 
 def _written(resource: Resource) -> list[Any]:
-    return [resource.method, resource.path, list(resource.scopes), "any", written_limit(resource.limit)]
+    return [
+        resource.method,
+        resource.path,
+        list(resource.scopes),
+        resource.auth.value,
+        written_limit(resource.limit),
+    ]
 
 
 def _resource(
-    method: str, path: str, scopes: list[str], _: str = "any", limit: tuple[int, str] | None = None
+    method: str, path: str, scopes: list[str], auth: str = "any", limit: tuple[int, str] | None = None
 ) -> Resource:
     """A resource from its JSON, which was shorter once."""
-    return Resource(method, path, tuple(scopes), limit=read_limit(limit))
+    return Resource(method, path, tuple(scopes), read_limit(limit), AuthType(auth))

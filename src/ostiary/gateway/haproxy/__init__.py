@@ -8,13 +8,16 @@ changes while it runs grows above about 1,000 entries at the sizes of the budget
 
 * `plan.map`: `number` → the plan's number, set **last** and only at run time (the file stays empty). A worker
   without it holds calls for a moment, then answers 503.
-* `routes-XX.map`: organization/context/version/ → the API: its state, targets, … (`structure_maps`).
+* `routes-XX.map`: organization/context/version/ → the API: its state, targets, … (`structure_maps`); of a
+  default version organization/context/ too.
+* `denied.map`: a prefix of addresses → the organizations that deny it (`denied_entries`).
 * `resources-XX.map`: API id.digest.n → a chunk of the API's resources (`structure_maps`).
 * `epochs-XX.map`: organization id:kind:key, encoded → the minimum epoch (`structure_maps`).
 * `floors-XX.map`: organization id → the highest minimum of the organization: tokens at or above it need no
   look-up (`structure_maps`).
 * `decisions-XX.map`: API id:sha256(credential) in hex → `encode_decision(Decision)`. Grants only, written by
-  the agent; XX are the first two digits of the hash (`decision_entry`).
+  the agent; XX are the first two digits of the hash (`decision_entry`). The hash of an API key has a `k`
+  before it, and where its calls may come from is in the value.
 
 The structure's files are written to disk, for the next start or reload, as well as changed in every live
 worker. Changes go in the order `structure_changes` gives them (what is new, what points to it, what is gone).
@@ -29,7 +32,7 @@ a minimum epoch), over HTTP on the agent's unix socket, with a deadline of 800 m
     {"api":"<API id>","credential_sha256":"<64 hex digits>","credential":"<b64token>","address":"<client IP>",
      "request":"<request id>"}
 
-The answer is `200`, `text/plain`, one of::
+Of an API key there is the hash alone; `credential` is empty. The answer is `200`, `text/plain`, one of::
 
     grant                                 and in the next line the encoded decision
     refuse <name>                         one of the names in AGENT_REFUSALS, e.g. `refuse invalid_token`

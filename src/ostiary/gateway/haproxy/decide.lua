@@ -8,6 +8,8 @@
 
 local folder, maps, agent = ...
 local router = assert(loadfile(folder .. "/router.lua"))()
+local cors = assert(loadfile(folder .. "/cors.lua"))(router.decode)
+local credentials = assert(loadfile(folder .. "/credentials.lua"))(router.decode)
 local targets = assert(loadfile(folder .. "/targets.lua"))(router.decode, maps)
 local limits = assert(loadfile(folder .. "/limits.lua"))(folder, maps)
 
@@ -51,7 +53,10 @@ end
 local ROUTE = "^2|([^|]*)|(%u+)|([^|]*)|(%d+)|(%x+)|(%x+)|(%x*)|(%d+)|([^|]*)|([^|]*)|([^|]*)$"
 
 -- What an API or a resource may say by name, and how it is read. Whatever is not here makes the call fail.
-local SAID = { limit = limits.parse }
+local SAID = {
+    limit = limits.parse, cors = cors.parse, accepts = credentials.parse,
+    auth = function(_, said) return said end,
+}
 
 local function parse_api(text)
     local id, state, organization, offset, floor, shard, digest, count, production, sandbox, more = text:match(ROUTE)
@@ -62,6 +67,7 @@ local function parse_api(text)
     end
     local listed = table.concat(chunks, "|")
     local api = {
+        accepts = credentials.USUAL, cors = cors.USUAL,
         id = id, size = #listed, state = state, organization = organization, offset = tonumber(offset),
         floor = floors[tonumber(floor, 16)], trie = router.parse(listed, read),
         PRODUCTION = targets.parse(production, organization), SANDBOX = targets.parse(sandbox, organization),
@@ -88,8 +94,14 @@ end
 
 local REFUSED_STATE = {
     CREATED = "not_found", RETIRED = "not_found", BLOCKED = "api_blocked", UNSUPPORTED = "unsupported",
-    PUBLISHED = false, PROTOTYPED = false, DEPRECATED = false,
+    DENIED = "denied", PUBLISHED = false, PROTOTYPED = false, DEPRECATED = false,
 }
+
+-- Whether an address of the caller's is denied in the organization of this API.
+local function is_denied(txn, api)
+    local organizations = txn:get_var("txn.denied_by")
+    return organizations and organizations:find("," .. api.organization .. ",", 1, true)
+end
 
 -- Finds what is called: the API, the path inside it, the resource; or nil after a refusal.
 local function called(txn)
@@ -97,12 +109,15 @@ local function called(txn)
     if not api then return refuse(txn, "not_found") end
     txn:set_var("txn.realm", organization)
     txn:set_var("txn.api", api.id)
+    cors.note(txn, api.cors)
+    if is_denied(txn, api) then return refuse(txn, "denied") end
     local refused = REFUSED_STATE[api.state]
     if refused ~= false then return refuse(txn, refused or "unsupported") end
     local methods = router.match(api.trie, path)
     if not methods then return refuse(txn, "no_resource") end
     local resource = router.resource(methods, txn.f:method())
     if not resource then
+        if cors.preflight(txn, api.cors, methods) then return refuse(txn, "preflight") end
         txn:set_var("txn.methods", router.allowed(methods))
         return refuse(txn, "wrong_method")
     end
@@ -110,18 +125,18 @@ local function called(txn)
 end
 
 -- The assertion is the rest: matching its thousand characters one by one would cost more than everything before.
-local DECISION =
-    "^3|(%d+)|(%d+)|([^|]*)|([^|]*)|([^|]*)|([^|]*)|(%u+)|([^|]*)|([^|]*)|(%d*)|(%l*)|([^|]*)|([^|]*)|()[^|]"
+local DECISION = "^4|(%d+)|(%d+)|([^|]*)|([^|]*)|([^|]*)|([^|]*)|(%u+)|([^|]*)|([^|]*)|(%d*)|(%l*)|([^|]*)|([^|]*)|"
+    .. "(%l+)|([^|]*)|()[^|]"
 
 local function parse_decision(text)
     local expires, epoch, organization, subject, client, application, key_type, scopes, counter, limit, per, more,
-        subscription, assertion = text:match(DECISION)
+        subscription, holder, bound, assertion = text:match(DECISION)
     if not expires then return nil end
     return {
         expires = tonumber(expires), epoch = tonumber(epoch), organization = organization, subject = subject,
         client = client, application = application, key_type = key_type, scopes = scopes,
         counter = counter, limit = tonumber(limit), per = per, more = more,
-        subscription = subscription,
+        subscription = subscription, holder = holder, bound = bound,
         assertion = text:sub(assertion),
     }
 end
@@ -161,13 +176,16 @@ local function has_scope(decision, scopes)
 end
 
 -- Names what this call is counted as once it is let through: API, application and subscription.
-local function count_usage(txn, api, decision)
-    txn:set_var("txn.usage", api.id .. "|" .. decision.application .. "|" .. decision.subscription)
+local function count_usage(txn, api, application, subscription)
+    txn:set_var("txn.usage", api.id .. "|" .. application .. "|" .. subscription)
 end
 
 -- Applies a usable decision to this call. Its last act is the grant.
 local function pass(txn, api, path, resource, decision, now)
     txn:set_var("txn.application", decision.application)
+    if resource.auth and resource.auth ~= decision.holder then return refuse(txn, "wrong_token_type") end
+    local elsewhere = credentials.refusal(txn, decision.bound)
+    if elsewhere then return refuse(txn, elsewhere) end
     if not has_scope(decision, resource.scopes) then
         txn:set_var("txn.scope", router.decode(table.concat(resource.scopes, " ")))
         txn:set_var("txn.granted", router.decode(decision.scopes:gsub(",", " ")))
@@ -179,8 +197,20 @@ local function pass(txn, api, path, resource, decision, now)
     local cannot = targets.send(txn, backend, path)
     if cannot then return refuse(txn, cannot) end
     limits.apply(txn, api, resource, decision, now)
-    count_usage(txn, api, decision)
+    count_usage(txn, api, decision.application, decision.subscription)
     txn.http:req_set_header("x-jwt-assertion", decision.assertion) -- a rule would percent-encode it, at a price
+    txn:set_var("txn.allow", 1)
+end
+
+-- Lets a call pass that needs no credential: nobody calls, so the backend gets no assertion.
+local function pass_anonymous(txn, api, path, resource)
+    local backend = api.PRODUCTION or api.SANDBOX
+    if not backend then return refuse(txn, "no_address") end
+    local cannot = targets.send(txn, backend, path)
+    if cannot then return refuse(txn, cannot) end
+    limits.apply_to_address(txn, api, resource, os.time())
+    count_usage(txn, api, "", "")
+    txn:set_var("txn.anonymous", true)
     txn:set_var("txn.allow", 1)
 end
 
@@ -188,10 +218,12 @@ end
 local function decide(txn)
     local api, path, resource = called(txn)
     if not api then return end
+    if resource.auth == "none" then return pass_anonymous(txn, api, path, resource) end
     local credential = txn:get_var("txn.credential")
     if not credential then return refuse(txn, "missing_token") end
+    if not api.accepts[credentials.kind(credential)] then return refuse(txn, "wrong_credential") end
     local now = os.time()
-    local stored = decisions[credential:sub(1, 2)]:lookup(api.id .. ":" .. credential)
+    local stored = decisions[credential:sub(-64, -63)]:lookup(api.id .. ":" .. credential)
     local decision = usable(txn, api, stored, now)
     if not decision then
         txn:set_var("txn.miss", true)
@@ -203,7 +235,7 @@ end
 local BODY = '{"api":"%s","credential_sha256":"%s","credential":"%s","address":"%s","request":"%s"}'
 local AGENT_MAY_SAY = {
     invalid_token = true, subscription_blocked = true, subscription_inactive = true, not_subscribed = true,
-    unavailable = true,
+    denied_caller = true, unavailable = true,
 }
 
 local function question(api, credential, token, address, request)
@@ -218,9 +250,11 @@ end
 local function ask(txn)
     local api, path, resource = called(txn)
     if not api then return end
-    local token = txn.f:http_auth_bearer()
-    if not token or not token:match("^[%w%-._~+/]+=*$") then return refuse(txn, "invalid_token") end
-    local credential = txn:get_var("txn.credential")
+    local credential, token = txn:get_var("txn.credential"), ""
+    if credentials.kind(credential) == "oauth2" then -- an API key is known by its hash alone
+        token = txn.f:http_auth_bearer()
+        if not token or not token:match("^[%w%-._~+/]+=*$") then return refuse(txn, "invalid_token") end
+    end
     local answer = core.httpclient():post(question(api, credential, token, txn.f:src(), txn.f:unique_id()))
     if not answer or answer.status ~= 200 or not answer.body then return refuse(txn, "unavailable") end
     local name = answer.body:match("^refuse ([%l_]+)\n?$")
@@ -244,4 +278,5 @@ end
 
 core.register_action("decide", { "http-req" }, decide)
 core.register_action("ask", { "http-req" }, ask)
+core.register_action("take_api_key", { "http-req" }, credentials.take)
 core.register_action("await_plan", { "http-req" }, await_plan)

@@ -6,7 +6,9 @@ semicolon or backslash and the runtime API takes it as one word.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from ipaddress import ip_network
 from typing import Final, NamedTuple
 from urllib.parse import quote
 
@@ -14,13 +16,14 @@ PERIODS: Final = ("second", "minute", "hour", "day", "month")
 LONGEST_KEY: Final = 80
 """HAProxy's tables take 95 characters and cut the rest; the window's number comes after the key."""
 _MORE: Final = ("burst", "bandwidth", "application")
-_FORMAT: Final = "3"
+_FORMAT: Final = "4"
 
 AGENT_REFUSALS: Final = (
     "invalid_token",  # 401 900901: bad, expired, revoked, of another organization
     "subscription_blocked",  # 401 900907
     "subscription_inactive",  # 401 900909: waiting for approval, or rejected
     "not_subscribed",  # 403 900908
+    "denied_caller",  # 403 900805: a deny policy about the user or the application
     "unavailable",  # 503 900900: only the control plane can tell, and it does not answer
 )
 """What the agent may answer a miss with, besides a grant."""
@@ -52,7 +55,7 @@ class Decision:
 
     api_id: str
     credential_sha256: str
-    """Lower-case hex."""
+    """Lower-case hex; an API key's has a `k` before it, so no bearer token ever has the same."""
     expires_at: int
     """Seconds since 1970: the earlier of the token's expiry and the decision's."""
     epoch: int
@@ -76,16 +79,24 @@ class Decision:
     """Of the application, for this user of it."""
     subscription_id: str = ""
     """Whose calls these are counted as; empty where none is needed."""
+    holder: str = "application"
+    """Whose token it is: application or user."""
+    addresses: tuple[str, ...] = ()
+    """Networks the calls may come from; none is all."""
+    referers: tuple[str, ...] = ()
+    """What the calls may name as `Referer`; none is all."""
     # What the agent's index needs and HAProxy does not; not part of the value.
     token_id: str = ""
     family: str = ""
     kid: str = ""
     plan: str = ""
+    end_user: str = ""
+    api_key: str = ""
 
 
 def shard(credential_sha256: str) -> str:
     """Name the map that holds the decisions about this credential."""
-    return f"decisions-{credential_sha256[:2]}.map"
+    return f"decisions-{credential_sha256[-64:-62]}.map"
 
 
 def decision_key(api_id: str, credential_sha256: str) -> str:
@@ -114,6 +125,8 @@ def encode_decision(decision: Decision) -> str:
         "" if quota is None else quota.per,
         ",".join(f"{name}+{_written(one)}" for name, one in more.items() if one is not None),
         encode(decision.subscription_id),
+        decision.holder,
+        ",".join(_bounds(decision)),
         decision.assertion,
     )
     return "|".join(fields)
@@ -128,6 +141,17 @@ def _check(quota: Quota | None) -> None:
 
 def _written(quota: Quota) -> str:
     return f"{encode(quota.key)}+{quota.requests}+{quota.per}"
+
+
+def _bounds(decision: Decision) -> Iterator[str]:
+    """Write where calls may come from: networks as prefix length and hex digits, IPv4 within ::ffff:0:0."""
+    for text in decision.addresses:
+        network = ip_network(text)
+        mapped = network.version == 4
+        address = int(network.network_address) | (0xFFFF << 32 if mapped else 0)
+        yield f"a{network.prefixlen + (96 if mapped else 0)}.{address:032x}"
+    for referer in decision.referers:
+        yield f"r{encode(referer)}"
 
 
 def decision_entry(decision: Decision) -> MapEntry:

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Final
 from zlib import crc32
 
 from ostiary.gateway.haproxy.decisions import MapEntry, encode
+from ostiary.gateway.haproxy.denied import DENIED_MAP, denied_entries
 from ostiary.gateway.haproxy.own import KEY_TYPES, Own, needs_own, not_served, own_backend, own_name
 from ostiary.gateway.haproxy.resources import (
     Resolve,
@@ -25,7 +26,7 @@ from ostiary.gateway.haproxy.resources import (
     resources_value,
     targets,
 )
-from ostiary.gateway.plan import API, Epoch, GatewayPlan, Kind
+from ostiary.gateway.plan import API, CORS, Epoch, GatewayPlan, Kind
 
 MAPS: Final = "maps"
 """The folder of the map files, beside the configuration: HAProxy runs in the folder of its sockets, so every
@@ -38,9 +39,12 @@ FLOOR_SHARDS: Final = 64
 EPOCH_SHARDS: Final = 256
 DECISION_SHARDS: Final = 256
 _FORMAT: Final = "2"
-_ARRIVAL: Final = ("epochs", "floors", "resources", "routes")
+_ARRIVAL: Final = (DENIED_MAP, "epochs", "floors", "resources", "routes")
+_CREDENTIALS: Final = frozenset({"oauth2", "api_key"})
 _PLAIN: Final = re.compile(r"[A-Za-z0-9._~-]{1,200}")
 _STATES: Final = frozenset({"CREATED", "PROTOTYPED", "PUBLISHED", "BLOCKED", "DEPRECATED", "RETIRED"})
+DENIED: Final = "DENIED"
+"""The state of an API that a deny policy names: every call is refused."""
 UNSUPPORTED: Final = "UNSUPPORTED"
 """The state of an API that says something this node cannot enforce: every call is refused."""
 
@@ -54,7 +58,11 @@ def map_files() -> tuple[str, ...]:
         "floors": FLOOR_SHARDS,
         "decisions": DECISION_SHARDS,
     }
-    return (PLAN_MAP, *(_name(family, number) for family in sharded for number in range(sharded[family])))
+    return (
+        PLAN_MAP,
+        DENIED_MAP,
+        *(_name(family, number) for family in sharded for number in range(sharded[family])),
+    )
 
 
 def structure_maps(plan: GatewayPlan, resolve: Resolve, own: Own = not_served) -> dict[str, dict[str, str]]:
@@ -66,6 +74,7 @@ def structure_maps(plan: GatewayPlan, resolve: Resolve, own: Own = not_served) -
     for api in sorted(plan.apis.values(), key=lambda one: (one.state != "RETIRED", one.id)):
         _put(maps, api_entries(plan, api, resolve, own))
     _put(maps, _epoch_entries(plan.epochs.values()))
+    _put(maps, denied_entries(plan.denials.values()))
     return maps
 
 
@@ -85,6 +94,9 @@ def structure_changes(
     epochs = {id for kind, id in kinds if kind == Kind.EPOCH}
     old = [*_entries_of(before, apis, _nothing), *_epochs_of(before, epochs)]
     new = [*_epochs_of(after, epochs), *_entries_of(after, apis, resolve, own)]
+    if any(kind == Kind.DENIAL for kind, _ in kinds):
+        old += denied_entries(before.denials.values())
+        new += denied_entries(after.denials.values())
     kept = {(entry.map, entry.key) for entry in new}
     gone = [MapEntry(entry.map, entry.key, None) for entry in old if (entry.map, entry.key) not in kept]
     return [*sorted(new, key=_arrival), *sorted(gone, key=_arrival, reverse=True)]
@@ -133,14 +145,19 @@ def api_entries(plan: GatewayPlan, api: API, resolve: Resolve, own: Own = not_se
         understood = False
     if not understood:
         state, resources, body = UNSUPPORTED, [], ["-", "-", ""]
+    elif plan.denies(api.organization_id, "API", api.id):
+        state = DENIED
     digest = hashlib.sha256("|".join(resources).encode()).hexdigest()[:16]
     shard = _name("resources", crc32(api.id.encode()) % RESOURCE_SHARDS)
     pieces = [MapEntry(shard, f"{api.id}.{digest}.{n}", piece) for n, piece in enumerate(resources, 1)]
-    floor = floor_map(api.organization_id)[len("floors-") : -len(".map")]
-    head = (_FORMAT, encode(api.id), state, encode(api.organization_id), str(len(prefix)), floor)
+    head = (_FORMAT, encode(api.id), state, encode(api.organization_id))
     where = (shard[len("resources-") : -len(".map")], digest, str(len(resources)))
-    value = "|".join((*head, *where, *body))
-    return [*pieces, MapEntry(route_map(organization.name, prefix), f"{organization.name}{prefix}/", value)]
+    floor = floor_map(api.organization_id)[len("floors-") : -len(".map")]
+    routes = []
+    for path in (prefix, prefix.removesuffix(f"/{api.version}")) if api.default_version else (prefix,):
+        value = "|".join((*head, str(len(path)), floor, *where, *body))
+        routes.append(MapEntry(route_map(organization.name, path), f"{organization.name}{path}/", value))
+    return [*pieces, *routes]
 
 
 def route_map(organization: str, path: str) -> str:
@@ -167,8 +184,7 @@ def _body(api: API, resolve: Resolve, own: Own) -> tuple[list[str], str, str, st
         raise Unsupported(f"state {api.state}")
     resources = chunks(resources_value(api.resources)) if api.resources else []
     production, sandbox = (targets_of(api, key_type, resolve, own) for key_type in KEY_TYPES)
-    limit = "" if api.limit is None else f"limit={limit_value(api.limit)}"
-    return resources, production, sandbox, limit
+    return resources, production, sandbox, ",".join(_said(api))
 
 
 def targets_of(api: API, key_type: str, resolve: Resolve, own: Own = not_served) -> str:
@@ -194,6 +210,21 @@ def shared_targets(api: API, resolve: Resolve) -> dict[str, str]:
             with suppress(Unsupported):
                 found[own_name(api.id, key_type)] = targets(urls, resolve, api.backend.timeout_ms)
     return found
+
+
+def _said(api: API) -> Iterator[str]:
+    if api.limit is not None:
+        yield f"limit={limit_value(api.limit)}"
+    if not api.security or not set(api.security) <= _CREDENTIALS:
+        raise Unsupported(f"credentials {', '.join(api.security) or 'of no kind'}")
+    if api.security != ("oauth2",):
+        yield f"accepts={'+'.join(sorted(api.security))}"
+    if not api.cors.enabled:
+        yield "cors=off"
+    elif api.cors != CORS():
+        lists = (api.cors.origins, api.cors.methods, api.cors.headers)
+        written = ":".join("+".join(map(encode, values)) for values in lists)
+        yield f"cors={written}:{int(api.cors.credentials)}"
 
 
 def _prefix(api: API) -> str | None:
@@ -236,6 +267,12 @@ def _touched_apis(before: GatewayPlan, after: GatewayPlan, touched: list[tuple[s
         return {*before.apis, *after.apis}  # what is barred may be anything
     ids = {id for kind, id in touched if kind == Kind.API}
     organizations = {id for kind, id in touched if kind == Kind.ORGANIZATION}
+    for id in (id for kind, id in touched if kind == Kind.DENIAL):
+        known_denials = [plan.denials[id] for plan in (before, after) if id in plan.denials]
+        ids |= {denial.value for denial in known_denials if denial.condition == "API"}
+        for plan in (before, after):
+            if (Kind.DENIAL.value, id) in plan.barred:
+                return {*before.apis, *after.apis}
     if organizations:
         both = (*before.apis.values(), *after.apis.values())
         ids |= {api.id for api in both if api.organization_id in organizations}

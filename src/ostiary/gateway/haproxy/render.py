@@ -16,6 +16,7 @@ from typing import Final
 from ostiary.foundation.web import NODE_HEADER
 from ostiary.gateway.haproxy import access_log, hygiene
 from ostiary.gateway.haproxy.access_log import AccessLog
+from ostiary.gateway.haproxy.denied import DENIED_MAP
 from ostiary.gateway.haproxy.hygiene import quoted
 from ostiary.gateway.haproxy.maps import MAPS, PLAN_KEY, PLAN_MAP
 
@@ -124,6 +125,7 @@ def gateway_config(listener: GatewayListener) -> str:
         "explained": listener.explained,
         "maps": MAPS,
         "plan_map": PLAN_MAP,
+        "denied_map": DENIED_MAP,
         "plan_key": PLAN_KEY,
         "cleartext_bind": cleartext,
         "metrics_bind": f"    bind 127.0.0.1:{listener.metrics_port}\n" if listener.metrics_port else "",

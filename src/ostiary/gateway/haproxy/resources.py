@@ -27,6 +27,7 @@ _ADDRESSES_AT_MOST: Final = 8
 _SEGMENTS_AT_MOST: Final = 64
 _METHOD: Final = re.compile(r"[A-Z]{1,20}")
 _SCOPE: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")  # RFC 6749 §3.3
+_AUTH: Final = frozenset({"any", "application", "user", "none"})
 _PLACEHOLDER: Final = re.compile(r"\{[A-Za-z0-9_.-]+\}")
 _BASE_PATH: Final = re.compile(r"(/[A-Za-z0-9._~!$&'()*+,=:@-]+)*")
 _DEFAULT_PORT: Final = {"http": 80, "https": 443}
@@ -56,6 +57,10 @@ def resources_value(resources: Iterable[Resource]) -> str:
 
 def _more(key: str, resource: Resource) -> Iterator[str]:
     """Write what a resource says by name, beside its scopes."""
+    if resource.auth not in _AUTH:
+        raise Unsupported(f"auth {resource.auth!r}")
+    if resource.auth != "any":
+        yield f"auth={resource.auth}"
     if resource.limit is not None:
         counted_as = hashlib.sha256(key.encode()).hexdigest()[:16]
         yield f"limit={limit_value(resource.limit)}+{counted_as}"

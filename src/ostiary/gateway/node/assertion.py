@@ -14,12 +14,11 @@ from joserfc.jwk import ECKey
 
 from ostiary.foundation.identifiers import new_id
 from ostiary.gateway.node.authorize import Grant
-from ostiary.gateway.node.tokens import ALGORITHM, Claims
+from ostiary.gateway.node.tokens import ALGORITHM, end_user
 
 TYPE: Final = "backend+jwt"
 OUTLIVES_DECISION_SECONDS: Final = 60
 _DIALECT: Final = "http://wso2.org/claims/"
-_PRIMARY: Final = "PRIMARY"
 
 
 def sign(grant: Grant, kid: str, key: ECKey, now: int, decision_expires_at: int) -> str:
@@ -55,11 +54,3 @@ def assertion_claims(grant: Grant, now: int, expires_at: int) -> dict[str, Any]:
         "jti": new_id(),
         **{f"{_DIALECT}{name}": value for name, value in told.items()},
     }
-
-
-def end_user(claims: Claims) -> str | None:
-    """Write the person as `[STORE/]name@organization`; `None` when the application acts for itself."""
-    if claims.username is None:
-        return None
-    prefix = "" if claims.store in (None, _PRIMARY) else f"{claims.store}/"
-    return f"{prefix}{claims.username}@{claims.organization}"

@@ -11,13 +11,24 @@ from dataclasses import dataclass
 from typing import Final
 
 from ostiary.gateway.haproxy.decisions import PERIODS
-from ostiary.gateway.node.tokens import Claims
-from ostiary.gateway.plan import API, Application, Client, GatewayPlan, Organization, Plan, Subscription
+from ostiary.gateway.node.tokens import Claims, end_user
+from ostiary.gateway.plan import (
+    API,
+    NEVER,
+    APIKey,
+    Application,
+    Client,
+    GatewayPlan,
+    Organization,
+    Plan,
+    Subscription,
+)
 
 INVALID_TOKEN: Final = "invalid_token"  # noqa: S105 (a name of haproxy.AGENT_REFUSALS)
 SUBSCRIPTION_BLOCKED: Final = "subscription_blocked"
 SUBSCRIPTION_INACTIVE: Final = "subscription_inactive"
 NOT_SUBSCRIBED: Final = "not_subscribed"
+DENIED_CALLER: Final = "denied_caller"
 UNAVAILABLE: Final = "unavailable"
 
 
@@ -45,10 +56,43 @@ class Grant:
     application: Application
     subscription: Subscription
     plan: Plan
+    api_key: APIKey | None = None
 
 
-def authorize(plan: GatewayPlan, api_id: str, claims: Claims, now: float) -> Grant:
-    """Decide by the current plan whether `claims` may call the API.
+def authorize_key(plan: GatewayPlan, api_id: str, sha256: str, now: float) -> Grant:
+    """Decide by the current plan whether calls with this API key may call the API.
+
+    Raises:
+        Refused: by name; the caller sees the documented status and code.
+    """
+    key = plan.api_keys.get(sha256)
+    organization = None if key is None else plan.organizations.get(key.organization_id)
+    if key is None or organization is None:
+        raise Refused(INVALID_TOKEN, "no such API key", stale=True)
+    claims = Claims(
+        issuer=organization.issuer,
+        audience=frozenset({organization.audience}),
+        subject=key.application_id,
+        client_id="",
+        scopes=(),
+        expires_at=NEVER if key.expires_at is None else key.expires_at,
+        not_before=None,
+        token_id=key.id,
+        family=None,
+        usertype="APPLICATION",
+        organization=organization.name,
+        store=None,
+        username=None,
+        epoch=NEVER - 1,  # it ends by its entry; a minimum that cannot be read refuses it all the same
+        kid=None,
+    )
+    return authorize(plan, api_id, claims, now, key)
+
+
+def authorize(
+    plan: GatewayPlan, api_id: str, claims: Claims, now: float, api_key: APIKey | None = None
+) -> Grant:
+    """Decide by the current plan whether `claims`, of a token or of that key, may call the API.
 
     Raises:
         Refused: by name; the caller sees the documented status and code.
@@ -67,10 +111,13 @@ def authorize(plan: GatewayPlan, api_id: str, claims: Claims, now: float) -> Gra
     check_revocation(plan, claims)
     concerned = [("organization", organization.id), ("client", claims.client_id), ("subject", claims.subject)]
     check_epochs(plan, organization, claims, [*concerned, *(("scope", scope) for scope in claims.scopes)])
-    client, application = _application(plan, organization, claims)
+    if ("oauth2" if api_key is None else "api_key") not in api.security:
+        raise Refused(INVALID_TOKEN, "the API takes no credentials of this kind")
+    client, application = _application(plan, organization, claims, api_key)
     check_epochs(plan, organization, claims, [("application", application.id)])
+    check_denials(plan, organization, claims, application)
     subscription, limit = _subscription(plan, api, client, application)
-    return Grant(claims, organization, api, client, application, subscription, limit)
+    return Grant(claims, organization, api, client, application, subscription, limit, api_key)
 
 
 TOKEN_CHECKS: Final[tuple[tuple[str, Callable[[Organization, Claims, float], bool]], ...]] = (
@@ -123,8 +170,28 @@ def check_epochs(
             raise Refused(INVALID_TOKEN, f"issued before its {kind} was narrowed")
 
 
-def _application(plan: GatewayPlan, organization: Organization, claims: Claims) -> tuple[Client, Application]:
+def check_denials(
+    plan: GatewayPlan, organization: Organization, claims: Claims, application: Application
+) -> None:
+    """Refuse what a deny policy names: the user in whose name a token is, or the application.
+
+    Raises:
+        Refused: one is denied.
+    """
+    user = end_user(claims)
+    if user is not None and plan.denies(organization.id, "USER", user):
+        raise Refused(DENIED_CALLER, "a deny policy names the user")
+    if plan.denies(organization.id, "APPLICATION", application.id):
+        raise Refused(DENIED_CALLER, "a deny policy names the application")
+
+
+def _application(
+    plan: GatewayPlan, organization: Organization, claims: Claims, api_key: APIKey | None = None
+) -> tuple[Client, Application]:
     client = plan.clients.get(claims.client_id)
+    if api_key is not None:  # it stands for the application itself
+        key_type, unsupported = api_key.key_type, api_key.unsupported
+        client = Client("", organization.id, api_key.application_id, key_type, unsupported)
     if client is None or client.application_id is None:
         raise Refused(NOT_SUBSCRIBED, "the client belongs to no application", stale=True)
     if client.organization_id != organization.id:
@@ -140,6 +207,8 @@ def _subscription(
     plan: GatewayPlan, api: API, client: Client, application: Application
 ) -> tuple[Subscription, Plan]:
     subscription = plan.subscription(application.id, api.id)
+    if subscription is None and api.state == "PROTOTYPED":
+        return _as_prototype(api, client, application)
     if subscription is None or subscription.organization_id != api.organization_id:
         raise Refused(NOT_SUBSCRIBED, "no subscription", stale=True)
     _understood(subscription.unsupported)
@@ -153,10 +222,28 @@ def _subscription(
         raise Refused(UNAVAILABLE, "the plan of the subscription is not known", stale=True)
     _understood(limit.unsupported)
     _counted_here(limit, application)
+    _has_backend(api, client)
+    return subscription, limit
+
+
+def _as_prototype(api: API, client: Client, application: Application) -> tuple[Subscription, Plan]:
+    """A prototype is there to be tried: every application may call it, without subscription or plan."""
+    _has_backend(api, client)
+    limit = Plan("", api.organization_id, "Unlimited", None, "minute")
+    _counted_here(limit, application)
+    id = unsubscribed(application.id, api.id)
+    return Subscription(id, api.organization_id, application.id, api.id, limit.id, "UNBLOCKED"), limit
+
+
+def unsubscribed(application_id: str, api_id: str) -> str:
+    """Name what a call without subscription rests on: that there is none."""
+    return f"none:{application_id}:{api_id}"
+
+
+def _has_backend(api: API, client: Client) -> None:
     backend = api.backend.sandbox if client.key_type == "SANDBOX" else api.backend.production
     if not backend:
         raise Refused(INVALID_TOKEN, f"the API has no {client.key_type} backend")
-    return subscription, limit
 
 
 def _counted_here(limit: Plan, application: Application) -> None:

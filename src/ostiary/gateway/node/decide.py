@@ -19,7 +19,14 @@ from pydantic import SecretStr
 from ostiary.foundation.telemetry import get_logger
 from ostiary.gateway.haproxy import Decision, MapEntry, Quota, decision_key, shard
 from ostiary.gateway.node import assertion
-from ostiary.gateway.node.authorize import INVALID_TOKEN, UNAVAILABLE, Grant, Refused, authorize
+from ostiary.gateway.node.authorize import (
+    INVALID_TOKEN,
+    UNAVAILABLE,
+    Grant,
+    Refused,
+    authorize,
+    authorize_key,
+)
 from ostiary.gateway.node.clock import NodeClock
 from ostiary.gateway.node.control_plane import ControlPlane, ControlPlaneDown
 from ostiary.gateway.node.explaining import credential_steps
@@ -30,6 +37,7 @@ from ostiary.gateway.node.tokens import (
     Claims,
     InvalidToken,
     UnknownKey,
+    end_user,
     looks_like_a_jwt,
     may_be_opaque,
     read_claims,
@@ -55,9 +63,16 @@ class Miss:
 
     api_id: str
     credential_sha256: str
+    """In hex; an API key's has a `k` before it."""
     credential: SecretStr
+    """Empty for an API key, which is known by its hash."""
     request_id: str = ""
     """Of the call; empty where the answer need not be explained."""
+
+    @property
+    def is_key(self) -> bool:
+        """Whether an API key was shown."""
+        return self.credential_sha256.startswith("k")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +136,7 @@ class Decider:
 
     async def decide(self, miss: Miss) -> Answer:
         """Answer a miss; concurrent ones of the same credential at the same API are decided once."""
-        if hashlib.sha256(miss.credential.get_secret_value().encode()).hexdigest() != miss.credential_sha256:
+        if not miss.is_key and _sha256(miss.credential) != miss.credential_sha256:
             return Answer(None, INVALID_TOKEN)
         key = (miss.api_id, miss.credential_sha256)
         flight = self._flights.get(key)
@@ -167,13 +182,17 @@ class Decider:
         return await self._authorized(miss)
 
     async def _authorized(self, miss: Miss) -> tuple[Stored, list[MapEntry]]:
-        claims = await self._claims(miss.credential.get_secret_value())
-        now = self._clock.now()  # nothing is awaited from here on
-        try:
-            grant = authorize(self._state.plan, miss.api_id, claims, now)
-        except Refused as refused:
-            refused.claims = claims
-            raise
+        if miss.is_key:
+            now = self._clock.now()
+            grant = authorize_key(self._state.plan, miss.api_id, miss.credential_sha256[1:], now)
+        else:
+            claims = await self._claims(miss.credential.get_secret_value())
+            now = self._clock.now()  # nothing is awaited from here on
+            try:
+                grant = authorize(self._state.plan, miss.api_id, claims, now)
+            except Refused as refused:
+                refused.claims = claims
+                raise
         decision = self._decision(grant, miss.credential_sha256, int(now))
         return self._index.add(decision, grant.subscription.id, grant.plan.id)
 
@@ -199,7 +218,7 @@ class Decider:
         claims, limit = grant.claims, grant.plan
         expires_at = min(claims.expires_at, now + self._lifetime)
         ends_here = int(expires_at - self._clock.skew)
-        signing = self._state.signing
+        signing, key = self._state.signing, grant.api_key
         return Decision(
             api_id=grant.api.id,
             credential_sha256=credential_sha256,
@@ -212,10 +231,19 @@ class Decider:
             key_type=grant.client.key_type,
             scopes=frozenset(claims.scopes),
             **quotas(grant),
-            subscription_id=grant.subscription.id,
+            subscription_id=grant.subscription.id if limit.id else "",
+            holder="user" if claims.usertype == "APPLICATION_USER" else "application",
+            addresses=() if key is None else key.addresses,
+            referers=() if key is None else key.referers,
             assertion=assertion.sign(grant, signing.kid, signing.key, now, expires_at),
             token_id=claims.token_id,
             family=claims.family or "",
             kid=claims.kid or "",
             plan=limit.name,
+            end_user=end_user(claims) or "",
+            api_key="" if key is None else key.id,
         )
+
+
+def _sha256(credential: SecretStr) -> str:
+    return hashlib.sha256(credential.get_secret_value().encode()).hexdigest()

@@ -16,11 +16,14 @@ from typing import Final
 
 from ostiary.gateway.haproxy import Decision, MapEntry, decision_entry
 from ostiary.gateway.haproxy.maps import DECISION_SHARDS
-from ostiary.gateway.plan import API, GatewayPlan, Kind
+from ostiary.gateway.node.authorize import unsubscribed
+from ostiary.gateway.plan import API, CORS, GatewayPlan, Kind
 
 LARGEST_SHARD: Final = 1_000
 _FORGOTTEN_AT_LEAST: Final = 1_000
 Dependency = tuple[str, str]
+_END_USER: Final = "end user"
+_ENDED_BY_DENIAL: Final[Mapping[str, str]] = {"USER": _END_USER, "APPLICATION": Kind.APPLICATION.value}
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +125,25 @@ class DecisionIndex:
             return self._resting_on((kind, id)) if id in after.revocations else []
         if kind == Kind.EPOCH:
             return self._below(id, after)
-        if kind in _CHANGED and _CHANGED[kind](id, before, after):
-            return self._resting_on((kind, id))
-        return []
+        if kind == Kind.DENIAL:
+            return self._denied(id, after)
+        if kind == Kind.SUBSCRIPTION and id in after.subscriptions:
+            new = after.subscriptions[id]
+            without = self._resting_on((kind, unsubscribed(new.application_id, new.api_id)))
+            return [*without, *self._changed(kind, id, before, after)]
+        return self._changed(kind, id, before, after)
+
+    def _changed(self, kind: str, id: str, before: GatewayPlan, after: GatewayPlan) -> list[Stored]:
+        differs = kind in _CHANGED and _CHANGED[kind](id, before, after)
+        return self._resting_on((kind, id)) if differs else []
+
+    def _denied(self, id: str, plan: GatewayPlan) -> list[Stored]:
+        """What a deny policy about a user or application ends; the others are HAProxy's to look up."""
+        denial = plan.denials.get(id)
+        if denial is None or denial.condition not in _ENDED_BY_DENIAL:
+            return []
+        depending = self._resting_on((_ENDED_BY_DENIAL[denial.condition], denial.value))
+        return [stored for stored in depending if stored.organization_id == denial.organization_id]
 
     def _below(self, id: str, plan: GatewayPlan) -> list[Stored]:
         epoch = plan.epochs.get(id)
@@ -165,6 +184,7 @@ def _rests_on(decision: Decision, subscription_id: str, plan_id: str) -> tuple[D
         revocable.append((Kind.KEY.value, decision.kid))
     return (
         *revocable,
+        *([(Kind.API_KEY.value, decision.api_key)] if decision.api_key else []),
         (Kind.API.value, decision.api_id),
         (Kind.APPLICATION.value, decision.application_id),
         (Kind.CLIENT.value, decision.client_id),
@@ -172,6 +192,7 @@ def _rests_on(decision: Decision, subscription_id: str, plan_id: str) -> tuple[D
         (Kind.SUBSCRIPTION.value, subscription_id),
         (Kind.PLAN.value, plan_id),
         ("subject", decision.subject),
+        *([(_END_USER, decision.end_user)] if decision.end_user else []),
         *(("scope", scope) for scope in sorted(decision.scopes)),
     )
 
@@ -193,7 +214,9 @@ def _api_differs(id: str, before: GatewayPlan, after: GatewayPlan) -> bool:
 def _told(api: API) -> API:
     has = tuple(bool(addresses) for addresses in (api.backend.production, api.backend.sandbox))
     backend = replace(api.backend, production=("",) * has[0], sandbox=("",) * has[1])
-    return replace(api, state="", resources=(), backend=backend, limit=None)
+    quiet = replace(api, state="", resources=(), backend=backend, limit=None)
+    prototyped = "PROTOTYPED" if api.state == "PROTOTYPED" else ""  # it takes calls without a subscription
+    return replace(quiet, state=prototyped, security=(), cors=CORS(), default_version=False)
 
 
 def _key_differs(id: str, before: GatewayPlan, after: GatewayPlan) -> bool:
@@ -204,6 +227,7 @@ def _key_differs(id: str, before: GatewayPlan, after: GatewayPlan) -> bool:
 
 _CHANGED: Final[Mapping[str, Callable[[str, GatewayPlan, GatewayPlan], bool]]] = {
     Kind.API: _api_differs,
+    Kind.API_KEY: _differs("api_keys"),
     Kind.APPLICATION: _differs("applications"),
     Kind.CLIENT: _differs("clients"),
     Kind.KEY: _key_differs,

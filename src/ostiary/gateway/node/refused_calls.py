@@ -34,6 +34,11 @@ CALL_CHECKS: Final = (  # in order
     CallCheck("the gateway has its plan", frozenset({"not_ready"}), lambda line: f"node {line['node']}"),
     CallCheck("an API is published at this path", frozenset({"not_found"}), _path),
     CallCheck(
+        "no deny policy names the address or the API",
+        frozenset({"denied"}),
+        lambda line: f"address {line['client']}, API {line['api']}",
+    ),
+    CallCheck(
         "the API is open for calls",
         frozenset({"api_blocked", "unsupported"}),
         lambda line: f"API {line['api']}",
@@ -48,7 +53,8 @@ CALL_CHECKS: Final = (  # in order
             else line["method"]
         ),
     ),
-    CallCheck("the call carries a token", frozenset({"missing_token"})),
+    CallCheck("the call carries one credential", frozenset({"missing_token", "several_credentials"})),
+    CallCheck("the API takes credentials of this kind", frozenset({"wrong_credential"})),
     CallCheck(
         "few refused tokens came from this address",
         frozenset({"guessing"}),
@@ -62,10 +68,17 @@ CALL_CHECKS: Final = (  # in order
                 "subscription_blocked",
                 "subscription_inactive",
                 "not_subscribed",
+                "denied_caller",
                 "unavailable",
             }
         ),
         is_credential=True,
+    ),
+    CallCheck("the resource takes tokens of this type", frozenset({"wrong_token_type"})),
+    CallCheck(
+        "the API key may be used from here",
+        frozenset({"wrong_address", "wrong_referer"}),
+        lambda line: f"address {line['client']}",
     ),
     CallCheck(
         "the token has a scope of the resource",
@@ -107,6 +120,13 @@ ADVICE: Final[Mapping[str, str]] = {
     "no_resource": "compare the path with the API's resources",
     "wrong_method": "use a method the resource takes, or add this one to the API's resources",
     "missing_token": "send Authorization: Bearer TOKEN",
+    "several_credentials": "send one credential: Authorization, apikey, or the query's apikey",
+    "wrong_credential": "send the credential that the API's security names, or have its publisher add it",
+    "wrong_token_type": "get a token of the kind that the resource's auth names",
+    "wrong_address": "call from a permitted address, or make a key that permits this one",
+    "wrong_referer": "call from a permitted page, or make a key that permits this one",
+    "denied": "see the organization's deny policies: one names the address or the API",
+    "denied_caller": "see the organization's deny policies: one names the user or the application",
     "guessing": "find who sends wrong tokens from this address; it is over ten seconds after they stop",
     "invalid_token": "get a new token",
     "subscription_blocked": "have the publisher unblock the subscription",

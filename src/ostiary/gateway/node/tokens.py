@@ -26,6 +26,7 @@ _TYPES: Final = frozenset({"at+jwt", "application/at+jwt"})
 _COMPACT_JWS: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\Z")
 _OPAQUE: Final = re.compile(r"[A-Za-z0-9._~+/-]{16,1024}=*\Z")
 _LONGEST: Final = 16_384
+_PRIMARY: Final = "PRIMARY"
 
 
 class InvalidToken(Exception):
@@ -129,6 +130,14 @@ def public_key(key: Key) -> ECKey:
     if jwk.get("kty") != "EC" or jwk.get("crv") != "P-256" or jwk.get("alg", ALGORITHM) != ALGORITHM:
         raise InvalidToken("the key is not for this algorithm")
     return ECKey.import_key({name: jwk[name] for name in ("kty", "crv", "x", "y") if name in jwk})
+
+
+def end_user(claims: Claims) -> str | None:
+    """Write the person as `[STORE/]name@organization`; `None` when the application acts for itself."""
+    if claims.username is None:
+        return None
+    prefix = "" if claims.store in (None, _PRIMARY) else f"{claims.store}/"
+    return f"{prefix}{claims.username}@{claims.organization}"
 
 
 def _header(credential: str) -> Mapping[str, Any]:

@@ -10,9 +10,12 @@ is never skipped: `GatewayPlan.refusals` names the reasons why an API must be re
 from ostiary.gateway.plan.picture import SCHEMA_VERSION, GatewayPlan, PlanAnswer
 from ostiary.gateway.plan.things import (
     API,
+    CORS,
+    APIKey,
     Application,
     Backend,
     Client,
+    Denial,
     Epoch,
     Key,
     Kind,
@@ -38,13 +41,16 @@ from ostiary.gateway.plan.wire import (
 
 __all__ = [
     "API",
+    "CORS",
     "NEVER",
     "SCHEMA_VERSION",
     "TIME_HEADER",
+    "APIKey",
     "Application",
     "Backend",
     "BadPlan",
     "Client",
+    "Denial",
     "Entry",
     "Epoch",
     "GatewayPlan",

@@ -8,8 +8,10 @@ from typing import Any, Final
 
 from ostiary.gateway.plan.things import (
     API,
+    APIKey,
     Application,
     Client,
+    Denial,
     Epoch,
     Key,
     Kind,
@@ -33,6 +35,8 @@ from ostiary.gateway.plan.wire import (
 )
 
 SCHEMA_VERSION: Final = 1
+LOOKED_UP: Final = frozenset({"USER", "APPLICATION", "API"})
+_CONDITIONS: Final = LOOKED_UP | {"IP"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +54,16 @@ class GatewayPlan:
     epochs: Mapping[str, Epoch] = field(default_factory=dict)
     revocations: Mapping[str, Revocation] = field(default_factory=dict)
     nodes: Mapping[str, Node] = field(default_factory=dict)
+    api_keys: Mapping[str, APIKey] = field(default_factory=dict)
+    denials: Mapping[str, Denial] = field(default_factory=dict)
     unreadable: Mapping[tuple[str, str], str] = field(default_factory=dict)
     """Entries this version cannot read → why. It is not in its own mapping, so it allows nothing."""
     barred: Mapping[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
     """Entries of unknown kinds → what they bar: ("api", id), ("organization", id) or ("everything", "")."""
     subscription_of: Mapping[tuple[str, str], str] = field(default_factory=dict)
     """(application id, API id) → subscription id."""
+    denial_of: Mapping[tuple[str, str, str], str] = field(default_factory=dict)
+    """(organization id, condition, value) → denial id, of the conditions that are looked up."""
 
     def apply(self, number: int, entries: Iterable[Entry]) -> GatewayPlan:
         """Return the plan after these changes; the order of entries with different ids does not matter.
@@ -80,6 +88,10 @@ class GatewayPlan:
         """Find the one subscription of an application to an API version."""
         found = self.subscription_of.get((application_id, api_id))
         return None if found is None else self.subscriptions.get(found)
+
+    def denies(self, organization_id: str, condition: str, value: str) -> bool:
+        """Whether calls of this user, application or API are denied; `condition` is one of `LOOKED_UP`."""
+        return (organization_id, condition, value) in self.denial_of
 
     def refusals(self, api: API) -> frozenset[str]:
         """Name what this node does not understand about `api`; not empty means: refuse every call to it."""
@@ -116,6 +128,9 @@ class _Change:
             self._open("unreadable").pop(key)
         if entry.value is None:
             self._remove(entry, slot)
+            self._lift(key)
+            return
+        if entry.kind == Kind.DENIAL and self._bar_unless_understood(entry):
             return
         try:
             thing = read(entry)
@@ -134,11 +149,17 @@ class _Change:
         if isinstance(thing, Subscription):
             self._forget_subscription(thing.id)
             self._open("subscription_of")[(thing.application_id, thing.api_id)] = thing.id
+        if isinstance(thing, Denial):
+            self._forget_denial(thing.id)
+            if thing.condition in LOOKED_UP:
+                self._open("denial_of")[_what(thing)] = thing.id
         self._open(slot)[thing.id] = thing
 
     def _remove(self, entry: Entry, slot: str) -> None:
         if entry.kind == Kind.SUBSCRIPTION:
             self._forget_subscription(entry.id)
+        if entry.kind == Kind.DENIAL:
+            self._forget_denial(entry.id)
         self._open(slot).pop(entry.id, None)
 
     def _forget_subscription(self, id: str) -> None:
@@ -147,6 +168,28 @@ class _Change:
             pair = (old.application_id, old.api_id)
             if self._current("subscription_of").get(pair) == id:
                 self._open("subscription_of").pop(pair)
+
+    def _forget_denial(self, id: str) -> None:
+        old = self._current("denials").get(id)
+        if old is not None and self._current("denial_of").get(_what(old)) == id:
+            self._open("denial_of").pop(_what(old))
+
+    def _bar_unless_understood(self, entry: Entry) -> bool:
+        """A denial left out would allow calls: one that says more than this version knows bars instead."""
+        self._lift((entry.kind, entry.id))
+        try:
+            thing = read(entry)
+        except BadPlan:
+            thing = None
+        if isinstance(thing, Denial) and not thing.unsupported and thing.condition in _CONDITIONS:
+            return False
+        self._remove(entry, SLOT[entry.kind])
+        self._bar(entry)
+        return True
+
+    def _lift(self, key: tuple[str, str]) -> None:
+        if key in self._current("barred"):
+            self._open("barred").pop(key)
 
     def _bar(self, entry: Entry) -> None:
         key = (entry.kind, entry.id)
@@ -170,6 +213,10 @@ class _Change:
         if slot not in self._changed:
             self._changed[slot] = dict(getattr(self._plan, slot))
         return self._changed[slot]
+
+
+def _what(denial: Denial) -> tuple[str, str, str]:
+    return (denial.organization_id, denial.condition, denial.value)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,8 @@ class Kind(StrEnum):
     EPOCH = "epoch"
     REVOCATION = "revocation"
     NODE = "node"
+    API_KEY = "api_key"
+    DENIAL = "denial"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,8 @@ class Resource:
     scopes: tuple[str, ...] = ()
     limit: Limit | None = None
     """Of all callers together."""
+    auth: str = "any"
+    """Whose token it takes: any, application, user; `none` asks for no credential at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +81,24 @@ class Backend:
 
 
 @dataclass(frozen=True, slots=True)
+class CORS:
+    """What browsers are told of an API's calls from other origins (Fetch §3.2)."""
+
+    enabled: bool = True
+    origins: tuple[str, ...] = ("*",)
+    methods: tuple[str, ...] = ("GET", "PUT", "POST", "DELETE", "PATCH", "OPTIONS")
+    headers: tuple[str, ...] = (
+        "authorization",
+        "Access-Control-Allow-Origin",
+        "Content-Type",
+        "SOAPAction",
+        "apikey",
+        "Internal-Key",
+    )
+    credentials: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class API:
     """One version of an API."""
 
@@ -92,6 +114,11 @@ class API:
     resources: tuple[Resource, ...]
     limit: Limit | None = None
     """Of all callers together."""
+    security: tuple[str, ...] = ("oauth2",)
+    """The kinds of credentials it takes: oauth2, api_key."""
+    cors: CORS = CORS()
+    default_version: bool = False
+    """Whether calls whose path names no version are this one's."""
     unsupported: frozenset[str] = NOTHING
 
 
@@ -185,6 +212,42 @@ class Revocation:
 
 
 @dataclass(frozen=True, slots=True)
+class APIKey:
+    """A key of an application; `id` is the SHA-256 of what the caller shows, in hex.
+
+    A node that does not know this kind ignores it: it is a grant, and no API without `api_key` takes one.
+    """
+
+    id: str
+    organization_id: str
+    application_id: str
+    key_type: str
+    """PRODUCTION or SANDBOX."""
+    expires_at: int | None = None
+    """Seconds since 1970; `None` is never."""
+    addresses: tuple[str, ...] = ()
+    """Networks (`192.0.2.0/24`) its calls may come from; none is all."""
+    referers: tuple[str, ...] = ()
+    """Origins, possibly with a path, its calls may name as `Referer`; none is all."""
+    unsupported: frozenset[str] = NOTHING
+
+
+@dataclass(frozen=True, slots=True)
+class Denial:
+    """Calls that are refused whatever else holds; one that cannot be read bars the organization."""
+
+    id: str
+    organization_id: str
+    condition: str
+    """IP, USER, APPLICATION or API."""
+    value: str
+    """`first-last` of addresses; `[STORE/]name@organization`; an application's or API's id."""
+    invert: bool = False
+    """Of an IP condition: every address but these."""
+    unsupported: frozenset[str] = NOTHING
+
+
+@dataclass(frozen=True, slots=True)
 class Node:
     """A gateway node; when its own key's rotation number is lower than this, it makes a new key."""
 
@@ -193,4 +256,17 @@ class Node:
     unsupported: frozenset[str] = NOTHING
 
 
-Thing = Organization | API | Application | Client | Subscription | Plan | Key | Epoch | Revocation | Node
+Thing = (
+    Organization
+    | API
+    | Application
+    | Client
+    | Subscription
+    | Plan
+    | Key
+    | Epoch
+    | Revocation
+    | Node
+    | APIKey
+    | Denial
+)

@@ -13,14 +13,18 @@ import base64
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass, replace
+from ipaddress import ip_address
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
 from ostiary.gateway.plan.things import (
     API,
+    CORS,
+    APIKey,
     Application,
     Backend,
     Client,
+    Denial,
     Epoch,
     Key,
     Kind,
@@ -81,9 +85,9 @@ class Fields:
             return None
         return self.take(name, expected)
 
-    def texts(self, name: str) -> tuple[str, ...]:
-        """Read a list of strings; a missing one is empty."""
-        values = self.take(name, list, [])
+    def texts(self, name: str, default: tuple[str, ...] = ()) -> tuple[str, ...]:
+        """Read a list of strings; a missing one is empty, or the default."""
+        values = self.take(name, list, list(default))
         if not all(isinstance(value, str) for value in values):
             raise BadPlan(f"{self._what}: {name} is not a list of strings")
         return tuple(values)
@@ -116,7 +120,19 @@ def _organization(id: str, f: Fields) -> Organization:
 
 def _resource(f: Fields) -> Resource:
     limit = f.limit("limit")
-    return Resource(f.take("method", str), f.take("path", str), f.texts("scopes"), limit)
+    method, path, auth = f.take("method", str), f.take("path", str), f.take("auth", str, "any")
+    return Resource(method, path, f.texts("scopes"), limit, auth)
+
+
+def _cors(f: Fields) -> CORS:
+    usual = CORS()
+    return CORS(
+        enabled=f.take("enabled", bool, usual.enabled),
+        origins=f.texts("origins", usual.origins),
+        methods=f.texts("methods", usual.methods),
+        headers=f.texts("headers", usual.headers),
+        credentials=f.take("credentials", bool, usual.credentials),
+    )
 
 
 def _backend(f: Fields) -> Backend:
@@ -137,6 +153,7 @@ def _api(id: str, f: Fields) -> API:
     addresses = Fields(f"api {id}.backend", f.take("backend", dict))
     backend = _backend(addresses)
     resources, inside = f.list_of("resources", _resource)
+    sharing = Fields(f"api {id}.cors", f.take("cors", dict, {}))
     api = API(
         id=id,
         organization_id=f.take("organization_id", str),
@@ -147,8 +164,12 @@ def _api(id: str, f: Fields) -> API:
         backend=backend,
         resources=resources,
         limit=f.limit("limit"),
+        security=f.texts("security", ("oauth2",)),
+        cors=_cors(sharing),
+        default_version=f.take("default_version", bool, False),
     )
     unknown = f.unknown | inside | {f"backend.{name}" for name in addresses.unknown}
+    unknown |= {f"cors.{name}" for name in sharing.unknown}
     return replace(api, unsupported=unknown) if unknown else api
 
 
@@ -207,6 +228,36 @@ def _node(id: str, f: Fields) -> Node:
     return Node(id, rotation, f.unknown)
 
 
+def _api_key(id: str, f: Fields) -> APIKey:
+    return APIKey(
+        id=id,
+        organization_id=f.take("organization_id", str),
+        application_id=f.take("application_id", str),
+        key_type=f.take("key_type", str),
+        expires_at=f.take_or_none("expires_at", int),
+        addresses=f.texts("addresses"),
+        referers=f.texts("referers"),
+        unsupported=f.unknown,
+    )
+
+
+def _denial(id: str, f: Fields) -> Denial:
+    organization_id, condition = f.take("organization_id", str), f.take("condition", str)
+    value, invert = f.take("value", str), f.take("invert", bool, False)
+    if condition == "IP":
+        _check_range(id, value)
+    return Denial(id, organization_id, condition, value, invert, f.unknown)
+
+
+def _check_range(id: str, value: str) -> None:
+    try:
+        first, last = (ip_address(one) for one in value.split("-"))
+    except ValueError:
+        raise BadPlan(f"denial {id}: first-last of addresses was expected") from None
+    if first.version != last.version or int(first) > int(last):
+        raise BadPlan(f"denial {id}: the range is empty")
+
+
 _READ: Final[Mapping[str, Callable[[str, Fields], Thing]]] = {
     Kind.ORGANIZATION: _organization,
     Kind.API: _api,
@@ -218,6 +269,8 @@ _READ: Final[Mapping[str, Callable[[str, Fields], Thing]]] = {
     Kind.EPOCH: _epoch,
     Kind.REVOCATION: _revocation,
     Kind.NODE: _node,
+    Kind.API_KEY: _api_key,
+    Kind.DENIAL: _denial,
 }
 MUST_BE_READ: Final = frozenset({Kind.EPOCH, Kind.REVOCATION})
 """Kinds whose absence would allow a call: an unreadable one refuses the whole change."""
@@ -232,6 +285,8 @@ _KIND_OF: Final[Mapping[type, Kind]] = {
     Epoch: Kind.EPOCH,
     Revocation: Kind.REVOCATION,
     Node: Kind.NODE,
+    APIKey: Kind.API_KEY,
+    Denial: Kind.DENIAL,
 }
 SLOT: Final[Mapping[str, str]] = {
     Kind.ORGANIZATION: "organizations",
@@ -244,6 +299,8 @@ SLOT: Final[Mapping[str, str]] = {
     Kind.EPOCH: "epochs",
     Kind.REVOCATION: "revocations",
     Kind.NODE: "nodes",
+    Kind.API_KEY: "api_keys",
+    Kind.DENIAL: "denials",
 }
 _NOT_ON_THE_WIRE: Final = frozenset({"id", "unsupported"})
 
@@ -262,6 +319,8 @@ def to_wire(thing: Thing) -> Entry:
     value = _plain(thing)
     if isinstance(thing, Epoch):
         value = {"minimum": thing.minimum}
+    if isinstance(thing, APIKey):
+        value[IGNORABLE] = True
     return Entry(_KIND_OF[type(thing)], thing.id, value)
 
 
