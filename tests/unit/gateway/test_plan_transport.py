@@ -116,3 +116,17 @@ def test_information_of_the_next_version_bars_nothing():
     plan = PlanAnswer.from_wire(document).next_plan(GatewayPlan())
 
     assert plan.refusals(plan.apis[api["id"]]) == frozenset()
+
+
+@pytest.mark.parametrize(("after", "at_least", "at_most"), [(0, 60, 600), (7, 1, 10)])
+async def test_a_complete_plan_may_take_as_long_as_a_large_one_takes(after: int, at_least: int, at_most: int):
+    """A node without any plan would otherwise never get one that takes longer than a change may."""
+    allowed: list[float] = []
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        allowed.append(request.extensions["timeout"]["read"])
+        return httpx2.Response(200, content=BODY)
+
+    await ControlPlane([httpx2.MockTransport(answer)], SecretStr("credential")).plan(after, 0)
+
+    assert at_least <= allowed[0] <= at_most

@@ -262,7 +262,7 @@ class Agent:
             await self.apply(answer)
         except (PlanTooOld, BadPlan) as problem:
             _log.warning("complete_plan_needed", number=number, reason=str(problem) or "too old")
-            await self.apply(await self._control_plane.plan(0, 0, within=30.0), instead_of=number)
+            await self.apply(await self._control_plane.plan(0, 0), instead_of=number)
 
     async def _refresh(self) -> None:
         loop = asyncio.get_running_loop()
@@ -347,7 +347,7 @@ class Agent:
         try:
             answer = await self._control_plane.plan(stored, wait=0)
         except PlanTooOld:
-            answer = await self._control_plane.plan(0, wait=0, within=30.0)
+            answer = await self._control_plane.plan(0, wait=0)
         await self._disk.keep(answer, stored, self._now())
 
     async def _tell_keys(self) -> None:
