@@ -26,6 +26,7 @@ from ostiary.apim.repository.usage import UsageQuery
 from ostiary.apim.usage import read_usage
 from ostiary.foundation.database import Database
 from ostiary.foundation.http_client import OutboundPolicy
+from ostiary.gateway import prepare_own
 from ostiary.gateway.haproxy import GatewayListener, gateway_config
 from ostiary.gateway.node.runtime import HAProxyRuntime, RuntimeUnavailable
 from ostiary.gateway.plan import GatewayPlan
@@ -86,6 +87,7 @@ class Site:
             http_port=self.haproxy.port,
         )
         (run / "gateway.cfg").write_text(gateway_config(listener))
+        prepare_own(run)
         self.haproxy.launch("gateway")
 
     async def ready(self) -> None:
