@@ -5,8 +5,10 @@ import base64
 import json
 import os
 import signal
+import sqlite3
 import time
 from collections.abc import AsyncIterator
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -28,6 +30,7 @@ from ostiary.foundation.database import Database
 from ostiary.foundation.http_client import OutboundPolicy
 from ostiary.gateway import prepare_own
 from ostiary.gateway.haproxy import GatewayListener, gateway_config
+from ostiary.gateway.node.own import prepare_own
 from ostiary.gateway.node.runtime import HAProxyRuntime, RuntimeUnavailable
 from ostiary.gateway.plan import GatewayPlan
 from ostiary.organizations import narrow
@@ -338,6 +341,15 @@ async def test_what_was_called_is_counted_once_whatever_is_restarted(site: Site)
     async def calls(number: int) -> None:
         assert [await site.status(token) for _ in range(number)] == [200] * number
 
+    def unsent() -> int:
+        with closing(sqlite3.connect(site.node.directory / "node" / "counts.db")) as store:
+            ((calls,),) = store.execute("SELECT coalesce(sum(calls), 0) FROM unsent")
+            reports = [json.loads(usage) for (usage,) in store.execute("SELECT usage FROM report")]
+        return int(calls) + sum(row["calls"] for report in reports for row in report)
+
+    async def last_worker_is_read() -> bool:
+        return await asyncio.to_thread(unsent) >= 4
+
     async def all_counted(number: int) -> None:
         async def are() -> bool:
             return await site.counted() == {site.subscription.id: number}
@@ -354,6 +366,7 @@ async def test_what_was_called_is_counted_once_whatever_is_restarted(site: Site)
     await calls(4)
     await asyncio.to_thread(site.haproxy.reload)
     await site.ready()
+    await until_async(last_worker_is_read)  # a worker that stops waits for the agent alone
     await calls(5)
     site.node.kill()
     await site.control_plane.start()
