@@ -30,7 +30,6 @@ from ostiary.foundation.database import Database
 from ostiary.foundation.http_client import OutboundPolicy
 from ostiary.gateway import prepare_own
 from ostiary.gateway.haproxy import GatewayListener, gateway_config
-from ostiary.gateway.node.own import prepare_own
 from ostiary.gateway.node.runtime import HAProxyRuntime, RuntimeUnavailable
 from ostiary.gateway.plan import GatewayPlan
 from ostiary.organizations import narrow
