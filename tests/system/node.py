@@ -4,10 +4,11 @@ import asyncio
 import hashlib
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -123,6 +124,21 @@ class Node:
     def maps(self) -> set[str]:
         """The map files there are."""
         return {file.name for file in (self.directory / "run" / "maps").glob("*.map")}
+
+    def unsent(self) -> int:
+        """Calls it has counted and nobody has taken from it."""
+        reports = [json.loads(usage) for (usage,) in self._counts("SELECT usage FROM report")]
+        ((calls,),) = self._counts("SELECT coalesce(sum(calls), 0) FROM unsent")
+        return int(calls) + sum(row["calls"] for report in reports for row in report)
+
+    def kept(self) -> int:
+        """Calls of long windows that it has written down."""
+        ((calls,),) = self._counts("SELECT coalesce(sum(own), 0) FROM windows")
+        return int(calls)
+
+    def _counts(self, query: str) -> list[tuple[Any, ...]]:
+        with closing(sqlite3.connect(self.directory / "node" / "counts.db")) as store:
+            return list(store.execute(query))
 
     def _client(self) -> httpx2.AsyncClient:
         socket = str(self.settings.agent_socket)

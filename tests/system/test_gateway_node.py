@@ -5,10 +5,8 @@ import base64
 import json
 import os
 import signal
-import sqlite3
 import time
 from collections.abc import AsyncIterator
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -17,11 +15,12 @@ import httpx2
 import pytest
 from joserfc import jwt
 from joserfc.jwk import KeySet
+from sqlalchemy import Connection
 from tests.http.gateway.gateway import Gateway, a_gateway
 from tests.http.oauth.installation import SECRET
 from tests.support.identity import PASSWORD
 from tests.system.data_plane import Backend, DataPlane, a_certificate
-from tests.system.node import Node, Served, a_node, until_async
+from tests.system.node import Node, Served, a_node, until, until_async
 
 from ostiary import apim
 from ostiary.apim.repository.usage import UsageQuery
@@ -340,15 +339,6 @@ async def test_what_was_called_is_counted_once_whatever_is_restarted(site: Site)
     async def calls(number: int) -> None:
         assert [await site.status(token) for _ in range(number)] == [200] * number
 
-    def unsent() -> int:
-        with closing(sqlite3.connect(site.node.directory / "node" / "counts.db")) as store:
-            ((calls,),) = store.execute("SELECT coalesce(sum(calls), 0) FROM unsent")
-            reports = [json.loads(usage) for (usage,) in store.execute("SELECT usage FROM report")]
-        return int(calls) + sum(row["calls"] for report in reports for row in report)
-
-    async def last_worker_is_read() -> bool:
-        return await asyncio.to_thread(unsent) >= 4
-
     async def all_counted(number: int) -> None:
         async def are() -> bool:
             return await site.counted() == {site.subscription.id: number}
@@ -365,7 +355,7 @@ async def test_what_was_called_is_counted_once_whatever_is_restarted(site: Site)
     await calls(4)
     await asyncio.to_thread(site.haproxy.reload)
     await site.ready()
-    await until_async(last_worker_is_read)  # a worker that stops waits for the agent alone
+    await until(lambda: site.node.unsent() >= 4)  # a worker that stops waits for the agent alone
     await calls(5)
     site.node.kill()
     await site.control_plane.start()
@@ -376,3 +366,32 @@ async def test_what_was_called_is_counted_once_whatever_is_restarted(site: Site)
     site.haproxy.process.send_signal(signal.SIGUSR1)
     await site.http.aclose()
     await all_counted(20)
+
+
+async def test_long_windows_survive_the_end_of_haproxy(site: Site):
+    """A killed HAProxy has forgotten everything; the agent tells the next one what the month had used up."""
+    here = site.gateway.organization_id
+
+    def limited(connection: Connection) -> None:
+        apim.put_plan(connection, here, "Seven", 7, apim.Period.MONTH)
+        api = apim.get_api(connection, here, site.api.id)
+        plans = (*api.plans, "Seven")
+        spec = apim.APISpec(api.name, api.context, api.version, api.backend, plans, api.resources, api.state)
+        apim.change_api(connection, here, api.id, spec, OutboundPolicy())
+        apim.change_subscription(connection, here, site.subscription.id, "Seven", None)
+
+    await site.gateway.write(limited)
+    token = await site.token()
+
+    await site.within_a_second(token, 200)
+    assert [await site.status(token) for _ in range(4)] == [200] * 4
+    await until(lambda: site.node.kept() == 5)
+    process = site.haproxy.process
+    assert process is not None
+    process.kill()
+    await asyncio.to_thread(process.wait)
+    await until_async(lambda: _nobody_listens(site))
+    await asyncio.to_thread(site.launch)
+    await site.ready()
+
+    assert [await site.status(token) for _ in range(4)] == [200, 200, 429, 429]

@@ -11,7 +11,14 @@ from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select,
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
-from ostiary.gateway.tables import gateway_authority, gateway_node_keys, gateway_nodes, gateway_usage_reports
+from ostiary.foundation.database import Instant
+from ostiary.gateway.tables import (
+    gateway_authority,
+    gateway_counts,
+    gateway_node_keys,
+    gateway_nodes,
+    gateway_usage_reports,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +89,20 @@ _NOTE_REPORT = {
 }
 
 
+_PUT_COUNTS = {
+    dialect: statement.on_conflict_do_update(
+        index_elements=["node_id"],
+        set_={"counts": statement.excluded.counts, "counted_at": statement.excluded.counted_at},
+    )
+    for dialect, statement in (
+        ("postgresql", postgresql_insert(gateway_counts)),
+        ("sqlite", sqlite_insert(gateway_counts)),
+    )
+}
+_COUNTS_OF_OTHERS = select(gateway_counts.c.counts).where(gateway_counts.c.node_id != bindparam("node_id"))
+_LIVE = select(func.count()).where(gateway_nodes.c.seen_at > bindparam("seen_after", type_=Instant))
+
+
 def add_embedded_node(connection: Connection, node: NodeRecord, fingerprint: str, now: datetime) -> None:
     """Write a new node that has a credential already."""
     row = {
@@ -137,9 +158,9 @@ def consume_enrolment(connection: Connection, fingerprint: str, now: datetime) -
 
 
 def remove_node(connection: Connection, node_id: str) -> None:
-    """Delete a node, its keys and the number of its last report."""
-    mine = gateway_usage_reports.c.node_id == node_id
-    connection.execute(delete(gateway_usage_reports).where(mine))
+    """Delete a node, its keys and what it said."""
+    for table in (gateway_counts, gateway_usage_reports):
+        connection.execute(delete(table).where(table.c.node_id == node_id))
     connection.execute(delete(gateway_node_keys).where(gateway_node_keys.c.node_id == node_id))
     connection.execute(delete(gateway_nodes).where(gateway_nodes.c.id == node_id))
 
@@ -179,6 +200,23 @@ def note_report(connection: Connection, node_id: str, stream: str, sequence: int
     """Note the number of a node's usage report; False where it, or a later one, was noted before."""
     row = {"node_id": node_id, "stream": stream, "sequence": sequence}
     return bool(connection.execute(_NOTE_REPORT[connection.dialect.name], row).rowcount)
+
+
+def put_counts(connection: Connection, node_id: str, counts: str, now: datetime) -> None:
+    """Write what a node has counted."""
+    row = {"node_id": node_id, "counts": counts, "counted_at": now}
+    connection.execute(_PUT_COUNTS[connection.dialect.name], row)
+
+
+def counts_of_others(connection: Connection, node_id: str) -> list[str]:
+    """What every other node said last that it has counted."""
+    return list(connection.execute(_COUNTS_OF_OTHERS, {"node_id": node_id}).scalars())
+
+
+def live_nodes(connection: Connection, seen_after: datetime) -> int:
+    """How many nodes were seen lately."""
+    found: int = connection.execute(_LIVE, {"seen_after": seen_after}).scalar_one()
+    return found
 
 
 def replace_keys(connection: Connection, node_id: str, keys: Sequence[NodeKeyRecord], now: datetime) -> None:

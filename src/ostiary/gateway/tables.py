@@ -55,6 +55,15 @@ explanations = Table(
 )
 """Why requests were refused. Rows go when they are old, and the oldest when they are many."""
 
+gateway_counts = Table(
+    "gateway_counts",
+    metadata,
+    Column("node_id", String(36), ForeignKey("gateway_nodes.id", ondelete="CASCADE"), primary_key=True),
+    Column("counts", Text, nullable=False),
+    Column("counted_at", Instant, nullable=False),
+)
+"""What each node counted against limits, as JSON: one row, so a report is one cheap write."""
+
 gateway_usage_reports = Table(
     "gateway_usage_reports",
     metadata,

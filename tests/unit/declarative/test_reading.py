@@ -85,7 +85,7 @@ def test_references_are_relative_to_the_file_and_lose_the_last_newline(tmp_path:
     (document,) = read_documents(a_file_with(lines), "org.yaml")
     sent = to_wire(read_file(document, Resolver({}, tmp_path)))
     assert sent["users"][0]["password"] == "from a file"
-    assert sent["apis"][0]["openapi"] == [{"method": "GET", "path": "/x", "scopes": []}]
+    assert sent["apis"][0]["openapi"] == [{"method": "GET", "path": "/x", "scopes": [], "auth": "any"}]
     assert to_wire(check_file(sent)) == sent
 
 

@@ -4,6 +4,7 @@ from ostiary.foundation.clock import Clock
 from ostiary.foundation.database import Database
 from ostiary.foundation.secrets import SecretBox
 from ostiary.gateway.endpoints import (
+    counts,
     enrol,
     explanations,
     gateway_nodes,
@@ -34,4 +35,5 @@ def routers(
         gateway_nodes.router(database, box, clock),
         *explanations.routers(database, clock),
         usage.router(database, clock),
+        counts.router(database, clock),
     )

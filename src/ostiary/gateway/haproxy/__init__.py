@@ -19,6 +19,8 @@ changes while it runs grows above about 1,000 entries at the sizes of the budget
   the agent; XX are the first two digits of the hash (`decision_entry`). The hash of an API key has a `k`
   before it, and where its calls may come from is in the value.
 
+* `others.map`, `others-XX.map`: what others count against the limits enforced here (`others.py`).
+
 The structure's files are written to disk, for the next start or reload, as well as changed in every live
 worker. Changes go in the order `structure_changes` gives them (what is new, what points to it, what is gone).
 Decisions of a worker that a reload started are whatever the agent puts there; empty is correct.
@@ -68,6 +70,7 @@ from ostiary.gateway.haproxy.maps import (
     structure_maps,
     unsupported,
 )
+from ostiary.gateway.haproxy.others import OTHERS_MODE, others_entry, others_mode
 from ostiary.gateway.haproxy.own import (
     OWN_CONFIG,
     OWN_FILES,
@@ -92,6 +95,7 @@ from ostiary.gateway.haproxy.resources import Resolve
 __all__ = [
     "AGENT_REFUSALS",
     "MAPS",
+    "OTHERS_MODE",
     "OWN_CONFIG",
     "OWN_FILES",
     "OWN_MAP",
@@ -115,6 +119,8 @@ __all__ = [
     "gateway_config",
     "management_config",
     "map_files",
+    "others_entry",
+    "others_mode",
     "own_backends",
     "own_config",
     "own_map",

@@ -31,7 +31,7 @@ local MORE = { burst = variables("burst"), bandwidth = variables("bandwidth", KE
 
 local function count(txn, level, id, requests, per, now)
     local names, key = level[per], id .. "|" .. windows.number(per, now)
-    local left = counts.left(requests, key)
+    local left = counts.left(requests, level == MORE.bandwidth and "bytes:" .. key or key)
     txn:set_var(names.key, key)
     txn:set_var(names.limit, left)
     return key, left

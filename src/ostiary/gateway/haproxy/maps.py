@@ -17,6 +17,7 @@ from zlib import crc32
 
 from ostiary.gateway.haproxy.decisions import MapEntry, encode
 from ostiary.gateway.haproxy.denied import DENIED_MAP, denied_entries
+from ostiary.gateway.haproxy.others import OTHERS_MAP, OTHERS_SHARDS
 from ostiary.gateway.haproxy.own import KEY_TYPES, Own, needs_own, not_served, own_backend, own_name
 from ostiary.gateway.haproxy.resources import (
     Resolve,
@@ -57,10 +58,12 @@ def map_files() -> tuple[str, ...]:
         "epochs": EPOCH_SHARDS,
         "floors": FLOOR_SHARDS,
         "decisions": DECISION_SHARDS,
+        "others": OTHERS_SHARDS,
     }
     return (
         PLAN_MAP,
         DENIED_MAP,
+        OTHERS_MAP,
         *(_name(family, number) for family in sharded for number in range(sharded[family])),
     )
 

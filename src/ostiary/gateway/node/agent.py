@@ -82,7 +82,8 @@ class Agent:
         checker = partial(find_haproxy, settings.haproxy)
         self._own = OwnBackends(settings.run, checker, reloading, self._own_loaded, system_ca())
         self._steady = Steady(self._resolver.lookup)
-        self._mirror = Mirror(runtime, self._truth, lambda: self._state.plan.number)
+        count_now = partial(self._count, now=True)
+        self._mirror = Mirror(runtime, self._truth, lambda: self._state.plan.number, count_now)
         self._explanations = Explanations(now)
         self.measures = AgentMeasures()
         self._decider = Decider(
@@ -153,7 +154,8 @@ class Agent:
             tasks.create_task(every(1.0, self._lines.refill))
             tasks.create_task(every(1.0, self._tell_explanations))
             tasks.create_task(every(60.0, self._forget_revocations))
-            tasks.create_task(every(_LOOK_EVERY, self._meter.look))
+            tasks.create_task(every(_LOOK_EVERY, self._count))
+            tasks.create_task(every(_LOOK_EVERY, self._meter.share))
             tasks.create_task(every(self._settings.gateway.usage_every.total_seconds(), self._meter.report))
             tasks.create_task(every(self._settings.gateway.resolve_every.total_seconds(), self._resolve))
 
@@ -371,14 +373,17 @@ class Agent:
                 answer = PlanAnswer(plan.number, complete=False, entries=gone)
                 await self._disk.keep(answer, plan.number, self._state.contacted_at)
 
+    async def _count(self, *, now: bool = False) -> None:
+        self._mirror.enqueue(await self._meter.look(now=now))
+
     async def _tell_explanations(self) -> None:
         await tell(self._explanations, self._control_plane)
 
     def _truth(self, name: str) -> list[tuple[str, str]]:
         """Return what a map of HAProxy must hold now."""
-        if name.startswith("decisions-"):
-            return self._index.content(name)
-        return self._structure.content(name)
+        if name.startswith("others"):
+            return self._meter.others(name)
+        return (self._index if name.startswith("decisions-") else self._structure).content(name)
 
 
 def policy_of(settings: NodeSettings) -> OutboundPolicy:

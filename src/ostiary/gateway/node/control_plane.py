@@ -21,6 +21,7 @@ from ostiary.gateway.plan import TIME_HEADER, BadPlan, PlanAnswer, content_diges
 
 _PREFIX: Final = "/internal/gateway/v1"
 _LOCAL: Final = "http://control-plane"
+_EXCHANGE_WITHIN: Final = 1.0
 _GRACE: Final = 5.0
 """Seconds a long poll may take beyond its wait."""
 _COMPLETE_WITHIN: Final = 120.0
@@ -136,6 +137,18 @@ class ControlPlane:
             ControlPlaneDown: nobody took them.
         """
         await self._ask("POST", "/explanations", _GRACE, refused=(400,), json={"explanations": list(batch)})
+
+    async def exchange_counts(
+        self, windows: Sequence[str], counts: Mapping[str, int] | None
+    ) -> tuple[int, Mapping[str, int]]:
+        """Say what was counted here in the open windows; returns how many nodes there are and others' sums.
+
+        Raises:
+            ControlPlaneDown: nobody answered.
+        """
+        body = {"windows": list(windows), "counts": None if counts is None else dict(counts)}
+        answer = (await self._ask("POST", "/counts", _EXCHANGE_WITHIN, json=body)).json()
+        return int(answer["nodes"]), answer["counts"]
 
     async def report_usage(self, stream: str, sequence: int, usage: Sequence[Mapping[str, Any]]) -> bool:
         """Have this usage counted; the same number again changes nothing. `False`: it is not understood.

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final, Protocol
 
@@ -49,8 +49,13 @@ class Mirror:
         runtime: Runtime,
         truth: Callable[[str], Iterable[tuple[str, str]]],
         number: Callable[[], int],
+        before_supply: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        """`truth` gives the present content of a map, `number` the plan's number."""
+        """`truth` gives the present content of a map, `number` the plan's number.
+
+        `before_supply` is awaited before a new worker is given everything.
+        """
+        self._before_supply = before_supply
         self._runtime = runtime
         self._truth = truth
         self._number = number
@@ -149,6 +154,8 @@ class Mirror:
     async def _supply(self, pid: int) -> None:
         """Replace every map of a worker; calls wait meanwhile, also where another agent had supplied it."""
         await self._runtime.apply([MapEntry(PLAN_MAP, PLAN_KEY, None)], pid=pid)
+        if self._before_supply is not None:
+            await self._prepare(self._before_supply)
         sizes = await self._runtime.sizes(pid)
         waiting = [
             name for name in map_files() if name != PLAN_MAP and (sizes.get(name) or not _can_wait(name))
@@ -163,6 +170,13 @@ class Mirror:
         self._complete |= {pid}
         self._unfilled[pid] = later
         _log.info("haproxy_worker_supplied", pid=pid, plan=self._number())
+
+    async def _prepare(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Nothing that goes wrong with it may keep a worker from serving."""
+        try:
+            await work()
+        except Exception:
+            _log.exception("worker_not_prepared")
 
     async def _replace(self, pid: int, waiting: list[str], sizes: Mapping[str, int]) -> None:
         """Replace the next maps of those that wait; one that is empty here and there is left alone."""

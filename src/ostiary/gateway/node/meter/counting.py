@@ -14,10 +14,13 @@ from ostiary.foundation.telemetry import get_logger
 from ostiary.gateway.node.meter.ledger import Count, Ledger, Reading
 from ostiary.gateway.node.meter.reading import USAGE, Line, Lines, NotReadable, Standing
 from ostiary.gateway.node.meter.store import CountStore
+from ostiary.gateway.node.meter.windows import LONG, MINUTES, Windows
 from ostiary.gateway.node.runtime import Worker
 
 _log = get_logger(__name__)
 READ_EVERY: Final = 1.0
+_READ_FOR_OTHERS_EVERY: Final = 0.25
+"""Seconds between two readings, alone and where other nodes want to know."""
 _SHARE: Final = 10
 """Reading takes one part in so many of the time, however large the tables are, """
 _LONGEST_PAUSE: Final = 5.0
@@ -37,6 +40,10 @@ class Counting:
         self._now = now
         self._ticks = ticks
         self._ledger = Ledger(store.seen())
+        self._kept = store.kept()
+        self.windows = Windows(self._kept)
+        self.has_others = False
+        """Whether other nodes want to know: then minutes are read too."""
         self._open: dict[int, Line] = {}
         self._names: dict[int, str] = {}
         self._finished: set[int] = set()
@@ -44,13 +51,13 @@ class Counting:
         self._is_told = False
         self._read_again_at = 0.0
 
-    def look(self) -> None:
+    def look(self, *, now: bool = False) -> None:
         """See how the workers are doing; read their tables when it is time, and of those that stop each time.
 
-        A worker that stops and has finished is let go after it was read.
+        A worker that stops and has finished is let go after it was read. With `now` it is time.
         """
         started = self._ticks()
-        is_due = started >= self._read_again_at
+        is_due = now or started >= self._read_again_at
         workers = self._list()
         readings: list[Reading] = []
         done: list[int] = []
@@ -58,6 +65,8 @@ class Counting:
             with suppress(NotReadable):
                 readings += self._visit(worker, is_due, done)
         ended = self._ended({worker.pid for worker in workers})
+        if is_due:
+            self._read_windows(workers)
         changes = [reading for reading in readings if not reading.is_empty]
         if changes or ended:
             self._store.note(changes, ended, int(self._now()) // _SECONDS_IN_AN_HOUR)
@@ -70,7 +79,8 @@ class Counting:
         if is_due:
             finished = self._ticks()
             pause = min(_LONGEST_PAUSE, _SHARE * (finished - started))
-            self._read_again_at = max(started + READ_EVERY, finished + pause)
+            every = _READ_FOR_OTHERS_EVERY if self.has_others else READ_EVERY
+            self._read_again_at = max(started + every, finished + pause)
 
     def seen(self) -> Mapping[str, Mapping[str, Count]]:
         """What each worker that may still count had counted when it was last read."""
@@ -119,6 +129,27 @@ class Counting:
 
     def _read(self, line: Line, standing: Standing) -> list[Reading]:
         return [self._ledger.compare(standing.name, line.table(USAGE))]
+
+    def _read_windows(self, workers: list[Worker]) -> None:
+        """Read what the current worker has counted against limits; the master names it first."""
+        current = next((one for one in workers if not one.old and one.pid in self._open), None)
+        if current is None or current.pid not in self._names:
+            return
+        with suppress(NotReadable):
+            counts = self._counted_against_limits(self._open[current.pid])
+            succeeds = any(one.old and one.pid in self._open for one in workers)
+            self.windows.read(self._names[current.pid], counts, self._now(), succeeds=succeeds)
+            kept = self.windows.kept()
+            self._store.keep(self._kept, kept)
+            self._kept = kept
+
+    def _counted_against_limits(self, line: Line) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for name in (*LONG, *(MINUTES if self.has_others else ())):
+            is_size = name.startswith("bytes_")
+            for key, count in line.table(name).items():
+                found[f"bytes:{key}" if is_size else key] = sum(count) // 1024 if is_size else count.calls
+        return found
 
     def _ended(self, there: set[int]) -> list[str]:
         """Name the workers that are no more; none while somebody cannot say who is."""

@@ -25,7 +25,7 @@ _MOST_ENTRIES: Final = 300_000
 _END: Final = re.compile(rb"\n\n(?:> )?\Z")
 _ENTRY: Final = re.compile(
     rb"^(?:> )?0x[0-9a-f]+: key=(.+?) use=\d+ exp=\d+ .*?"
-    rb"(?:http_req_cnt|gpc0)=(\d+)(?: bytes_out_cnt=(\d+))?",
+    rb"(?:http_req_cnt|gpc0|bytes_in_cnt)=(\d+)(?: bytes_out_cnt=(\d+))?",
     re.MULTILINE,
 )
 

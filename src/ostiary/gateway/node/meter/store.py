@@ -19,6 +19,7 @@ from typing import Any, Final
 from ostiary.foundation.identifiers import new_id
 from ostiary.foundation.telemetry import get_logger
 from ostiary.gateway.node.meter.ledger import Count, Reading
+from ostiary.gateway.node.meter.windows import Kept
 
 _log = get_logger(__name__)
 _ROWS_IN_A_REPORT: Final = 1_000
@@ -30,6 +31,9 @@ CREATE TABLE IF NOT EXISTS seen (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS unsent (
   hour INTEGER, key TEXT, calls INTEGER NOT NULL, bytes INTEGER NOT NULL, PRIMARY KEY (hour, key)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS windows (
+  key TEXT PRIMARY KEY, own INTEGER NOT NULL, missing INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS report (sequence INTEGER PRIMARY KEY, usage TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -79,6 +83,31 @@ class CountStore:
             for reading in readings:
                 self._note(transaction, reading, hour)
             transaction.executemany("DELETE FROM seen WHERE worker = ?", [(one,) for one in ended])
+
+    def kept(self) -> Kept:
+        """Return what was kept of the current windows."""
+        rows = self._connection.execute("SELECT key, own, missing FROM windows")
+        return Kept(self._meta.get("worker", ""), {key: (own, missing) for key, own, missing in rows})
+
+    def keep(self, before: Kept, after: Kept) -> None:
+        """Write the difference between what was kept and what is to be."""
+        changed = [(key, *counts) for key, counts in after.counts.items() if before.counts.get(key) != counts]
+        gone = [(key,) for key in before.counts if key not in after.counts]
+        if not changed and not gone and before.worker == after.worker:
+            return
+        with self._connection as transaction:
+            transaction.execute("BEGIN IMMEDIATE")
+            transaction.executemany("INSERT OR REPLACE INTO windows VALUES (?, ?, ?)", changed)
+            transaction.executemany("DELETE FROM windows WHERE key = ?", gone)
+            transaction.execute("INSERT OR REPLACE INTO meta VALUES ('worker', ?)", (after.worker,))
+
+    def nodes(self) -> int:
+        """Return how many gateway nodes there were when that was last known."""
+        return int(self._meta.get("nodes", "1"))
+
+    def keep_nodes(self, nodes: int) -> None:
+        """Write how many gateway nodes there are, for a start while nobody says so."""
+        self._connection.execute("INSERT OR REPLACE INTO meta VALUES ('nodes', ?)", (str(nodes),))
 
     def next_report(self) -> Report | None:
         """Return the report to send now, the same one until it was taken; `None` when all was."""
