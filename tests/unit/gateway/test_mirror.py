@@ -16,6 +16,9 @@ from ostiary.gateway.node.mirror import Mirror
 from ostiary.gateway.node.runtime import RuntimeRefused, RuntimeUnavailable, Worker
 
 DECISIONS = "decisions-00.map"
+"""May come after a worker has begun to serve: what is missing is asked for."""
+ROUTES = "routes-00.map"
+"""May not."""
 
 
 @dataclass
@@ -51,7 +54,7 @@ class Workers:
         assert pid is not None
         await self._may_fail(pid)
         held = self.maps.get(pid, {})
-        self.opened_early |= (PLAN_MAP, PLAN_KEY) in held and any(key[0] in maps for key in held)
+        self.opened_early |= (PLAN_MAP, PLAN_KEY) in held and ROUTES in maps
         for key in [key for key in held if key[0] in maps]:
             del held[key]
         held.update({(name, key): value for name, content in maps.items() for key, value in content})
@@ -74,11 +77,11 @@ class Truth:
     number: int = 1
 
     def content(self, name: str) -> list[tuple[str, str]]:
-        return list(self.decisions.items()) if name == DECISIONS else []
+        return {DECISIONS: list(self.decisions.items()), ROUTES: [("a route", "an API")]}.get(name, [])
 
     def everything(self) -> dict[tuple[str, str], str]:
         held = {(DECISIONS, key): value for key, value in self.decisions.items()}
-        return {**held, (PLAN_MAP, PLAN_KEY): str(self.number)}
+        return {**held, (ROUTES, "a route"): "an API", (PLAN_MAP, PLAN_KEY): str(self.number)}
 
     def store(self, mirror: Mirror, key: str, value: str | None) -> None:
         if value is None:
