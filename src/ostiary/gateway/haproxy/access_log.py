@@ -34,11 +34,11 @@ FIELDS: Final = (
     Field("api", "%[var(txn.api)]", "its identifier"),
     Field(
         "application",
-        "%[var(txn.application)]",
+        "%[var(txn.usage),field(2,|)]",
         "identifier of the application that called, once it is known",
     ),
     Field("method", "%HM", "of the request"),
-    Field("path", "%[var(txn.logged_path)]", f"without the query, {PATH_AT_MOST} bytes of it"),
+    Field("path", "%[var(txn.logged_path),json(utf8s)]", f"without the query, {PATH_AT_MOST} bytes of it"),
     Field("status", "%ST", "of the answer", is_number=True),
     Field(
         "refusal",

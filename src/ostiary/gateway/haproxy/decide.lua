@@ -80,11 +80,12 @@ end
 local function route(txn, path)
     local organization, rest = "default", path
     if path:sub(1, 3) == "/t/" then
-        organization, rest = path:match("^/t/([^/]+)(/.+)$")
-        if not organization then return nil end
+        local slash = path:find("/", 5, true) -- plain: patterns cost much for each character
+        if not slash then return nil end
+        organization, rest = path:sub(4, slash - 1), path:sub(slash)
     end
-    local first = rest:match("^/([^/]+)")
-    if not first then return nil end
+    local first = rest:sub(2, (rest:find("/", 2, true) or 0) - 1)
+    if first == "" then return nil end
     local text = routes[txn.c:crc32(organization .. "/" .. first) % 64]:lookup(organization .. rest .. "/")
     if not text then return nil end
     local api = young[text]
@@ -175,14 +176,14 @@ local function has_scope(decision, scopes)
     return false
 end
 
--- Names what this call is counted as once it is let through: API, application and subscription.
+-- Names who calls what: API, application and subscription; what a call is counted as once it is let through.
 local function count_usage(txn, api, application, subscription)
     txn:set_var("txn.usage", api.id .. "|" .. application .. "|" .. subscription)
 end
 
 -- Applies a usable decision to this call. Its last act is the grant.
 local function pass(txn, api, path, resource, decision, now)
-    txn:set_var("txn.application", decision.application)
+    count_usage(txn, api, decision.application, decision.subscription)
     if resource.auth and resource.auth ~= decision.holder then return refuse(txn, "wrong_token_type") end
     local elsewhere = credentials.refusal(txn, decision.bound)
     if elsewhere then return refuse(txn, elsewhere) end
@@ -197,7 +198,6 @@ local function pass(txn, api, path, resource, decision, now)
     local cannot = targets.send(txn, backend, path)
     if cannot then return refuse(txn, cannot) end
     limits.apply(txn, api, resource, decision, now)
-    count_usage(txn, api, decision.application, decision.subscription)
     txn.http:req_set_header("x-jwt-assertion", decision.assertion) -- a rule would percent-encode it, at a price
     txn:set_var("txn.allow", 1)
 end

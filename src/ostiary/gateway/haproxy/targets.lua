@@ -42,9 +42,8 @@ function M.parse(text, organization)
         else
             local scheme, address, port, authority, sni, base = one:match(ADDRESS)
             targets[#targets + 1] = {
-                https = scheme == "https", address = decode(address), port = tonumber(port),
-                authority = decode(authority), sni = decode(sni), base = decode(base),
-                key = ("%s|%s|%s"):format(organization, address, port),
+                https = scheme == "https", authority = decode(authority), sni = decode(sni), base = decode(base),
+                key = ("%s|%s|%s"):format(organization, decode(address), port), -- the rules read address and port of it
             }
         end
     end
@@ -67,8 +66,6 @@ end
 
 local function send_to_address(txn, target)
     txn:set_var("txn.target", target.key)
-    txn:set_var("txn.address", target.address)
-    txn:set_var("txn.port", target.port)
     if target.https then txn:set_var("txn.sni", target.sni) end
 end
 
