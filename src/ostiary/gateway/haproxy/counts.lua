@@ -8,13 +8,17 @@ for i = 0, 63 do others[i] = Map.new(("%s/others-%02x.map"):format(maps, i), Map
 
 local counts = {}
 
-local function find(key)
+-- The number of the map of a key (others_map in others.py): of its last bytes but ten, fewer where it is short.
+local function number_of(key)
+    local a, b, c, d, e, f = key:byte(-16, -11)
+    if f then return (((((a * 31 + b) * 31 + c) * 31 + d) * 31 + e) * 31 + f) % 64 end
     local number = 0
-    for i = -16, -11 do
-        local byte = key:byte(i)
-        if byte then number = (number * 31 + byte) % 64 end
-    end
-    local text = others[number]:lookup(key)
+    for _, byte in ipairs({ a, b, c, d, e }) do number = number * 31 + byte end
+    return number % 64
+end
+
+local function find(key)
+    local text = others[number_of(key)]:lookup(key)
     if not text then return 0, 0 end
     local elsewhere, here = text:match("^(%d+)/(%-?%d+)$")
     return tonumber(elsewhere), tonumber(here)

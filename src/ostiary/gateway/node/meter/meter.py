@@ -40,13 +40,24 @@ _T = TypeVar("_T")
 class Meter:
     """Counts what HAProxy lets through and tells the control plane."""
 
-    def __init__(self, run: Path, own: Path, control_plane: ControlPlane, now: Callable[[], float]) -> None:
-        """Open the node's file of counts; nothing is read yet."""
+    def __init__(
+        self,
+        run: Path,
+        own: Path,
+        control_plane: ControlPlane,
+        now: Callable[[], float],
+        ticks: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Open the node's file of counts; nothing is read yet.
+
+        `now` is seconds since 1970; `ticks` measures how long something takes.
+        """
         self._store = CountStore(own / "counts.db")
         lines = Lines(run / "gateway.master.sock", run / "gateway.stats.sock")
-        self._counting = Counting(lines, self._store, now, time.monotonic)
+        self._counting = Counting(lines, self._store, now, ticks)
         self._control_plane = control_plane
         self._now = now
+        self._ticks = ticks
         self._is_writable = True
         self._nodes = self._store.nodes()
         self._counting.has_others = self._nodes > 1
@@ -54,7 +65,7 @@ class Meter:
         self._told: Mapping[str, int] | None = None
         """What the control plane was told last, while it is to be told."""
         self._share_again_at = 0.0
-        self._heard_at = time.monotonic()
+        self._heard_at = self._ticks()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="meter")
 
     async def look(self, *, now: bool = False) -> list[MapEntry]:
@@ -69,15 +80,15 @@ class Meter:
 
         While nobody answers for a few seconds, this node takes its part of what was left.
         """
-        started = time.monotonic()
+        started = self._ticks()
         if started < self._share_again_at:
             return
         try:
             await self._exchange()
         except ControlPlaneDown:
-            if time.monotonic() - self._heard_at > _SILENCE:
+            if self._ticks() - self._heard_at > _SILENCE:
                 await self._on_thread(partial(self._counting.windows.share, self._nodes))
-        took = time.monotonic() - started
+        took = self._ticks() - started
         pause = max(_SHARE_EVERY if self._nodes > 1 else _ASK_EVERY, min(_LONGEST_PAUSE, _PART * took))
         self._share_again_at = started + pause
 
@@ -86,7 +97,7 @@ class Meter:
         news = None if counts == self._told else counts
         self._told = None  # whoever does not answer may have heard, or not
         nodes, sums = await self._control_plane.exchange_counts(sorted(current_windows(self._now())), news)
-        self._told, self._heard_at = counts, time.monotonic()
+        self._told, self._heard_at = counts, self._ticks()
         await self._on_thread(partial(self._hear, nodes, sums))
 
     def _counted(self) -> dict[str, int]:
