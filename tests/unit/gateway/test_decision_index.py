@@ -149,6 +149,7 @@ ALL = {("t1", "api"), ("t1", "api2"), ("t2", "api"), ("t3", "api"), ("t4", "api"
         (to_wire(an_api(backend=Backend(("http://127.0.0.1:1",), ()))), set()),
         (to_wire(an_api(resources=(Resource("GET", "/x", ("write",)),))), set()),
         (to_wire(an_api(state="BLOCKED")), set()),
+        (to_wire(an_api(state="PROTOTYPED")), set()),
         (to_wire(replace(an_organization(), issuer="https://elsewhere")), ALL),
         (to_wire(replace(an_organization("other"), issuer="https://elsewhere")), set()),
         (to_wire(an_application("app9")), set()),
@@ -212,6 +213,19 @@ def test_the_index_forgets_without_a_trace(numbers: list[int], until: int) -> No
     index.expire(NOW + 10_000)
     assert len(index) == 0
     assert index._dependents == {}
+
+
+def test_a_prototype_that_is_published_keeps_the_decisions_that_a_subscription_allows() -> None:
+    prototype = to_wire(an_api(state="PROTOTYPED"))
+    before = WORLD.apply(8, [prototype, Entry("subscription", "sub3", None)])
+    index = DecisionIndex(100)
+    for token, api in TOKENS:
+        index.add(*decided(before, token, api))
+
+    published = to_wire(an_api())
+    gone = {entry.key for entry in index.invalidate(before, before.apply(9, [published]), [("api", "api")])}
+
+    assert gone == {key_of(token, api) for token, api in TOKENS if token.client_id == "web"}
 
 
 def test_a_full_shard_makes_room_with_its_oldest() -> None:

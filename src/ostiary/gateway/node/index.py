@@ -131,7 +131,13 @@ class DecisionIndex:
             new = after.subscriptions[id]
             without = self._resting_on((kind, unsubscribed(new.application_id, new.api_id)))
             return [*without, *self._changed(kind, id, before, after)]
+        if kind == Kind.API and _no_prototype_any_more(id, before, after):
+            return [*self._changed(kind, id, before, after), *self._unsubscribed(id)]
         return self._changed(kind, id, before, after)
+
+    def _unsubscribed(self, api_id: str) -> list[Stored]:
+        """Those that no subscription allows: a prototype takes calls without one."""
+        return [stored for stored in self._resting_on((Kind.API, api_id)) if _is_unsubscribed(stored, api_id)]
 
     def _changed(self, kind: str, id: str, before: GatewayPlan, after: GatewayPlan) -> list[Stored]:
         differs = kind in _CHANGED and _CHANGED[kind](id, before, after)
@@ -215,8 +221,18 @@ def _told(api: API) -> API:
     has = tuple(bool(addresses) for addresses in (api.backend.production, api.backend.sandbox))
     backend = replace(api.backend, production=("",) * has[0], sandbox=("",) * has[1])
     quiet = replace(api, state="", resources=(), backend=backend, limit=None)
-    prototyped = "PROTOTYPED" if api.state == "PROTOTYPED" else ""  # it takes calls without a subscription
-    return replace(quiet, state=prototyped, security=(), cors=CORS(), default_version=False)
+    return replace(quiet, security=(), cors=CORS(), default_version=False)
+
+
+def _is_unsubscribed(stored: Stored, api_id: str) -> bool:
+    applications = [id for kind, id in stored.rests_on if kind == Kind.APPLICATION]
+    none = [(Kind.SUBSCRIPTION.value, unsubscribed(application, api_id)) for application in applications]
+    return any(one in stored.rests_on for one in none)
+
+
+def _no_prototype_any_more(id: str, before: GatewayPlan, after: GatewayPlan) -> bool:
+    old, new = before.apis.get(id), after.apis.get(id)
+    return old is not None and new is not None and old.state == "PROTOTYPED" != new.state
 
 
 def _key_differs(id: str, before: GatewayPlan, after: GatewayPlan) -> bool:
