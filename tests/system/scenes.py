@@ -109,8 +109,7 @@ class Scene:
         return self.kept("users", password=USER_PASSWORD, **how)
 
     def call(self, token: str, path: str = "1", method: str = "GET") -> Answer:
-        response = self.send(token, path, method)
-        return response.status_code, "" if response.is_success else str(response.json()["code"])
+        return answer_of(self.send(token, path, method))
 
     def send(self, token: str, path: str = "1", method: str = "GET") -> httpx2.Response:
         url = f"/t/{self.admin.organization}/{self.name}/1.0.0/{path}"
@@ -130,6 +129,25 @@ class Scene:
         urls = backend or {"production": self.world.backend_url, "sandbox": self.world.backend_url}
         body = self.admin.api_body(self.name, resources or ANY_PATH, **urls)
         self.ask("PUT", f"/apim/v1/apis/{self.api}", body)
+
+    def expose(self, **how: Any) -> None:
+        """Say of the API which credentials it takes, or that it is the default version."""
+        urls = {"production": self.world.backend_url, "sandbox": self.world.backend_url}
+        body = self.admin.api_body(self.name, ANY_PATH, **urls)
+        self.ask("PUT", f"/apim/v1/apis/{self.api}", {**body, **how})
+
+    def an_api_key(self) -> None:
+        """An API key of the application, which the API takes."""
+        self.expose(security=["oauth2", "api_key"])
+        path = f"/apim/v1/applications/{self.mine.id}/api-keys"
+        self.notes["api key"] = self.ask("POST", path, {"name": self.name})
+
+    def deny(self, condition: str, value: str) -> None:
+        body = {"condition": condition, "value": value.format(s=self)}
+        self.notes["denial"] = self.ask("POST", "/apim/v1/deny-policies", body)
+
+    def deny_no_more(self) -> None:
+        self.ask("PATCH", f"/apim/v1/deny-policies/{self.notes['denial']['id']}", {"enabled": False})
 
     def state(self, state: str) -> None:
         self.ask("PATCH", f"/apim/v1/subscriptions/{self.subscription}", {"state": state})
@@ -181,6 +199,10 @@ Make = Callable[[Scene], object]
 Ask = Callable[[Scene], object]
 
 
+def answer_of(response: httpx2.Response) -> Answer:
+    return response.status_code, "" if response.is_success else str(response.json()["code"])
+
+
 def application(s: Scene) -> Answer:
     return s.call(s.kept())
 
@@ -224,6 +246,16 @@ def often(s: Scene) -> Answer:
     return max(application(s) for _ in range(22))
 
 
+def with_api_key(s: Scene) -> Answer:
+    url = f"/t/{s.admin.organization}/{s.name}/1.0.0/1"
+    return answer_of(s.world.http.get(url, headers={"apikey": s.notes["api key"]["api_key"]}))
+
+
+def without_version(s: Scene) -> Answer:
+    headers = {"Authorization": f"Bearer {s.kept()}"}
+    return answer_of(s.world.http.get(f"/t/{s.admin.organization}/{s.name}/1", headers=headers))
+
+
 def which_backend(s: Scene) -> str:
     before = len(s.world.other_backend.calls)
     assert application(s) == OK
@@ -264,6 +296,10 @@ def outside_user(s: Scene) -> Answer:
 
 def delete(path: str) -> Make:
     return lambda s: s.ask("DELETE", path.format(s=s, client=s.mine.keys["PRODUCTION"].client_id))
+
+
+def deny(condition: str, value: str) -> Make:
+    return lambda s: s.deny(condition, value)
 
 
 def move(*states: str) -> Make:

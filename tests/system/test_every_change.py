@@ -31,6 +31,7 @@ from tests.system.scenes import (
     both_keys,
     bystander,
     delete,
+    deny,
     move,
     often,
     outside_user,
@@ -45,6 +46,8 @@ from tests.system.scenes import (
     thrice,
     user,
     which_backend,
+    with_api_key,
+    without_version,
 )
 from tests.system.server import Server
 from tests.system.waiting import until
@@ -190,6 +193,24 @@ APIS = [
     Change("an API gets a sandbox", lambda s: s.change_api(), (OK, OK), both_keys, (OK, INVALID),
            lambda s: s.change_api(production=s.world.backend_url), undisturbed=("stranger",)),
 ]
+DENIED = (403, "900805")
+WHO_MAY_CALL = [
+    Change("an API key is revoked",
+           delete("/apim/v1/applications/{s.mine.id}/api-keys/{s.notes[api key][id]}"), INVALID, with_api_key,
+           given=lambda s: s.an_api_key()),
+    Change("an API takes no API keys any more", lambda s: s.expose(), INVALID, with_api_key,
+           given=lambda s: s.an_api_key()),
+    *about_users(
+        Change("a user is denied", deny("USER", "{s.user}@acme"), DENIED, user),
+    ),
+    Change("an application is denied", deny("APPLICATION", "owner:{s.name}"), DENIED),
+    Change("an API is denied", deny("API", "/{s.name}/1.0.0"), DENIED),
+    Change("an address is denied", deny("IP", "127.0.0.1"), DENIED, organization="walled"),
+    Change("a denial is lifted", lambda s: s.deny_no_more(), OK, application, DENIED,
+           deny("APPLICATION", "owner:{s.name}")),
+    Change("a version becomes the default", lambda s: s.expose(default_version=True), OK, without_version,
+           (404, "404")),
+]
 KEYS = [
     Change("every key is replaced at once", rotate_now, undisturbed=(), organization="rotated"),
     Change("every key is replaced and a client comes back", rotate_now, OK, anew, undisturbed=(),
@@ -197,7 +218,7 @@ KEYS = [
 ]
 # fmt: on
 
-EVERY_CHANGE = [*TOKENS, *CLIENTS, *USERS, *ROLES, *SUBSCRIPTIONS, *APIS, *KEYS]
+EVERY_CHANGE = [*TOKENS, *CLIENTS, *USERS, *ROLES, *SUBSCRIPTIONS, *APIS, *WHO_MAY_CALL, *KEYS]
 
 
 @pytest.mark.parametrize("change", EVERY_CHANGE, ids=[change.what for change in EVERY_CHANGE])
