@@ -17,6 +17,7 @@ from ostiary.foundation.telemetry import get_logger
 from ostiary.foundation.web import request_id
 
 _log = get_logger(__name__)
+_PLAIN = {"extra_forbidden": "there is no such member", "missing": "it is missing"}
 _NAMES = {404: "Not Found", 405: "Method Not Allowed", 413: "Content Too Large"}
 
 
@@ -60,7 +61,18 @@ async def _unexpected(request: Request, error: Exception) -> Response:
 
 def describe(errors: Sequence[Any]) -> str:
     """Name each wrong field and what was expected; never the value that was sent."""
-    return "; ".join(f"{_place(error['loc'])}: {error['msg']}" for error in errors[:10])
+    return "; ".join(_described(error) for error in errors[:10])
+
+
+def _described(error: Any) -> str:
+    if error["type"] == "json_invalid":
+        return f"the body is not JSON: look at character {_position(error['loc'])}"
+    return f"{_place(error['loc'])}: {_PLAIN.get(error['type'], error['msg'])}"
+
+
+def _position(location: Sequence[int | str]) -> int:
+    """Count from one, as editors do."""
+    return 1 + next((part for part in location if isinstance(part, int)), 0)
 
 
 def _place(location: Sequence[int | str]) -> str:

@@ -73,14 +73,7 @@ class ManagementClient:
     def _local(cls, directory: DataDirectory) -> Self:
         sockets = answering(directory)
         if not sockets:
-            why = (
-                "no server runs on it"
-                if os.access(directory.path, os.X_OK)
-                else "it cannot be read by this user"
-            )
-            raise OperatorError(
-                f"{directory.path}: {why}: start one with `ostiary serve --data-dir {directory.path}`"
-            )
+            raise OperatorError(_nobody(directory.path))
         transport = httpx2.HTTPTransport(uds=str(sockets[0]))
         return cls(httpx2.Client(transport=transport, base_url=_LOCAL), str(directory.path))
 
@@ -135,6 +128,14 @@ class ManagementClient:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _nobody(path: Path) -> str:
+    is_there = os.path.exists(path)  # False, and no exception, where a folder above is closed to us
+    if is_there and not os.access(path, os.X_OK):
+        return f"{path}: it cannot be read by this user: run this as the user who runs the server"
+    why = "no server runs on it" if is_there else "this user sees no such directory"
+    return f"{path}: {why}: start one with `ostiary serve --data-dir {path}`"
 
 
 def _trust(ca: str | None) -> ssl.SSLContext:

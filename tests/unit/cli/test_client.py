@@ -76,6 +76,11 @@ def test_a_directory_without_a_running_server_says_how_to_start_one(tmp_path: Pa
         ManagementClient.from_environment(environment={"OSTIARY_DATA_DIR": str(tmp_path)})
 
 
+def test_a_directory_that_is_not_there_is_said_not_to_be(tmp_path: Path):
+    with pytest.raises(OperatorError, match=r"/absent: this user sees no such directory: start one with"):
+        ManagementClient.from_environment(environment={"OSTIARY_DATA_DIR": str(tmp_path / "absent")})
+
+
 def test_a_url_without_credentials_says_which_ones_are_needed():
     with pytest.raises(OperatorError, match=r"who are you\? Set OSTIARY_ADMIN_PASSWORD"):
         ManagementClient.from_environment(environment={"OSTIARY_URL": "https://server"})
