@@ -110,9 +110,10 @@ class Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True  # headers and body are two writes
 
     def do_GET(self) -> None:
-        if self.path == "/":
+        path = self.path.partition("?")[0]
+        if path == "/":
             self.serve(200, {"orders": list(ORDERS.values())})
-        elif order := ORDERS.get(self.path.lstrip("/")):
+        elif order := ORDERS.get(path.lstrip("/")):
             self.serve(200, {"order": order})
         else:
             self.serve(404, {"error": "no such order"})

@@ -3,8 +3,9 @@
 Modules of commands import the server itself only when they run: `ostiary version` does not pay for it.
 """
 
+import errno
 import sys
-from typing import NoReturn
+from typing import Final, NoReturn
 
 import typer
 
@@ -33,6 +34,14 @@ app.add_typer(admin.command, name="admin")
 app.add_typer(trace.command, name="trace")
 app.command("version")(version.version)
 
+_NO_ROOM: Final = {
+    errno.ENOSPC: "make room, and start again",
+    errno.EDQUOT: "make room, or raise the quota, and start again",
+    errno.EFBIG: "make room, or raise the limit, and start again",
+    errno.EROFS: "choose another --data-dir, or make this one writable",
+}
+"""What a machine lacks that no command can mend, and what to do."""
+
 
 @app.callback()
 def _help(context: typer.Context) -> None:
@@ -47,5 +56,11 @@ def main() -> NoReturn:
     except OperatorError as error:
         for line in str(error).splitlines():
             print(f"ostiary: {line}", file=sys.stderr)
+        sys.exit(1)
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"ostiary: {where}{error.strerror}: {_NO_ROOM[error.errno]}", file=sys.stderr)
         sys.exit(1)
     sys.exit(0)

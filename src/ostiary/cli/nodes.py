@@ -20,7 +20,8 @@ def add(name: NameArgument, data_dir: DataDirectoryOption = None) -> None:
     typer.echo(made["token"])
     typer.echo(
         f"good once, until {made['token_expires_at']}; on the gateway's machine: "
-        "ostiary gateway --enrol TOKEN --control-plane https://THIS-MACHINE:9444 --data-dir DIR",
+        "ostiary gateway --enrol TOKEN --control-plane https://HOST:9444 --data-dir DIR "
+        "(HOST runs `ostiary control-plane`; 9444 is its --node-port)",
         err=True,
     )
 

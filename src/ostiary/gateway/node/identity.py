@@ -26,6 +26,7 @@ from ostiary.foundation.private_files import write_private
 from ostiary.gateway.enrolment import CONTROL_PLANE_NAME, EnrolmentToken
 
 _PREFIX: Final = "/internal/gateway/v1"
+_ROOM_BYTES: Final = 32_768
 _WITHIN: Final = 10.0
 _RENEWED_AFTER: Final = 1 / 3
 """Of a certificate's lifetime: what is left then is the time a control plane may be away."""
@@ -116,11 +117,13 @@ def enrol(
 
     Raises:
         NotEnrolled: refused, out of reach, or not the installation the token is from.
+        OSError: what the token would bring cannot be kept here; it is not used up.
     """
     try:
         token = EnrolmentToken.parse(token_text)
     except ValueError as error:
         raise NotEnrolled(str(error)) from error
+    _find_room(directory)
     reasons = []
     for url in map(checked_url, control_planes):
         try:
@@ -138,6 +141,17 @@ def enrol(
     raise NotEnrolled(
         f"no control plane answers ({'; '.join(reasons) or 'none is named'}): check --control-plane"
     )
+
+
+def _find_room(directory: Path) -> None:
+    """Write as much as a certificate takes before the token is used up for one.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    room = directory / "room"
+    write_private(room, bytes(_ROOM_BYTES))
+    room.unlink()
 
 
 def checked_url(url: str) -> str:
