@@ -27,6 +27,7 @@ class LoginService:
     def __init__(self, users: dict[str, str] | None = None, mode_file: Path | None = None) -> None:
         self.users = users or {}
         self.mode = "check"
+        self.released = asyncio.Event()
         self.asked: list[str] = []
         self.open_requests = 0
         self.most_open_requests = 0
@@ -98,6 +99,9 @@ class LoginService:
         if mode == "check":
             right = self.users.get(credentials["username"]) == credentials["password"]
             mode = "ok" if right else "refuse"
+        if mode == "hold":
+            await self.released.wait()
+            mode = "ok"
         return await MODES[mode](writer)
 
 
@@ -158,7 +162,7 @@ MODES: dict[str, Callable[[Writer], Awaitable[bool]]] = {
     "nothing": _nothing,
     "hang": _hang,
 }
-"""How the service answers; "check" looks the password up and is "ok" or "refuse"."""
+"""How the service answers; "check" looks the password up: "ok" or "refuse"; "hold" awaits `released`."""
 
 
 async def _main() -> None:
