@@ -17,7 +17,7 @@ from tests.system.callers import Callers
 from tests.system.many_changes import changes, steady_calls, summary
 from tests.system.scenes import OK, WITHIN, Scene, World, application, become
 from tests.system.server import Server
-from tests.system.waiting import until
+from tests.system.waiting import alive, until
 from tests.system.world import LoginServices
 
 pytestmark = pytest.mark.alone
@@ -96,12 +96,22 @@ def test_calls_that_are_known_go_on_while_the_agent_is_killed_and_unknown_ones_c
 
 
 def test_a_killed_haproxy_is_back_with_every_decision(world: World, scene: Scene):
-    stored = until(lambda: stored_decision(world.server.directory, scene.api, scene.kept()))
-    os.kill(world.server.find("haproxy", "gateway.cfg"), signal.SIGKILL)
+    stored = until(lambda: stored_now(world, scene))
+    killed = world.server.find("haproxy", "gateway.cfg")
+    os.kill(killed, signal.SIGKILL)
 
-    until(lambda: answers(scene), BACK_WITHIN, "HAProxy's return")
+    until(lambda: not alive(killed), what="the end of the one that was killed")
+    until(lambda: answers(scene) and stored_now(world, scene), BACK_WITHIN, "HAProxy's return")
 
-    assert stored_decision(world.server.directory, scene.api, scene.kept()) == stored
+    assert stored_now(world, scene) == stored
+
+
+def stored_now(world: World, scene: Scene) -> str | None:
+    """What is stored about the kept token; nothing while no HAProxy can be asked."""
+    try:
+        return stored_decision(world.server.directory, scene.api, scene.kept())
+    except (ConnectionError, FileNotFoundError):
+        return None
 
 
 def answers(scene: Scene) -> bool:
