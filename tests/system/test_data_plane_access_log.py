@@ -67,7 +67,7 @@ def test_a_refused_call_is_one_line_with_every_field(plane: DataPlane):
         "refusal": "insufficient_scope",
         "code": "900910",
         "wanted": "orders:write",
-        "had": ' odd"scope\\ orders:read ',
+        "had": 'odd"scope\\ orders:read',
         "client": "127.0.0.1",
         "backend": "refusals",
         "termination": "LR",

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from zlib import crc32
 
 import pytest
 from tests.system.data_plane import (
@@ -21,7 +20,8 @@ from tests.system.data_plane import (
 )
 
 from ostiary.gateway.haproxy import MapEntry, decision_entry, decision_key, shard
-from ostiary.gateway.haproxy.maps import epoch_key
+from ostiary.gateway.haproxy.maps import EPOCH_SHARDS, epoch_key
+from ostiary.gateway.haproxy.shards import shard_name, shard_of
 
 CALL = "/t/my_company/orders/1.0.0"
 RESOURCES = [
@@ -234,7 +234,7 @@ def test_a_narrowing_while_serving_takes_effect_at_once(plane: DataPlane):
 
 
 def _epoch_map(key: str) -> str:
-    return f"epochs-{crc32(key.encode()) % 256:02x}.map"
+    return shard_name("epochs", shard_of(key, EPOCH_SHARDS))
 
 
 @pytest.mark.parametrize(

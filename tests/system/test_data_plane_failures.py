@@ -1,10 +1,12 @@
 """What happens when a part of the data plane fails: never a call let through, never a client left waiting."""
 
+import dataclasses
 import http.client
 import shutil
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from threading import Event
 
 import pytest
@@ -33,41 +35,66 @@ CALL = "/t/my_company/orders/1.0.0/x"
 BROKEN = {
     "raises": 'error("broken")',
     "raises a table": "error({})",
-    "calls what is not there": "txn:no_such_method()",
+    "calls what is not there": "core:no_such_method()",
     "returns a bad type": "return {}",
     "returns true": "return true",
-    "allows with a table": 'txn:set_var("txn.allow", {})',
-    "allows with nothing": 'txn:set_var("txn.allow", nil)',
-    "allows with a function": 'txn:set_var("txn.allow", function() end)',
-    "allows with zero": 'txn:set_var("txn.allow", 0)',
     "does nothing": "",
     "loops": "while true do end",
     "loops over a string": 'local s = "" while true do s = s .. "x" if #s > 1000 then s = "" end end',
     "ends the coroutine": "core.done()",
 }
-
-
-ACTIONS = {"decide": "decide.lua", "ask": "decide.lua", "await_plan": "decide.lua", "present": "refusals.lua"}
+RETURNS = {
+    "returns a number": "return 1",
+    "returns no word": 'return ""',
+    "returns the beginning of a grant": 'return "pass"',
+}
+SAYS = {
+    "says a table": 'txn:set_var("txn.outcome", {})',
+    "says nothing": 'txn:set_var("txn.outcome", nil)',
+    "says a function": 'txn:set_var("txn.outcome", function() end)',
+    "says a number": 'txn:set_var("txn.outcome", 1)',
+}
+ACTIONS = {
+    "ask": "decide.lua",
+    "confine": "decide.lua",
+    "await_plan": "decide.lua",
+    "present": "refusals.lua",
+}
+CONVERTERS = ("decide", "decide_unnamed")
 
 
 @pytest.fixture(scope="module")
 def breakable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DataPlane]:
-    """A data plane whose Lua does what the header `X-Break: ACTION HOW` says instead of its work."""
+    """A data plane whose Lua does what the header `X-Break: ACTION HOW` says instead of its work.
+
+    Of converters, which see no header, what the path says: `/CONVERTER/HOW`, with dashes for blanks.
+    """
     lua = tmp_path_factory.mktemp("lua")
     for file in HERE.glob("*.lua"):
         shutil.copy(file, lua)
     for action, name in ACTIONS.items():
-        text = (lua / name).read_text()
         registration = f'core.register_action("{action}", {{ "http-req" }}, {action})'
-        assert registration in text
-        (lua / name).write_text(text.replace(registration, _breakable(action)))
-    with running(an_organization(), an_api(production=["http://backend"]), lua=lua) as plane:
-        plane.decide(a_decision())
+        _replace(lua / name, registration, _breakable(action))
+    for name in CONVERTERS:
+        _replace(
+            lua / "decide.lua", f'core.register_converters("{name}", {name})', _breakable_converter(name)
+        )
+    resources = [("GET", "/*", ()), ("GET", "/decide_unnamed/{how}", ())]
+    auth = {("GET", "/decide_unnamed/{how}"): "none"}
+    api = an_api(production=["http://backend"], resources=resources, auth=auth)
+    with running(an_organization(), api, lua=lua) as plane:
+        plane.decide(a_decision(), dataclasses.replace(a_decision("restricted"), addresses=("127.0.0.1",)))
         yield plane
 
 
+def _replace(file: Path, registration: str, broken: str) -> None:
+    text = file.read_text()
+    assert registration in text
+    file.write_text(text.replace(registration, broken))
+
+
 def _breakable(action: str) -> str:
-    ways = ",".join(f'["{action} {how}"] = function(txn) {code} end' for how, code in BROKEN.items())
+    ways = ",".join(f'["{action} {how}"] = function(txn) {code} end' for how, code in (BROKEN | SAYS).items())
     return (
         f"local ways_{action} = {{ {ways} }}\n"
         f'core.register_action("{action}", {{ "http-req" }}, function(txn)'
@@ -75,18 +102,47 @@ def _breakable(action: str) -> str:
     )
 
 
+def _breakable_converter(name: str) -> str:
+    ways = ",".join(
+        f'["{how.replace(" ", "-")}"] = function() {code} end' for how, code in (BROKEN | RETURNS).items()
+    )
+    return (
+        f"local ways_{name} = {{ {ways} }}\n"
+        f'core.register_converters("{name}", function(question)'
+        f' return (ways_{name}[question:match("/{name}/([^^]*)")] or {name})(question) end)\n'
+    )
+
+
 def test_lua_that_does_its_work_lets_the_call_through(breakable: DataPlane):
     assert breakable.get(CALL, TOKEN).status == 200
 
 
-@pytest.mark.parametrize("action", ["decide", "ask"])
-@pytest.mark.parametrize("how", BROKEN)
-def test_lua_that_fails_lets_nobody_through(breakable: DataPlane, action: str, how: str):
+@pytest.mark.parametrize("token", ["restricted", None])
+def test_what_can_be_broken_does_its_work_otherwise(breakable: DataPlane, token: str | None):
+    path = f"/t/my_company/orders/1.0.0/{'x' if token else 'decide_unnamed/x'}"
+
+    assert breakable.get(path, token).status == 200
+
+
+@pytest.mark.parametrize("converter", CONVERTERS)
+@pytest.mark.parametrize("how", BROKEN | RETURNS)
+def test_a_decision_that_fails_lets_nobody_through(breakable: DataPlane, converter: str, how: str):
+    path = f"/t/my_company/orders/1.0.0/{converter}/{how.replace(' ', '-')}"
+
+    _refuses(breakable, path, TOKEN)
+
+
+@pytest.mark.parametrize(("action", "token"), [("ask", "unseen"), ("confine", "restricted")])
+@pytest.mark.parametrize("how", BROKEN | SAYS)
+def test_lua_that_fails_lets_nobody_through(breakable: DataPlane, action: str, token: str, how: str):
+    _refuses(breakable, CALL, token, X_Break=f"{action} {how}")
+
+
+def _refuses(breakable: DataPlane, path: str, token: str, **headers: str) -> None:
     breakable.backend.calls.clear()
-    token = TOKEN if action == "decide" else "unseen"
     begun = time.monotonic()
 
-    answer = breakable.call("GET", CALL, token, X_Break=f"{action} {how}")
+    answer = breakable.call("GET", path, token, **headers)
 
     assert (answer.status, answer.json()["code"]) == (500, "900900")
     assert answer.headers["x-request-id"]

@@ -8,8 +8,8 @@ changes while it runs grows above about 1,000 entries at the sizes of the budget
 
 * `plan.map`: `number` → the plan's number, set **last** and only at run time (the file stays empty). A worker
   without it holds calls for a moment, then answers 503.
-* `routes-XX.map`: organization/context/version/ → the API: its state, targets, … (`structure_maps`); of a
-  default version organization/context/ too.
+* `routes-XX.map`: organization/context/version/ → the API: its state, targets, … (`structure_maps`), with a digest
+  of all that before it; of a default version organization/context/ too.
 * `denied.map`: a prefix of addresses → the organizations that deny it (`denied_entries`).
 * `resources-XX.map`: API id.digest.n → a chunk of the API's resources (`structure_maps`).
 * `epochs-XX.map`: organization id:kind:key, encoded → the minimum epoch (`structure_maps`).
@@ -24,6 +24,8 @@ changes while it runs grows above about 1,000 entries at the sizes of the budget
 The structure's files are written to disk, for the next start or reload, as well as changed in every live
 worker. Changes go in the order `structure_changes` gives them (what is new, what points to it, what is gone).
 Decisions of a worker that a reload started are whatever the agent puts there; empty is correct.
+
+What is decided about a call is one text, described in `outcomes.lua`.
 
 The miss protocol. `decide.lua` asks the agent when it has no usable decision (none stored, expired, or below
 a minimum epoch), over HTTP on the agent's unix socket, with a deadline of 800 ms and no retry::

@@ -30,15 +30,21 @@ class Field(NamedTuple):
 FIELDS: Final = (
     Field("request_id", "%ID", "the `X-Request-Id` of the answer; what `ostiary explain` takes"),
     Field("trace_id", "%[var(txn.traceparent),bytes(3,32)]", "of `traceparent`, the caller's or ours"),
-    Field("organization", "%[var(txn.realm)]", "whose API was called; `-` where no API was found"),
-    Field("api", "%[var(txn.api)]", "its identifier"),
+    Field(
+        "organization", "%[var(txn.outcome),field(9,^)]", "whose API was called; `-` where no API was found"
+    ),
+    Field("api", "%[var(txn.outcome),field(8,^),field(1,|)]", "its identifier"),
     Field(
         "application",
-        "%[var(txn.usage),field(2,|)]",
+        "%[var(txn.outcome),field(8,^),field(2,|)]",
         "identifier of the application that called, once it is known",
     ),
     Field("method", "%HM", "of the request"),
-    Field("path", "%[var(txn.logged_path),json(utf8s)]", f"without the query, {PATH_AT_MOST} bytes of it"),
+    Field(
+        "path",
+        f"%[var(txn.asked),bytes(0,{PATH_AT_MOST}),json(utf8s)]",
+        f"without the query, {PATH_AT_MOST} bytes of it",
+    ),
     Field("status", "%ST", "of the answer", is_number=True),
     Field(
         "refusal",

@@ -35,10 +35,14 @@ end
 cors.USUAL = cors.parse(nil, "%2A:GET+PUT+POST+DELETE+PATCH+OPTIONS:authorization+Access-Control-Allow-Origin"
     .. "+Content-Type+SOAPAction+apikey+Internal-Key:0")
 
--- Notes what every answer to this call says. Without an Origin that is nothing, or that it depends on one.
+-- What every outcome of an API says: `v` where answers depend on the origin, even without one.
+function cors.flags(rules)
+    return rules and not rules.any and "v" or ""
+end
+
+-- Notes what every answer to this call says; it has an Origin.
 function cors.note(txn, rules)
     if not rules then return end
-    if not rules.any then txn:set_var("txn.cors_varies", true) end
     local origin = txn.f:req_fhdr("origin")
     if not origin then return end
     txn:set_var("txn.cors", true)

@@ -24,13 +24,13 @@ local function find(key)
     return tonumber(elsewhere), tonumber(here)
 end
 
--- What this node may let through of `limit` in the window that `key` names, as in the stick tables. Others' counts
+-- What this node may let through of `limit` (digits) in the window that `key` names, as in the stick tables. Others' counts
 -- are a second old. Where nobody says what N nodes count now, each has a part of what was left then, at least 1.
 function counts.left(limit, key)
     local how = mode:lookup("mode")
     if not how then return limit end
     local elsewhere, here = find(key)
-    local rest = math.max(0, limit - elsewhere - here)
+    local rest = math.max(0, tonumber(limit) - elsewhere - here)
     if how == "sum" then return here + rest end
     local nodes = tonumber(how:match("^share%-(%d+)$"))
     local part = rest // nodes

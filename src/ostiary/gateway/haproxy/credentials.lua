@@ -39,7 +39,7 @@ end
 
 -- What kind of credential this is.
 function credentials.kind(credential)
-    return credential:sub(1, 1) == "k" and "api_key" or "oauth2"
+    return #credential == 65 and "api_key" or "oauth2" -- `k` and 64 digits
 end
 
 -- What an API takes that says nothing.

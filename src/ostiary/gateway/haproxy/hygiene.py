@@ -10,10 +10,8 @@ from __future__ import annotations
 from typing import Final
 
 PATH_AT_MOST: Final = 4096
-STRAY_CHARACTER: Final = r"[^A-Za-z0-9/._~!$&\x27()*+,=:@%-]"
-"""Backslash, `;`, control and non-ASCII bytes, and what RFC 3986 §3.3 wants encoded."""
-
-DOT_SEGMENT: Final = r"/\.{1,2}(/|$)"
+_PLAIN: Final = r"A-Za-z0-9._~!$&\x27()+*,=:@-"
+"""What RFC 3986 §3.3 lets stand in a segment as it is, but for `;`."""
 
 _NEEDED: Final = "|".join(
     (
@@ -38,9 +36,11 @@ _UTF8: Final = "|".join(
         f"[Ff]4%8[0-9A-Fa-f](?:{_TAIL}){{2}}",
     )
 )
-GOOD_ESCAPES: Final = f"^(?:[^%]++|%(?:{_NEEDED}|{_UTF8}))*+$"
-"""Matches a path without an escape that is malformed, not needed, dangerous, overlong or not UTF-8.
-Possessive throughout: PCRE then needs no stack for long paths."""
+GOOD_PATH: Final = (
+    f"^(?=/)(?:/(?!\\.{{1,2}}(?:/|$))(?:[{_PLAIN}]++|%(?:{_NEEDED}|{_UTF8}))++)*+/?(?![\\s\\S])"
+)
+"""A path of plain segments: none is empty, `.` or `..`, and no escape is malformed, not needed, dangerous,
+overlong or not UTF-8. Possessive throughout: PCRE then needs no stack for long paths."""
 
 _ANY: Final = "[^a-z0-9]"
 """Whatever stands where a name has a dash: backends fold `_` (CGI), some every punctuation, into it."""

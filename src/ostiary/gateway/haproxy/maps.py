@@ -27,6 +27,7 @@ from ostiary.gateway.haproxy.resources import (
     resources_value,
     targets,
 )
+from ostiary.gateway.haproxy.shards import route_shard_of, shard_name, shard_of
 from ostiary.gateway.plan import API, CORS, Epoch, GatewayPlan, Kind
 
 MAPS: Final = "maps"
@@ -39,7 +40,7 @@ RESOURCE_SHARDS: Final = 64
 FLOOR_SHARDS: Final = 64
 EPOCH_SHARDS: Final = 256
 DECISION_SHARDS: Final = 256
-_FORMAT: Final = "2"
+_FORMAT: Final = "3"
 _ARRIVAL: Final = (DENIED_MAP, "epochs", "floors", "resources", "routes")
 _CREDENTIALS: Final = frozenset({"oauth2", "api_key"})
 _PLAIN: Final = re.compile(r"[A-Za-z0-9._~-]{1,200}")
@@ -64,7 +65,7 @@ def map_files() -> tuple[str, ...]:
         PLAN_MAP,
         DENIED_MAP,
         OTHERS_MAP,
-        *(_name(family, number) for family in sharded for number in range(sharded[family])),
+        *(shard_name(family, number) for family in sharded for number in range(sharded[family])),
     )
 
 
@@ -151,27 +152,32 @@ def api_entries(plan: GatewayPlan, api: API, resolve: Resolve, own: Own = not_se
     elif plan.denies(api.organization_id, "API", api.id):
         state = DENIED
     digest = hashlib.sha256("|".join(resources).encode()).hexdigest()[:16]
-    shard = _name("resources", crc32(api.id.encode()) % RESOURCE_SHARDS)
+    shard = shard_name("resources", crc32(api.id.encode()) % RESOURCE_SHARDS)
     pieces = [MapEntry(shard, f"{api.id}.{digest}.{n}", piece) for n, piece in enumerate(resources, 1)]
-    head = (_FORMAT, encode(api.id), state, encode(api.organization_id))
+    head = (encode(api.id), state, encode(api.organization_id))
     where = (shard[len("resources-") : -len(".map")], digest, str(len(resources)))
     floor = floor_map(api.organization_id)[len("floors-") : -len(".map")]
     routes = []
     for path in (prefix, prefix.removesuffix(f"/{api.version}")) if api.default_version else (prefix,):
-        value = "|".join((*head, str(len(path)), floor, *where, *body))
+        value = _sealed("|".join((*head, str(len(path)), floor, *where, *body)))
         routes.append(MapEntry(route_map(organization.name, path), f"{organization.name}{path}/", value))
     return [*pieces, *routes]
+
+
+def _sealed(value: str) -> str:
+    """Put the digest before a value under which `apis.lua` keeps what it has read of it."""
+    return f"{_FORMAT}|{hashlib.sha256(value.encode()).hexdigest()[:24]}|{value}"
 
 
 def route_map(organization: str, path: str) -> str:
     """Name the map that routes `path` (without `/t/{organization}`)."""
     first = path.split("/", 2)[1]
-    return _name("routes", crc32(f"{organization}/{first}".encode()) % ROUTE_SHARDS)
+    return shard_name("routes", route_shard_of(organization, first, ROUTE_SHARDS))
 
 
 def floor_map(organization_id: str) -> str:
     """Name the map that holds the organization's highest minimum epoch."""
-    return _name("floors", crc32(organization_id.encode()) % FLOOR_SHARDS)
+    return shard_name("floors", crc32(organization_id.encode()) % FLOOR_SHARDS)
 
 
 def epoch_key(organization_id: str, kind: str, key: str) -> str:
@@ -248,7 +254,7 @@ def _epoch_entries(epochs: Iterable[Epoch]) -> list[MapEntry]:
         key = epoch_key(epoch.organization_id, epoch.kind, epoch.key)
         entries[key] = max(epoch.minimum, entries.get(key, 0))
     minimums = [
-        MapEntry(_name("epochs", crc32(key.encode()) % EPOCH_SHARDS), key, str(minimum))
+        MapEntry(shard_name("epochs", shard_of(key, EPOCH_SHARDS)), key, str(minimum))
         for key, minimum in entries.items()
     ]
     return [*minimums, *(MapEntry(floor_map(one), encode(one), str(floor)) for one, floor in floors.items())]
@@ -295,10 +301,6 @@ def _put(maps: dict[str, dict[str, str]], entries: Iterable[MapEntry]) -> None:
     for entry in entries:
         if entry.value is not None:
             maps.setdefault(entry.map, {})[entry.key] = entry.value
-
-
-def _name(family: str, number: int) -> str:
-    return f"{family}-{number:02x}.map"
 
 
 def files(maps: Mapping[str, Mapping[str, str]]) -> dict[str, str]:

@@ -4,6 +4,8 @@
 
 local folder = ...
 local windows = assert(loadfile(folder .. "/windows.lua"))()
+local outcomes = assert(loadfile(folder .. "/outcomes.lua"))()
+local decode = assert(loadfile(folder .. "/router.lua"))().decode
 
 local SECURITY = "http://wso2.org/apimanager/security"
 local THROTTLING = "http://wso2.org/apimanager/throttling"
@@ -106,56 +108,64 @@ local LEVELS = {
     { name = "throttled_burst", level = "burst", bit = 2, place = 2 },
 }
 
+local PLACES = { burst = 1, application = 4, api = 7, resource = 10, bandwidth = 13 } -- as in limits.lua
+local KEPT = { s = "second", m = "minute", d = "day", y = "month" }
+
+-- What an outcome says of a level (outcomes.lua): where it is kept, its key, its limit.
+local function counted(parts, level)
+    if level == "plan" then return KEPT[parts[2]:sub(1, 1)], parts[7], parts[3] end
+    local places, n = {}, PLACES[level]
+    for place in (parts[12] .. "<"):gmatch("([^<]*)<") do places[#places + 1] = place end
+    return places[n], places[n + 1], places[n + 2]
+end
+
 -- The window a level counts in: its period and its end.
-local function window(txn, level)
-    for _, kept in ipairs({ "second", "minute", "day", "month" }) do
-        local key = txn:get_var(("txn.%s_%s"):format(level, kept))
-        if key then return windows.of(kept, tonumber(key:match("|(%d+)$"))) end
-    end
+local function window(parts, level)
+    local kept, key = counted(parts, level)
+    return windows.of(kept, tonumber(key:match("|(%d+)$")))
 end
 
 -- The level that has to be waited for longest, of all that are exceeded; and when its window ends.
-local function throttled_by(txn)
+local function throttled_by(txn, parts)
     local over, lost = txn:get_var("txn.over") or 0, txn:get_var("txn.lost")
     local longest, last = nil, -1
     for _, one in ipairs(LEVELS) do
         if lost and lost == one.place or not lost and (over & one.bit) ~= 0 then
-            local _, ends = window(txn, one.level)
+            local _, ends = window(parts, one.level)
             if ends > last then longest, last = one, ends end
         end
     end
     return longest, last
 end
 
-local function in_words(txn, level)
-    local unit = level == "bandwidth" and " kilobytes" or ""
-    return ("%d%s per %s"):format(txn:get_var(("txn.%s_limit"):format(level)), unit, (window(txn, level)))
+local function in_words(parts, level)
+    local _, _, limit = counted(parts, level)
+    return ("%s%s per %s"):format(limit, level == "bandwidth" and " kilobytes" or "", (window(parts, level)))
 end
 
 -- What the log says of a refusal, besides its name: what was wanted, and what there was instead.
-local function note(txn, name, refusal, limit)
+local function note(txn, name, refusal, wanted, had)
     txn:set_var("txn.code", refusal[2])
-    local wanted, had
-    if name == "insufficient_scope" then
-        wanted, had = txn:get_var("txn.scope"), txn:get_var("txn.granted")
-    elseif name == "wrong_method" then
-        wanted, had = txn:get_var("txn.methods"), txn.f:method()
-    else
-        wanted = limit
+    if name == "wrong_method" then
+        txn:set_var("txn.methods", wanted)
+        had = txn.f:method()
     end
-    if wanted then txn:set_var("txn.wanted", wanted:sub(1, 200)) end
-    if had then txn:set_var("txn.had", had:sub(1, 200)) end
+    if wanted and wanted ~= "" then txn:set_var("txn.wanted", wanted:sub(1, 200)) end
+    if had and had ~= "" then txn:set_var("txn.had", had:sub(1, 200)) end
 end
 
 -- Sets txn.status, txn.body, txn.xml and the headers an answer carries. Where this fails, a rule answers 500.
 local function present(txn)
     local name = txn:get_var("txn.refusal") or "internal"
-    local open_at, limit
+    local parts = outcomes.parts(txn:get_var("txn.outcome") or "")
+    local open_at, wanted, had
     if name == "throttled" then
         local longest
-        longest, open_at = throttled_by(txn)
-        name, limit = longest.name, in_words(txn, longest.level)
+        longest, open_at = throttled_by(txn, parts)
+        name, wanted = longest.name, in_words(parts, longest.level)
         txn:set_var("txn.refusal", name)
+    elseif name == parts[1] then
+        wanted, had = decode(parts[12] or ""), decode(parts[13] or "")
     end
     local refusal = REFUSALS[name] or REFUSALS.internal
     local retry_after, description, later = refusal.retry_after, refusal[4], nil
@@ -167,10 +177,10 @@ local function present(txn)
     local xml = prefers_xml(txn.f:req_fhdr("accept"))
     txn:set_var("txn.xml", xml)
     txn:set_var("txn.body", body(refusal, description, later, xml))
-    local header = challenge(name, refusal, txn:get_var("txn.realm") or "default", txn:get_var("txn.scope"))
+    local header = challenge(name, refusal, parts[9] or "default", wanted)
     if header then txn:set_var("txn.challenge", header) end
     if retry_after then txn:set_var("txn.retry_after", retry_after) end
-    note(txn, name, refusal, limit)
+    note(txn, name, refusal, wanted, had)
     txn:set_var("txn.status", refusal[1])
 end
 

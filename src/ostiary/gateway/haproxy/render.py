@@ -188,14 +188,11 @@ def _shared(name: str, listener: Listener) -> dict[str, str]:
         "port": str(listener.port),
         "certificate": quoted(str(listener.certificate)),
         "log_format": quoted(access_log.log_format(listener.node)),
-        "logged_path_at_most": str(access_log.PATH_AT_MOST),
         "log_level": log_level,
         "log_success": log_success,
         "traceparent": quoted(hygiene.TRACEPARENT),
         "path_at_most": str(hygiene.PATH_AT_MOST),
-        "stray_character": quoted(hygiene.STRAY_CHARACTER),
-        "dot_segment": quoted(hygiene.DOT_SEGMENT),
-        "good_escapes": quoted(hygiene.GOOD_ESCAPES),
+        "good_path": quoted(hygiene.GOOD_PATH),
         "edge_headers": quoted(hygiene.EDGE_HEADERS),
         "headers_at_most": str(HEADERS_AT_MOST),
         "client_path": quoted(hygiene.CLIENT_PATH),
@@ -207,7 +204,7 @@ def _shared(name: str, listener: Listener) -> dict[str, str]:
 def _https_server(ca: Path | None) -> str:
     if ca is None:
         return "    http-request return status 503 default-errorfiles\n"
-    verified = f"ssl verify required ca-file {quoted(str(ca))} sni var(txn.sni) alpn http/1.1"
+    verified = f"ssl verify required ca-file {quoted(str(ca))} sni var(txn.outcome),field(10,^) alpn http/1.1"
     return f"    server service 0.0.0.0:0 {verified} pool-low-conn 1000\n"
 
 

@@ -78,7 +78,7 @@ function router.parse(value, read)
         local at = root
         for segment in path:gmatch("[^/]+") do at = child(at, segment) end
         local required = {}
-        for scope in scopes:gmatch("[^,]+") do required[#required + 1] = scope end
+        for scope in scopes:gmatch("[^,]+") do required[#required + 1] = "," .. scope .. "," end
         at.methods = at.methods or {}
         at.methods[method] = { scopes = required }
         for name, said in more:gmatch(":([%l_]+)=([^:]*)") do at.methods[method][name] = read(name, said) end
@@ -86,34 +86,37 @@ function router.parse(value, read)
     return root
 end
 
-local function find(at, segments, position)
-    local segment = segments[position]
-    if not segment then
-        if at.methods then return at.methods end
-        return at.rest and at.rest.methods
-    end
+local match = string.match
+
+-- Finds the methods below a node for what is left of a path; `plain` says that nothing in it is percent-encoded.
+-- Slashes at its ends are no difference.
+local function find(at, path, from, plain)
+    local segment, after = match(path, "([^/]+)()", from)
+    if not segment then return at.methods or at.rest and at.rest.methods end
+    if not plain then segment = decode(segment) end
     local literal = at.literals[segment]
-    local found = literal and find(literal, segments, position + 1)
+    local found = literal and find(literal, path, after, plain)
     if found then return found end
     if at.patterns then
         for _, one in ipairs(at.patterns) do
-            found = fits(one.pieces, segment) and find(one.node, segments, position + 1)
+            found = fits(one.pieces, segment) and find(one.node, path, after, plain)
             if found then return found end
         end
     end
-    found = at.any and find(at.any, segments, position + 1)
-    return found or (at.rest and at.rest.methods)
+    found = at.any and find(at.any, path, after, plain)
+    return found or at.rest and at.rest.methods
 end
 
 -- Finds the methods of the resource that `path` names: method -> resource, with its `scopes`, any one of which
--- suffices.
+-- suffices; each stands between commas, percent-encoded.
 -- nil: no such resource.
 function router.match(root, path)
-    local segments = {}
-    for segment in path:gmatch("[^/]+") do
-        segments[#segments + 1] = segment:find("%", 1, true) and decode(segment) or segment
-    end
-    return find(root, segments, 1) or nil
+    return find(root, path, 1, not path:find("%", 1, true)) or nil
+end
+
+-- Scopes of a resource with blanks between them, percent-encoded.
+function router.listed(scopes)
+    return (table.concat(scopes):gsub("^,", ""):gsub(",$", ""):gsub(",,", " "))
 end
 
 -- The resource of a method; HEAD is answered as GET is. nil: wrong method.

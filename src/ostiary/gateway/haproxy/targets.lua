@@ -1,89 +1,87 @@
 -- Where the calls of an API go: the addresses of its backend, as the route's map value has them.
 --
--- Loaded by decide.lua. A value is items joined by `,`: `=MS` is the time-out of an answer, `@NAME` a backend of
--- the API's own, `!NAME` the refusal of every call, anything else an address
--- `scheme+IP+port+authority+name+path`. What a call to a backend of an API's own says of itself is in own.map,
--- which belongs to the configuration of this worker: both change by a reload. Several addresses take turns; one that keeps failing (the
--- table `targets`, filled by gateway.cfg) is left out while another does not.
+-- A value is items joined by `,`: `=MS` is the time-out of an answer, `@NAME` a backend of the API's own, `!NAME`
+-- the refusal of every call, anything else an address `scheme+IP+port+authority+name+path`. What a call to a
+-- backend of an API's own says of itself is in own.map, which belongs to the configuration of this worker: both
+-- change by a reload. Several addresses take turns; one that keeps failing (the table `targets`, filled by
+-- gateway.cfg) is left out while another does not.
 
 local decode, maps = ...
 local own = Map.new(maps .. "/own.map", Map._str)
 
 local M = {}
 
-local FAILURES = 5 -- in a row: as in gateway.cfg
 local ADDRESS = "^(%a+)%+([^+]+)%+(%d+)%+([^+]+)%+([^+]+)%+([^+]*)$"
 
 local CANNOT = { pending = "not_ready", quarantined = "quarantined" }
 
--- A backend of the API's own; a worker from before the reload that brought it has none.
-local function own_target(targets, name)
-    local entry = own:lookup(name)
-    if not entry then
-        targets.cannot = "not_ready"
-        return
+-- Completes a target: what an outcome says of it (outcomes.lua), which has `^` between its parts.
+local function complete(target, flags, timeout)
+    local sni = target.sni or ""
+    for _, part in ipairs({ target.key, target.base, target.authority, sni }) do
+        assert(not part:find("[%^%s]"), "a character that an outcome cannot have")
     end
-    local authority, base = entry:match("^([^+]+)%+([^+]*)$")
-    targets.own, targets.authority, targets.base = name, decode(authority), decode(base)
+    flags = flags .. (target.own and "o" or target.sni and "t" or "") .. (timeout and "w" or "")
+    target.flags = flags == "" and "-" or flags
+    target.where = "^" .. target.authority .. "^" .. target.key .. "^"
+    target.how = "^" .. sni .. "^" .. (timeout or "") .. "^"
+    return target
 end
 
--- Reads a value; nil is no backend for keys of this type. `organization` shares no counter with another.
-function M.parse(text, organization)
+-- A backend of the API's own; a worker from before the reload that brought it has none.
+local function own_target(name)
+    local entry = own:lookup(name)
+    if not entry then return nil end
+    local authority, base = entry:match("^([^+]+)%+([^+]*)$")
+    return { key = name, own = true, authority = decode(authority), base = decode(base) }
+end
+
+local function shared_target(text, organization)
+    local scheme, address, port, authority, sni, base = text:match(ADDRESS)
+    return {
+        key = ("%s|%s|%s"):format(organization, decode(address), port), -- the rules read address and port of it
+        sni = scheme == "https" and decode(sni) or nil, authority = decode(authority), base = decode(base),
+    }
+end
+
+-- Reads a value; nil is no backend for keys of this type. `organization` shares no counter with another; `flags`
+-- are those of every call of the API.
+function M.parse(text, organization, flags)
     if text == "-" then return nil end
-    local targets = { turn = 0 }
+    local targets, timeout = { turn = 0 }, nil
     for one in text:gmatch("[^,]+") do
         local kind, rest = one:sub(1, 1), one:sub(2)
         if kind == "=" then
-            targets.timeout = tonumber(rest)
+            timeout = rest:match("^%d+$")
         elseif kind == "@" then
-            own_target(targets, rest)
+            targets[#targets + 1] = own_target(rest)
+            if #targets == 0 then targets.cannot = "not_ready" end
         elseif kind == "!" then
             targets.cannot = CANNOT[rest] or "internal"
         else
-            local scheme, address, port, authority, sni, base = one:match(ADDRESS)
-            targets[#targets + 1] = {
-                https = scheme == "https", authority = decode(authority), sni = decode(sni), base = decode(base),
-                key = ("%s|%s|%s"):format(organization, decode(address), port), -- the rules read address and port of it
-            }
+            targets[#targets + 1] = shared_target(one, organization)
         end
     end
+    for _, target in ipairs(targets) do complete(target, flags, timeout) end
+    if #targets == 0 and not targets.cannot then targets.cannot = "no_address" end
     return targets
 end
 
-local function suspended(txn, target)
-    local failures = tonumber(txn.c:table_gpt(target.key, 0, "targets")) or 0
-    return failures >= FAILURES and (tonumber(txn.c:table_gpt(target.key, 1, "targets")) or 0) > os.time()
+-- Whether a target keeps failing and is not to be tried yet: the table has the time of the next try first.
+local function is_suspended(target, now)
+    local entry = core.backends["targets"].stktable:lookup(target.key)
+    return entry ~= nil and (entry.gpt or 0) > now
 end
 
-local function choose(txn, targets)
+-- The target whose turn it is. `targets.cannot` has been looked at.
+function M.choose(targets, now)
     local count = #targets
+    if count == 1 then return targets[1] end
     for _ = 1, count do
         targets.turn = targets.turn % count + 1
-        if count == 1 or not suspended(txn, targets[targets.turn]) then break end
+        if not is_suspended(targets[targets.turn], now) then break end
     end
     return targets[targets.turn]
-end
-
-local function send_to_address(txn, target)
-    txn:set_var("txn.target", target.key)
-    if target.https then txn:set_var("txn.sni", target.sni) end
-end
-
-local function send_to_own(txn, name)
-    txn:set_var("txn.target", name)
-    txn:set_var("txn.own", name)
-end
-
--- Sends this call on; returns the name of a refusal where it cannot.
-function M.send(txn, targets, path)
-    if targets.cannot then return targets.cannot end
-    if not targets.own and #targets == 0 then return "no_address" end
-    local target = targets.own and targets or choose(txn, targets)
-    if targets.own then send_to_own(txn, targets.own) else send_to_address(txn, target) end
-    if targets.timeout then txn:set_var("txn.timeout", targets.timeout) end
-    if path == "" and target.base == "" then path = "/" end
-    txn:set_var("txn.authority", target.authority)
-    txn:set_var("txn.path", target.base .. path)
 end
 
 return M

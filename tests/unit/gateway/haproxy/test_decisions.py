@@ -29,9 +29,17 @@ def test_a_decision_is_fields_in_a_fixed_order():
     assert decision_entry(DECISION) == (
         "decisions-ab.map",
         "api:" + "ab" * 32,
-        "4|1800000000|5|org|subject|mobile%20app|application|PRODUCTION|,a%3Ax,b,|subscription|5|minute||"
-        "subscription|application||h.p.s",
+        "5|org|1800000000|5|Pa|00109|subscription|5|minute|application|subscription|||,a%3Ax,b,|subject|"
+        "mobile%20app|h.p.s",
     )
+
+
+@pytest.mark.parametrize("scopes", [0, 3, 3_000])
+def test_a_decision_says_where_its_assertion_begins(scopes: int):
+    value = encode_decision(replace(DECISION, scopes=frozenset(map(str, range(scopes)))))
+
+    begins = int(value.split("|")[5])
+    assert value[begins - 1 :] == DECISION.assertion
 
 
 def test_other_limits_are_one_field():
@@ -42,15 +50,15 @@ def test_other_limits_are_one_field():
         application=Quota("a:u", 20, "minute"),
     )
 
-    assert encode_decision(limited) == encode_decision(DECISION).replace(
-        "|minute||", "|minute|burst+burst%3As+2+second,bandwidth+s+10+day,application+a%3Au+20+minute|"
+    assert encode_decision(limited).split("|")[11] == (
+        "burst+burst%3As+2+second,bandwidth+s+10+day,application+a%3Au+20+minute"
     )
 
 
 def test_no_quota_and_no_scope_are_empty():
     value = encode_decision(replace(DECISION, quota=None, scopes=frozenset()))
 
-    assert value.endswith("|PRODUCTION|,|||||subscription|application||h.p.s")
+    assert value == "5|org|1800000000|5|Pa|00082||||application|subscription|||,|subject|mobile%20app|h.p.s"
 
 
 @pytest.mark.parametrize("level", ["quota", "burst", "bandwidth", "application"])

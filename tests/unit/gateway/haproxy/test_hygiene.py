@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ostiary.gateway.haproxy import hygiene
 
-GOOD = re.compile(re.sub(r"\+\+|\*\+", lambda found: found[0][0], hygiene.GOOD_ESCAPES))
+GOOD = re.compile(re.sub(r"\+\+|\*\+", lambda found: found[0][0], hygiene.GOOD_PATH))
 """Python of this version may lack possessive quantifiers; they change only how much is tried."""
 
 
@@ -33,6 +33,19 @@ def test_an_escape_that_passes_is_utf_8_without_controls_or_separators(data: byt
 @pytest.mark.parametrize("escape", ["%2561", "%252e", "%25%32", "%", "%4", "%zz", "%C0%AE", "%ED%A0%80"])
 def test_double_broken_and_overlong_escapes_do_not_pass(escape: str):
     assert not GOOD.match(f"/{escape}")
+
+
+@pytest.mark.parametrize("path", ["/", "/a", "/a/", "/a.b/..c/.d", "/...", "/a:b@c/~!$&'()*+,=-_"])
+def test_plain_paths_pass(path: str):
+    assert GOOD.match(path)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["", "a", "*", "//", "/a//b", "/.", "/./", "/..", "/a/../b", "/a;b", "/a\\b", "/a b", "/é", "/a\n"],
+)
+def test_what_can_be_read_in_two_ways_does_not_pass(path: str):
+    assert not GOOD.match(path)
 
 
 @pytest.mark.parametrize(

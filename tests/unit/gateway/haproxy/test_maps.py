@@ -163,7 +163,7 @@ def test_what_cannot_be_enforced_is_refused_and_said(changed: dict[str, Any], re
     ]
 
     assert unsupported(plan, plan.apis["a"]) == reason
-    assert route.split("|")[2] == "UNSUPPORTED"
+    assert route.split("|")[3] == "UNSUPPORTED"
 
 
 def test_what_can_be_enforced_is_not_refused():
@@ -186,7 +186,7 @@ def test_a_retired_api_does_not_hide_its_successor():
         if name.startswith("routes")
         for value in entries.values()
     ]
-    assert [value.split("|")[1:3] for value in routes] == [["a", "PUBLISHED"]]
+    assert [value.split("|")[2:4] for value in routes] == [["a", "PUBLISHED"]]
 
 
 def test_every_map_is_a_file_and_the_run_time_ones_are_empty():
