@@ -102,12 +102,23 @@ class Gateways:
             for n, token in enumerate(tokens[:rotating])
         ]
         hidden = [load.request(f"{API}/items/{n}", token) for n, token in enumerate(opaque)]
+        few = min(rotating, 100)  # an application has no more API keys
+        limited = [
+            load.request(f"{PATH}/limited/1.0.0/items/{n}", token)
+            for n, token in enumerate(self.product.mint(few, "limited"))
+        ]
+        keyed = [
+            load.request(f"{PATH}/keyed/1.0.0/items/{n}", apikey=key)
+            for n, key in enumerate(self.product.make_api_keys(few))
+        ]
         step = max(1, stored // rotating)
         self.every = load.write(folder / "every", every)
         self.spread = load.write(folder / "spread", [every[n * step + n % step] for n in range(rotating)])
         self.one = load.write(folder / "one", one)
         self.wide = load.write(folder / "wide", wide)
         self.opaque = load.write(folder / "opaque", hidden)
+        self.limited = load.write(folder / "limited", limited)
+        self.keyed = load.write(folder / "keyed", keyed)
 
     def contestants(self) -> list[Contestant]:
         """Everybody in the order of the first round."""
@@ -120,6 +131,8 @@ class Gateways:
             Contestant("HAProxy, bare, TLS", tls, self.one, bare.pids),
             Contestant(OURS, ours.url, self.one, **mine),
             Contestant("ours, opaque token", ours.url, self.opaque, **mine),
+            Contestant("ours, API key", ours.url, self.keyed, **mine),
+            Contestant("ours, JWT, three limits", ours.url, self.limited, **mine),
             Contestant("ours, JWT, 200 resources", ours.url, self.wide, **mine),
             Contestant("ours, JWT, 200 backends", ours.url, self.spread, **mine),
             Contestant("ours, JWT, TLS", ours.tls_url, self.one, **mine),
@@ -196,7 +209,14 @@ def fill(gateways: Gateways) -> dict[str, Any]:
     used = cpu_seconds(ours.gateway_processes()) - before
     if set(done.statuses) - {200, 503} or done.statuses[503] > done.calls / 100:
         raise RuntimeError(f"filling: {done}")
-    for requests in (gateways.one, gateways.wide, gateways.opaque, gateways.spread):
+    for requests in (
+        gateways.one,
+        gateways.wide,
+        gateways.opaque,
+        gateways.spread,
+        gateways.limited,
+        gateways.keyed,
+    ):
         once = [load.each_once(ours.server.http_port, requests) for _ in range(2)]
         if set(once[-1].statuses) != {200}:
             raise RuntimeError(f"filling: {once}")
@@ -252,6 +272,7 @@ def summary(name: str, found: list[Round], paced: list[Round]) -> dict[str, Any]
         "spread": spread(micros),
         "calls_per_second": round(median(one.load.calls / one.load.seconds for one in found)),
         "p99_ms": round(median(one.load.p99_ms for one in found), 2),
+        "paced_cpu_micros": round(median(one.micros for one in paced), 1),
         "paced_p50_ms": round(median(one.load.p50_ms for one in paced), 2),
         "paced_p99_ms": round(median(one.load.p99_ms for one in paced), 2),
     }
@@ -270,6 +291,7 @@ def report(figures: Mapping[str, Any]) -> str:
             one["cpu_micros_with_all"],
             one["calls_per_second"],
             one["p99_ms"],
+            f"{one['paced_cpu_micros']} ({one['paced_cpu_micros'] / bare['paced_cpu_micros']:.2f} ×)",
             one["paced_p50_ms"],
             f"{one['paced_p99_ms']} ({one['paced_p99_ms'] / bare['paced_p99_ms']:.2f} ×)",
         )
@@ -283,6 +305,7 @@ def report(figures: Mapping[str, Any]) -> str:
         "with helpers",
         "calls/s",
         "p99 ms",
+        "CPU paced",
         "p50 paced",
         "p99 paced",
     )

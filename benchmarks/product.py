@@ -18,6 +18,7 @@ from typing import Any
 import httpx2
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.serialization import load_der_private_key
+from tests.system.administrator import Administrator
 from tests.system.server import Server
 from tests.system.waiting import until
 
@@ -33,13 +34,21 @@ APIS = 200
 RESOURCES = 200
 SCOPE = "items:read"
 PATH = f"/t/{ORGANIZATION}"
+GENEROUS = "{requests: 1000000, per: second}"
+"""A limit that is counted and never reached."""
 
 
 def organization(backend_port: int) -> str:
     """The organization's file: API 0 to 199, each with an address of its own, and one of 200 resources."""
     apis = [_api(f"Api{n}", f"/api{n}", _address(n, backend_port), 1) for n in range(APIS)]
     apis.append(_api("Wide", "/wide", _address(0, backend_port), RESOURCES))
-    names = [*(f"Api{n}" for n in range(APIS)), "Wide"]
+    apis.append(_api("Limited", "/limited", _address(0, backend_port), 1, plans="Bursty", limit=GENEROUS))
+    apis.append(
+        _api(
+            "Keyed", "/keyed", _address(0, backend_port), 1, scopes="", plans="Measured", security="[api_key]"
+        )
+    )
+    names = [*(f"Api{n}" for n in range(APIS)), "Wide", "Keyed"]
     return "\n".join(
         [
             "apiVersion: ostiary/v1",
@@ -49,12 +58,14 @@ def organization(backend_port: int) -> str:
             "plans:",
             "  - {name: Measured, requests: 1000000000, per: minute}",
             "  - {name: Tiny, requests: 5, per: minute}",
+            f"  - {{name: Bursty, requests: 1000000000, per: minute, burst: {GENEROUS}}}",
             "apis:",
             *apis,
             "applications:",
             _application("caller", "jwt", names, "Measured"),
             _application("opaque", "opaque", ["Api0"], "Measured"),
             _application("tiny", "jwt", ["Api0"], "Tiny"),
+            _application("limited", "jwt", ["Limited"], "Bursty"),
         ]
     )
 
@@ -64,14 +75,24 @@ def _address(number: int, port: int) -> str:
     return f"http://127.0.2.{number + 1}:{port}"
 
 
-def _api(name: str, context: str, backend: str, resources: int) -> str:
-    listed = [f'{{method: GET, path: "/items/{{id}}", scopes: ["{SCOPE}"]}}']
+def _api(
+    name: str,
+    context: str,
+    backend: str,
+    resources: int,
+    *,
+    scopes: str = f'"{SCOPE}"',
+    plans: str = "Measured, Tiny",
+    **said: str,
+) -> str:
+    listed = [f'{{method: GET, path: "/items/{{id}}", scopes: [{scopes}]}}']
     listed += [
-        f'{{method: GET, path: "/r{n}/{{id}}/parts", scopes: ["{SCOPE}"]}}' for n in range(1, resources)
+        f'{{method: GET, path: "/r{n}/{{id}}/parts", scopes: [{scopes}]}}' for n in range(1, resources)
     ]
+    more = "".join(f" {key}: {value}," for key, value in said.items())
     return (
-        f"  - {{name: {name}, context: {context}, version: 1.0.0, state: PUBLISHED,\n"
-        "     plans: [Measured, Tiny],\n"
+        f"  - {{name: {name}, context: {context}, version: 1.0.0, state: PUBLISHED,{more}\n"
+        f"     plans: [{plans}],\n"
         f'     backend: {{production: ["{backend}"]}}, resources: [{", ".join(listed)}]}}'
     )
 
@@ -92,7 +113,7 @@ class Product:
         self.folder = folder
         self.server = Server(folder / "data", workers=workers, http=True)
         self.server.environment |= environment
-        self._template: dict[str, Any] | None = None
+        self._templates: dict[str, dict[str, Any]] = {}
 
     @property
     def url(self) -> str:
@@ -146,12 +167,13 @@ class Product:
         answer.raise_for_status()
         return str(answer.json()["access_token"])
 
-    def claims(self) -> dict[str, Any]:
-        """What a token of the application `caller` says."""
-        if self._template is None:
-            payload = self.token().split(".")[1]
-            self._template = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-        return self._template
+    def claims(self, application: str = "caller") -> dict[str, Any]:
+        """What a token of an application says."""
+        if application not in self._templates:
+            payload = self.token(application).split(".")[1]
+            claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+            self._templates[application] = claims
+        return self._templates[application]
 
     def key(self) -> tuple[str, EllipticCurvePrivateKey]:
         """The organization's signing key."""
@@ -166,12 +188,20 @@ class Product:
         assert isinstance(key, EllipticCurvePrivateKey)
         return kid, key
 
-    def mint(self, number: int, **claims: Any) -> list[str]:
-        """Make JWTs of that many users of the application `caller`."""
-        template = self.claims() | {"exp": int(time.time()) + 6 * 3600, **claims}
+    def mint(self, number: int, application: str = "caller", **claims: Any) -> list[str]:
+        """Make JWTs of that many users of an application."""
+        template = self.claims(application) | {"exp": int(time.time()) + 6 * 3600, **claims}
         kid, key = self.key()
         header = {"alg": "ES256", "typ": "at+jwt", "kid": kid}
         return [sign_jwt(key, header, template | {"jti": new_id(), "sub": new_id()}) for _ in range(number)]
+
+    def make_api_keys(self, number: int) -> list[str]:
+        """Make API keys of the application `caller`, each by a request to the management API."""
+        administrator = Administrator(self.server.directory, ORGANIZATION)
+        listed = administrator.ask("GET", "/apim/v1/applications?limit=100")["items"]
+        (mine,) = [one["id"] for one in listed if one["name"] == "caller"]
+        path = f"/apim/v1/applications/{mine}/api-keys"
+        return [str(administrator.ask("POST", path, {"name": f"key-{n}"})["api_key"]) for n in range(number)]
 
     def mint_opaque(self, number: int) -> list[str]:
         """Make opaque tokens of the application `opaque`, as rows of the database."""
