@@ -18,6 +18,7 @@ from ostiary.gateway.haproxy import access_log, hygiene
 from ostiary.gateway.haproxy.access_log import AccessLog
 from ostiary.gateway.haproxy.denied import DENIED_MAP
 from ostiary.gateway.haproxy.hygiene import quoted
+from ostiary.gateway.haproxy.lasting import LASTING, STREAMS_MAP
 from ostiary.gateway.haproxy.maps import MAPS, PLAN_KEY, PLAN_MAP
 
 HERE: Final = Path(__file__).parent
@@ -126,6 +127,8 @@ def gateway_config(listener: GatewayListener) -> str:
         "maps": MAPS,
         "plan_map": PLAN_MAP,
         "denied_map": DENIED_MAP,
+        "streams_map": STREAMS_MAP,
+        "lasting": " ".join(LASTING),
         "plan_key": PLAN_KEY,
         "cleartext_bind": cleartext,
         "metrics_bind": f"    bind 127.0.0.1:{listener.metrics_port}\n" if listener.metrics_port else "",

@@ -19,6 +19,9 @@ from time import monotonic
 from typing import Final, TypeVar
 
 from ostiary.gateway.haproxy import MAPS, MapEntry
+from ostiary.gateway.node.processes import Worker, read_reloads, read_workers
+
+__all__ = ["HAProxyRuntime", "RuntimeRefused", "RuntimeUnavailable", "Worker"]
 
 _LONGEST_COMMAND: Final = 14_000
 """Bytes; HAProxy takes a little under half of `tune.bufsize 32768`."""
@@ -52,14 +55,6 @@ class _Disconnected(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Worker:
-    """One live worker process; `old` ones finish their streams after a reload."""
-
-    pid: int
-    old: bool
-
-
-@dataclass(frozen=True, slots=True)
 class _Command:
     text: str
     name: str
@@ -87,6 +82,16 @@ class HAProxyRuntime:
         """List the live workers, old ones included."""
         async with self._turn:
             return await self._list_workers()
+
+    async def reloads(self) -> dict[str, float]:
+        """Say how often HAProxy has reloaded, how often in vain, and how old its current worker is."""
+        async with self._turn:
+            session = await self._session(_MASTER)
+            try:
+                return read_reloads(await session.answer_to("show proc"))
+            except _Disconnected as error:
+                self._drop(_MASTER)
+                raise _OutOfReach("HAProxy's master socket closes the connection") from error
 
     async def set_entry(self, map: str, key: str, value: str) -> None:
         """Set one entry on every live worker, adding it where it is not there."""
@@ -133,6 +138,17 @@ class HAProxyRuntime:
         async with self._turn:
             await self._on(pid, look)
         return found
+
+    async def told(self, pid: int, *commands: str) -> list[list[str]]:
+        """Say what a worker answers to these commands, as lines; nothing once it has ended."""
+        answers: list[list[str]] = []
+
+        async def ask(session: _Session) -> None:
+            answers[:] = [await session.answer_to(text) for text in commands]
+
+        async with self._turn:
+            await self._on(pid, ask)
+        return answers or [[] for _ in commands]
 
     async def move_servers(self, moves: Iterable[tuple[str, str, int]]) -> None:
         """Give servers (`backend/server`) other addresses and ports, on every live worker that has them."""
@@ -349,18 +365,6 @@ def _found(command: _Command, answer: list[str]) -> bool:
     if answer[0].startswith("Can't find the target"):
         raise _Disconnected
     raise RuntimeRefused(f"{command.name}: not accepted")
-
-
-def read_workers(lines: Iterable[str]) -> Iterator[Worker]:
-    """Read the answer to `show proc`."""
-    old = False
-    for line in lines:
-        if line.startswith("#"):
-            old = line.startswith("# old")
-            continue
-        words = line.split()
-        if len(words) > 1 and words[1] == "worker" and words[0].isdigit():
-            yield Worker(int(words[0]), old)
 
 
 def _kind(entry: MapEntry) -> tuple[str, bool]:
