@@ -89,6 +89,8 @@ class BackendBody(BaseModel):
     server_name: str | None = None
     ca: Annotated[str, Field(max_length=300_000)] | None = None
     client_certificate: ClientCertificateBody | None = None
+    breaker_failures: int | None = None
+    breaker_pause_seconds: int | None = None
 
     def backend(self) -> Backend:
         """As the use cases take it."""

@@ -20,6 +20,7 @@ from ostiary.gateway.haproxy.denied import DENIED_MAP
 from ostiary.gateway.haproxy.hygiene import quoted
 from ostiary.gateway.haproxy.lasting import LASTING, STREAMS_MAP
 from ostiary.gateway.haproxy.maps import MAPS, PLAN_KEY, PLAN_MAP
+from ostiary.gateway.haproxy.own import FAILURES_IN_A_ROW
 
 HERE: Final = Path(__file__).parent
 HEADERS_AT_MOST: Final = 16384
@@ -41,9 +42,6 @@ _LOGS: Final[Mapping[AccessLog, tuple[str, str]]] = {
 """What of the log is printed, and the level of a call that went well; refused ones are warnings."""
 CALLS_PER_TARGET: Final = 1000
 """Calls under way to one address in one organization; beyond, 503 at once."""
-FAILURES_IN_A_ROW: Final = 5
-"""Failures of a target without an answer between them (targets.lua knows it too); beyond, one call a second
-tries it."""
 _TOKEN: Final = re.compile(r"«(include )?(\w+)»\n?")
 
 
