@@ -284,7 +284,7 @@ def soak(world: World, minutes: float, every: float) -> tuple[dict[str, Samples]
         work.start("login, refreshes, revocation", logins_and_refreshes(scenes[1]), 0.5)
         work.start("refusals", refusals(scenes[2]), 0.2)
         work.start("come and go", come_and_go(scenes[0]), 1.0)
-        work.start("22 changes", lambda: changes(world, 22), 5.0)
+        work.start("22 changes", lambda: changes(world, 22, short_lived=True), 5.0)
         work.start("reload", lambda: reload(world, last), 30.0)
         began = time.monotonic()
         while (minute := (time.monotonic() - began) / 60) < minutes:

@@ -56,7 +56,9 @@ def revoke(s: Scene) -> None:
 
 
 def get_a_token(s: Scene) -> None:
-    s.notes.pop("token")
+    """Forget those there are; the next call gets another one."""
+    for name in ("token", "sandbox"):
+        s.notes.pop(name, None)
 
 
 STEPS: list[list[Step]] = [
@@ -122,13 +124,17 @@ def rename(s: Scene, name: str) -> None:
     s.ask("PUT", f"/apim/v1/applications/{s.mine.id}", {"name": name, "owner": "owner"})
 
 
-def changes(world: World, number: int, done: Callable[[int], None] = lambda _: None) -> list[Felt]:
-    """Make so many changes, each when the one before is felt."""
+def changes(
+    world: World, number: int, done: Callable[[int], None] = lambda _: None, short_lived: bool = False
+) -> list[Felt]:
+    """Make so many changes, each when the one before is felt; `short_lived` tokens are got anew each time."""
     scenes = [Scene(world, world.organization("changing")) for _ in STEPS]
     for scene in scenes:
         become(scene, application, OK)
     felt = []
     for scene, step in islice(_round(scenes), number):
+        if short_lived:
+            get_a_token(scene)
         felt.append(_made(scene, step))
         done(len(felt))
     return felt

@@ -78,7 +78,7 @@ class Agent:
         self._state = NodeState(plan, self._disk.contacted_at, gateway.max_offline)
         self._resolver = Resolver(policy_of(settings))
         self._index = DecisionIndex(gateway.max_decisions)
-        runtime = HAProxyRuntime(settings.master_socket)
+        runtime = HAProxyRuntime(settings.master_socket, settings.statistics_socket)
         reloading = HAProxyRuntime(settings.master_socket)  # changes of maps do not wait for it
         checker = partial(find_haproxy, settings.haproxy)
         self._own = OwnBackends(settings.run, checker, reloading, self._own_loaded, system_ca())

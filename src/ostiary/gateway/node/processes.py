@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -17,6 +18,17 @@ class Worker:
 
     pid: int
     old: bool
+
+
+def is_alive(pid: int) -> bool:
+    """Whether there is such a process; one that has ended and was not waited for is one."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def read_workers(lines: Iterable[str]) -> Iterator[Worker]:

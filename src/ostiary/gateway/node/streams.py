@@ -24,6 +24,8 @@ LOOK_AT_STREAMS_EVERY: Final = 0.5
 _MOST_KEPT: Final = 256_000
 _TIDY_EVERY: Final = 10
 """Looks between two times at which entries of streams that have ended by themselves are taken out."""
+_TOLD_AFTER: Final = 10
+"""Looks in vain, in a row: while HAProxy's master reloads there are a few."""
 _SERVED: Final = frozenset({"PROTOTYPED", "PUBLISHED", "DEPRECATED"})
 Stream = tuple[str, str]
 """API and hashed credential."""
@@ -52,7 +54,7 @@ class Streams:
         self._state = state
         self._rests_on = DecisionIndex(_MOST_KEPT)
         index.lasting = self._rests_on
-        self._looks = 0
+        self._looks = self._missed = 0
         self.open = 0
         """How many there were at the last look."""
 
@@ -69,7 +71,11 @@ class Streams:
             for pid, streams in noted.items():
                 await self._end(pid, streams, now)
         except (RuntimeUnavailable, RuntimeRefused) as error:
-            _log.warning("streams_not_looked_at", reason=str(error))
+            self._missed += 1
+            if self._missed == _TOLD_AFTER:
+                _log.warning("streams_not_looked_at", reason=str(error))
+        else:
+            self._missed = 0
         self.open = sum(map(len, noted.values()))
 
     async def reloads(self) -> dict[str, float]:
