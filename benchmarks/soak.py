@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.system.callers import Callers, Calls
-from tests.system.many_changes import changes
+from tests.system.many_changes import change_everything, scenes_of
 from tests.system.scenes import USER_PASSWORD, Scene, World
 
 from benchmarks.changes import a_world
@@ -278,13 +278,14 @@ def soak(world: World, minutes: float, every: float) -> tuple[dict[str, Samples]
     work, last = Work(), time.monotonic() + RELOADS_UNTIL * 60 * minutes
     scenes = [Scene(world, world.organization("steady")) for _ in range(3)]
     scenes[1].users()
+    changing = scenes_of(world)
     ca = str(world.server.directory / "tls" / "ca.pem")
     with Callers(world.server.gateway_port, *hostile(scenes[0]), ca=ca) as callers:
         work.start("token, miss, hits", hits_and_misses(scenes[0]), 0.05)
         work.start("login, refreshes, revocation", logins_and_refreshes(scenes[1]), 0.5)
         work.start("refusals", refusals(scenes[2]), 0.2)
         work.start("come and go", come_and_go(scenes[0]), 1.0)
-        work.start("22 changes", lambda: changes(world, 22, short_lived=True), 5.0)
+        work.start("every change and back", lambda: change_everything(changing), 5.0)
         work.start("reload", lambda: reload(world, last), 30.0)
         began = time.monotonic()
         while (minute := (time.monotonic() - began) / 60) < minutes:

@@ -124,20 +124,32 @@ def rename(s: Scene, name: str) -> None:
     s.ask("PUT", f"/apim/v1/applications/{s.mine.id}", {"name": name, "owner": "owner"})
 
 
-def changes(
-    world: World, number: int, done: Callable[[int], None] = lambda _: None, short_lived: bool = False
-) -> list[Felt]:
-    """Make so many changes, each when the one before is felt; `short_lived` tokens are got anew each time."""
-    scenes = [Scene(world, world.organization("changing")) for _ in STEPS]
+EVERY_CHANGE = 2 * len(STEPS)
+"""So many changes make every one of them there and back again."""
+
+
+def changes(world: World, number: int, done: Callable[[int], None] = lambda _: None) -> list[Felt]:
+    """Make so many changes, each when the one before is felt."""
+    scenes = scenes_of(world)
     for scene in scenes:
         become(scene, application, OK)
     felt = []
     for scene, step in islice(_round(scenes), number):
-        if short_lived:
-            get_a_token(scene)
         felt.append(_made(scene, step))
         done(len(felt))
     return felt
+
+
+def scenes_of(world: World) -> list[Scene]:
+    """Make what the changes are about."""
+    return [Scene(world, world.organization("changing")) for _ in STEPS]
+
+
+def change_everything(scenes: list[Scene]) -> None:
+    """Make every change there and back again, so that nothing is more than before."""
+    for scene, step in islice(_round(scenes), EVERY_CHANGE):
+        get_a_token(scene)
+        _made(scene, step)
 
 
 def _round(scenes: list[Scene]) -> Iterator[tuple[Scene, Step]]:

@@ -43,6 +43,8 @@ class Disconnected(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Command:
+    """One command, short enough to be taken whole."""
+
     text: str
     name: str
     """What an exception may say of it."""

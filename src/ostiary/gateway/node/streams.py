@@ -4,7 +4,7 @@ HAProxy decides on a call once, so a stream would outlive its token. Twice a sec
 streams a worker has noted (`haproxy/lasting.py`: none in most installations) and ends those that may not go
 on, on workers from before a reload too. What a stream rests on is taken from its decision when it is first
 seen, and kept until the token ends, longer than the decision. What nobody knows any more ends: an agent
-started again ends all streams.
+started again ends all streams (ADR 0011).
 """
 
 from __future__ import annotations
