@@ -3,7 +3,10 @@
 Lifetimes are scaled down, so that tokens, decisions, revocations and windows end many times over: with tokens
 of 20 seconds, 20 minutes see as many ends as 60 hours see with tokens of an hour. The load is mixed: hits,
 misses, refusals, logins, refreshes, hostile input, configuration changes, reloads. Memory is sampled, and
-after a warm-up a line is fitted to each process's samples.
+after a warm-up a line is fitted to the samples of each process: what it rises by is judged, beside it stands
+how the medians of the first and last third differ. Memory is what a process has for itself and its part of
+what it shares. Reloads end before the soak does, so that the last worker of HAProxy lives long enough to be
+judged.
 
     python -m benchmarks.soak [--minutes 20] [--warm-up 5] [--every 5]
 """
@@ -11,6 +14,7 @@ after a warm-up a line is fitted to each process's samples.
 import argparse
 import base64
 import os
+import shutil
 import signal
 import statistics
 import sys
@@ -21,9 +25,8 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import httpx2
 from tests.system.callers import Callers, Calls
-from tests.system.many_changes import changes
+from tests.system.many_changes import change_everything, scenes_of
 from tests.system.scenes import USER_PASSWORD, Scene, World
 
 from benchmarks.changes import a_world
@@ -37,66 +40,101 @@ SCALED = {
     "OSTIARY_GATEWAY__RESOLVE_EVERY": "5",
     "OSTIARY_GATEWAY__MAX_DECISIONS": "2560",
 }
-GROWS_ABOVE = {"rss": 4 * 2**20, "descriptors": 8}
+GROWS_ABOVE = {"memory": 4 * 2**20, "descriptors": 8}
 """Over the time looked at, in bytes and in descriptors: less is noise of allocators and connections."""
-GROWS_ABOVE_PART = {"rss": 0.05, "descriptors": 0.25}
+GROWS_ABOVE_PART = {"memory": 0.05, "descriptors": 0.25}
 """The same as a part of what the process has; the larger of both bounds counts."""
+SETTLES = 2.0
+"""Minutes a process that began later is given before its samples are judged: a worker fills its tables."""
+RELOADS_UNTIL = 0.6
+"""The part of the soak with reloads. Afterwards one worker of HAProxy lives on, so that its growth shows."""
 
 
 @dataclass
 class Samples:
-    """What one program of the tree used over time."""
+    """What one process, or all of them together, used over time."""
 
+    pid: int = 0
     minutes: list[float] = field(default_factory=list)
-    rss: list[float] = field(default_factory=list)
+    memory: list[float] = field(default_factory=list)
     descriptors: list[float] = field(default_factory=list)
+
+    def judged(self, what: str, after: float) -> list[tuple[float, float]]:
+        """Minute and value of the samples after the warm-up, the soak's and the process's own."""
+        values: list[float] = getattr(self, what)
+        after = max(after, self.minutes[0] + SETTLES if self.minutes[0] > SETTLES else 0)
+        return [(m, v) for m, v in zip(self.minutes, values, strict=True) if m >= after]
 
     def slope(self, what: str, after: float) -> float:
         """Say how much it grew a minute, by least squares over what came after the warm-up."""
-        values: list[float] = getattr(self, what)
-        pairs = [(m, v) for m, v in zip(self.minutes, values, strict=True) if m >= after]
-        if len(pairs) < 3:
-            return 0.0
-        return statistics.linear_regression(*zip(*pairs, strict=True)).slope
+        pairs = self.judged(what, after)
+        return statistics.linear_regression(*zip(*pairs, strict=True)).slope if len(pairs) > 2 else 0.0
+
+    def grown(self, what: str, after: float) -> float:
+        """Say how much more the last third of what is judged used than the first, by their medians."""
+        values = [value for _, value in self.judged(what, after)]
+        third = len(values) // 3
+        return statistics.median(values[-third:]) - statistics.median(values[:third]) if third else 0.0
 
     def grows(self, what: str, after: float) -> bool:
         """Whether what it grew by is more than noise."""
-        level = statistics.median(getattr(self, what))
-        grown = self.slope(what, after) * (self.minutes[-1] - after)
-        return grown > max(GROWS_ABOVE[what], GROWS_ABOVE_PART[what] * level)
+        pairs = self.judged(what, after)
+        if len(pairs) < 3:
+            return False
+        line = self.slope(what, after) * (pairs[-1][0] - pairs[0][0])
+        level = statistics.median(value for _, value in pairs)
+        return line > max(GROWS_ABOVE[what], GROWS_ABOVE_PART[what] * level)
 
 
-def programs(world: World) -> dict[str, int]:
-    """Name the processes of the tree. HAProxy's workers are followed by name: a reload replaces them."""
+def programs(world: World) -> dict[int, str]:
+    """Name the processes of the tree: of HAProxy the master, its newest worker, and those before."""
     server = world.server
     assert server.process is not None
-    found = {"supervisor": server.process.pid}
-    for pid, line in sorted(server.tree().items()):
-        for words, name in NAMES:
-            if all(word in line for word in words):
-                found[name if name not in found else f"{name}, newest"] = pid
-                break
+    found = {server.process.pid: "supervisor"}
+    for words, name in NAMES:
+        pids = sorted(pid for pid, line in server.tree().items() if all(word in line for word in words))
+        kinds = [" master", *(" old worker" for _ in pids[1:-1]), " worker"] if len(pids) > 1 else [""]
+        found |= {pid: f"{name}{kind}" for pid, kind in zip(pids, kinds, strict=True)}
     return found
 
 
 NAMES = (
-    (("ostiary.cli.worker",), "worker"),
+    (("ostiary.cli.worker",), "control plane"),
     (("ostiary.gateway.node",), "agent"),
     (("gateway.cfg",), "gateway HAProxy"),
     (("management.cfg",), "management HAProxy"),
 )
+TREE = "whole tree"
+DATABASE = "database file"
+NOT_JUDGED = (DATABASE, "gateway HAProxy old worker")
+"""A database is to grow until rows end; old workers come and go."""
+
+
+def memory_of(pid: int) -> int:
+    """Bytes of memory that are its own, and its part of what it shares."""
+    text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    return 1024 * int(next(line.split()[1] for line in text.splitlines() if line.startswith("Pss:")))
 
 
 def sample(world: World, samples: dict[str, Samples], minute: float) -> None:
-    """Read what each process uses now."""
-    for name, pid in programs(world).items():
+    """Read what each process uses now; one that took another's place begins anew."""
+    every, handles = 0, 0
+    for pid, name in programs(world).items():
         with suppress(OSError):
-            pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-            descriptors = len(os.listdir(f"/proc/{pid}/fd"))
-            one = samples.setdefault(name, Samples())
-            one.minutes.append(minute)
-            one.rss.append(pages * os.sysconf("SC_PAGE_SIZE"))
-            one.descriptors.append(descriptors)
+            memory, descriptors = memory_of(pid), len(os.listdir(f"/proc/{pid}/fd"))
+            every, handles = every + memory, handles + descriptors
+            if name not in samples or samples[name].pid != pid:
+                samples[name] = Samples(pid)
+            _note(samples[name], minute, memory, descriptors)
+    _note(samples.setdefault(TREE, Samples()), minute, every, handles)
+    files = world.server.directory.glob("*.db*")
+    _note(samples.setdefault(DATABASE, Samples()), minute, sum(one.stat().st_size for one in files), 0)
+
+
+def _note(one: Samples, minute: float, memory: int, descriptors: int) -> None:
+    one.minutes.append(minute)
+    one.memory.append(memory)
+    one.descriptors.append(descriptors)
 
 
 class Work:
@@ -105,22 +143,31 @@ class Work:
     def __init__(self) -> None:
         self.over = threading.Event()
         self.done: dict[str, int] = {}
-        self.failed: dict[str, str] = {}
+        self.failed: list[str] = []
+        self.names: list[str] = []
+        self.began = time.monotonic()
         self._threads: list[threading.Thread] = []
 
     def start(self, name: str, work: Callable[[], object], every: float) -> None:
         """Do `work` every so many seconds."""
+        self.names.append(name)
 
         def run() -> None:
             while not self.over.wait(every):
                 try:
                     work()
                     self.done[name] = self.done.get(name, 0) + 1
-                except (AssertionError, httpx2.HTTPError) as error:
-                    self.failed[name] = f"{type(error).__name__}: {error}"[:200]
+                except Exception as error:
+                    self.fail(f"{name}: {type(error).__name__}: {error}")
 
         self._threads.append(threading.Thread(target=run, daemon=True))
         self._threads[-1].start()
+
+    def fail(self, what: str) -> None:
+        """Note what went wrong, with the minute, so that it is found in the server's log."""
+        self.failed.append(
+            f"{time.strftime('%H:%M:%S')}, minute {(time.monotonic() - self.began) / 60:.2f}: {what}"[:300]
+        )
 
     def stop(self) -> None:
         """Wait for all of them."""
@@ -197,38 +244,49 @@ def hostile(scene: Scene) -> list[Calls]:
     ]
 
 
-def reload(world: World) -> None:
-    """Replace the gateway's HAProxy worker, as a renewed certificate does."""
-    os.kill(world.server.find("haproxy", "gateway.cfg"), signal.SIGUSR2)
+def reload(world: World, until: float) -> None:
+    """Replace the gateway's HAProxy worker, as a renewed certificate does; from `until` on no more."""
+    if time.monotonic() < until:
+        os.kill(world.server.find("haproxy", "gateway.cfg"), signal.SIGUSR2)
 
 
 def report(samples: dict[str, Samples], warm_up: float) -> list[str]:
     """Print a line a process; returns those that grow."""
-    print(f"\n{'process':32} {'MB':>7} {'MB/min':>8} {'fds':>5} {'fds/min':>8}")
+    columns = ("MB", "MB/min", "grown", "fds", "fds/min", "grown")
+    print(f"\n{'process':28} {'minutes':>7} {' '.join(f'{one:>7}' for one in columns)}")
     growing = []
     for name, one in sorted(samples.items()):
+        judged = one.judged("memory", warm_up)
+        minutes = judged[-1][0] - judged[0][0] if judged else 0
+        figures = [
+            (getattr(one, what)[-1] / unit, one.slope(what, warm_up) / unit, one.grown(what, warm_up) / unit)
+            for what, unit in (("memory", 2**20), ("descriptors", 1))
+        ]
+        (mb, mb_a_minute, mb_grown), (fds, fds_a_minute, fds_grown) = figures
         print(
-            f"{name:32} {one.rss[-1] / 2**20:7.1f} {one.slope('rss', warm_up) / 2**20:8.2f} "
-            f"{one.descriptors[-1]:5.0f} {one.slope('descriptors', warm_up):8.2f}"
+            f"{name:28} {minutes:7.1f} {mb:7.1f} {mb_a_minute:7.2f} {mb_grown:7.1f} "
+            f"{fds:7.0f} {fds_a_minute:7.2f} {fds_grown:7.0f}"
         )
-        growing += [f"{name} ({what})" for what in GROWS_ABOVE if one.grows(what, warm_up)]
+        if name not in NOT_JUDGED:
+            growing += [f"{name} ({what})" for what in GROWS_ABOVE if one.grows(what, warm_up)]
     return growing
 
 
 def soak(world: World, minutes: float, every: float) -> tuple[dict[str, Samples], Work, Callers]:
     """Let everything happen at once for so long."""
     samples: dict[str, Samples] = {}
-    work = Work()
+    work, last = Work(), time.monotonic() + RELOADS_UNTIL * 60 * minutes
     scenes = [Scene(world, world.organization("steady")) for _ in range(3)]
     scenes[1].users()
+    changing = scenes_of(world)
     ca = str(world.server.directory / "tls" / "ca.pem")
     with Callers(world.server.gateway_port, *hostile(scenes[0]), ca=ca) as callers:
         work.start("token, miss, hits", hits_and_misses(scenes[0]), 0.05)
         work.start("login, refreshes, revocation", logins_and_refreshes(scenes[1]), 0.5)
         work.start("refusals", refusals(scenes[2]), 0.2)
         work.start("come and go", come_and_go(scenes[0]), 1.0)
-        work.start("22 changes", lambda: changes(world, 22), 5.0)
-        work.start("reload", lambda: reload(world), 30.0)
+        work.start("every change and back", lambda: change_everything(changing), 5.0)
+        work.start("reload", lambda: reload(world, last), 30.0)
         began = time.monotonic()
         while (minute := (time.monotonic() - began) / 60) < minutes:
             sample(world, samples, minute)
@@ -243,17 +301,21 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=20)
     parser.add_argument("--warm-up", type=float)
     parser.add_argument("--every", type=float, default=5)
+    parser.add_argument("--log", type=Path, help="where to keep what the server says")
     asked = parser.parse_args()
     warm_up = asked.warm_up if asked.warm_up is not None else asked.minutes / 3
     with ExitStack() as stack:
         world = a_world(stack, 1, None, **SCALED)
         samples, work, callers = soak(world, asked.minutes, asked.every)
+        if asked.log is not None:
+            shutil.copyfile(world.server.log, asked.log)
         database = (world.server.directory / "ostiary.db").stat().st_size
         outcome = callers.done()
     growing = report(samples, warm_up)
+    work.failed += [f"{name}: never done" for name in work.names if not work.done.get(name)]
     print(f"\ndone: {work.done}; {outcome.calls} hostile calls; the database has {database / 2**20:.1f} MB")
-    for what, why in {**work.failed, **outcome.failed}.items():
-        print(f"FAILED: {what[:100]}: {why}")
+    for what in [*work.failed, *outcome.moments]:
+        print(f"FAILED: {what}")
     print("flat" if not growing else f"GROWS: {', '.join(growing)}")
     return 1 if growing or work.failed or outcome.failed else 0
 

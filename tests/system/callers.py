@@ -42,6 +42,8 @@ class Outcome:
     p99_ms: float
     longest_ms: float
     seconds: float
+    moments: list[str]
+    """When the first failures were, and how long each took."""
 
 
 class Callers:
@@ -83,6 +85,13 @@ class _Record:
     calls: int = 0
     milliseconds: list[float] = field(default_factory=list)
     failed: Counter[str] = field(default_factory=Counter)
+    moments: list[str] = field(default_factory=list)
+
+    def fail(self, what: str, began: float) -> None:
+        self.failed[what] += 1
+        if len(self.moments) < 50:
+            took = time.perf_counter() - began
+            self.moments.append(f"{time.strftime('%H:%M:%S')} {what[:60]} after {took:.2f} s")
 
 
 class _Closed(Exception):
@@ -100,12 +109,12 @@ async def _caller(job: dict[str, Any], one: Calls, tls: ssl.SSLContext | None, r
                 connection = await asyncio.open_connection("localhost", job["port"], ssl=tls)
             status, goes_on = await asyncio.wait_for(_exchange(*connection, request), 30)
         except (OSError, _Closed, asyncio.IncompleteReadError, TimeoutError) as error:
-            record.failed[type(error).__name__] += 1
+            record.fail(type(error).__name__, began)
             connection = _close(connection)
             await asyncio.sleep(0.01)
             continue
         if status not in one.expect:
-            record.failed[f"{status} for {one.method} {one.path}"] += 1
+            record.fail(f"{status} for {one.method} {one.path}", began)
         record.milliseconds.append(1000 * (time.perf_counter() - began))
         record.begun.set()
         if not goes_on:
@@ -172,6 +181,7 @@ async def _main() -> None:
         p99_ms=times[len(times) * 99 // 100],
         longest_ms=times[-1],
         seconds=time.monotonic() - began,
+        moments=record.moments,
     )
     print(json.dumps(asdict(outcome)), flush=True)
 

@@ -27,6 +27,7 @@ from ostiary.gateway.haproxy import (
     OWN_MAP,
     PLAN_KEY,
     PLAN_MAP,
+    STREAMS_MAP,
     Decision,
     GatewayListener,
     Listener,
@@ -92,6 +93,7 @@ def an_api(
     security: Sequence[str] = ("oauth2",),
     cors: Mapping[str, Any] | None = None,
     default_version: bool = False,
+    name: str = "Orders",
     **how: Any,
 ) -> Entry:
     """`limits` and `auth` are those of resources, by method and path; `how` is what the backend says."""
@@ -109,7 +111,7 @@ def an_api(
         "api",
         id,
         organization_id=organization_id,
-        name="Orders",
+        name=name,
         context=context,
         version=version,
         state=state,
@@ -205,6 +207,7 @@ class DataPlane:
         maps.mkdir(exist_ok=True)
         for name, text in files(structure_maps(self.plan, addresses, lambda name: f"@{name}")).items():
             (maps / name).write_text(text)
+        (maps / STREAMS_MAP).write_text("")
         self.write_own()
         certificate = a_certificate(self.folder)
         listener = GatewayListener(

@@ -56,7 +56,9 @@ def revoke(s: Scene) -> None:
 
 
 def get_a_token(s: Scene) -> None:
-    s.notes.pop("token")
+    """Forget those there are; the next call gets another one."""
+    for name in ("token", "sandbox"):
+        s.notes.pop(name, None)
 
 
 STEPS: list[list[Step]] = [
@@ -122,9 +124,13 @@ def rename(s: Scene, name: str) -> None:
     s.ask("PUT", f"/apim/v1/applications/{s.mine.id}", {"name": name, "owner": "owner"})
 
 
+EVERY_CHANGE = 2 * len(STEPS)
+"""So many changes make every one of them there and back again."""
+
+
 def changes(world: World, number: int, done: Callable[[int], None] = lambda _: None) -> list[Felt]:
     """Make so many changes, each when the one before is felt."""
-    scenes = [Scene(world, world.organization("changing")) for _ in STEPS]
+    scenes = scenes_of(world)
     for scene in scenes:
         become(scene, application, OK)
     felt = []
@@ -132,6 +138,18 @@ def changes(world: World, number: int, done: Callable[[int], None] = lambda _: N
         felt.append(_made(scene, step))
         done(len(felt))
     return felt
+
+
+def scenes_of(world: World) -> list[Scene]:
+    """Make what the changes are about."""
+    return [Scene(world, world.organization("changing")) for _ in STEPS]
+
+
+def change_everything(scenes: list[Scene]) -> None:
+    """Make every change there and back again, so that nothing is more than before."""
+    for scene, step in islice(_round(scenes), EVERY_CHANGE):
+        get_a_token(scene)
+        _made(scene, step)
 
 
 def _round(scenes: list[Scene]) -> Iterator[tuple[Scene, Step]]:

@@ -136,6 +136,15 @@ class Scene:
         body = self.admin.api_body(self.name, ANY_PATH, **urls)
         self.ask("PUT", f"/apim/v1/apis/{self.api}", {**body, **how})
 
+    def next_version(self) -> None:
+        """The API's version 2.0.0, not published yet."""
+        body = self.admin.api_body(self.name, ANY_PATH, production=self.world.backend_url)
+        self.notes["next"] = self.ask("POST", "/apim/v1/apis", {**body, "version": "2.0.0"})["id"]
+
+    def publish_next(self, **how: bool) -> None:
+        body = {"state": "PUBLISHED", "deprecate_older": True, **how}
+        self.ask("PUT", f"/apim/v1/apis/{self.notes['next']}/state", body)
+
     def an_api_key(self) -> None:
         """An API key of the application, which the API takes."""
         self.expose(security=["oauth2", "api_key"])
@@ -254,6 +263,11 @@ def with_api_key(s: Scene) -> Answer:
 def without_version(s: Scene) -> Answer:
     headers = {"Authorization": f"Bearer {s.kept()}"}
     return answer_of(s.world.http.get(f"/t/{s.admin.organization}/{s.name}/1", headers=headers))
+
+
+def next_version(s: Scene) -> Answer:
+    url = f"/t/{s.admin.organization}/{s.name}/2.0.0/1"
+    return answer_of(s.world.http.get(url, headers={"Authorization": f"Bearer {s.kept()}"}))
 
 
 def which_backend(s: Scene) -> str:

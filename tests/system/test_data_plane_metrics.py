@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import httpx2
 import pytest
 from tests.system.data_plane import ORDERS, DataPlane, a_decision, an_api, an_organization, running
+from tests.system.raw_backend import Connection, RawBackend
 
 from ostiary.foundation.metrics import OTHER, read, write
 from ostiary.gateway.node.measuring import from_haproxy, read_table
@@ -13,10 +14,28 @@ CALL = "/t/my_company/orders/1.0.0"
 TOKEN = "a-token.of-ours"
 
 
+MOODY = "00000000-0000-4000-8000-00000000000b"
+
+
+def as_asked(connection: Connection) -> None:
+    """Answer with the status that is the last segment of the path; nothing at all where that is a word."""
+    status = connection.head.split()[1].rpartition(b"/")[2].decode()
+    if status.isdigit():
+        connection.send(f"HTTP/1.1 {status} Said\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
+
+
 @pytest.fixture(scope="module")
-def plane() -> Iterator[DataPlane]:
-    with running(an_organization(), an_api(production=["http://backend"])) as built:
-        built.decide(a_decision())
+def answering() -> Iterator[RawBackend]:
+    backend = RawBackend(as_asked)
+    yield backend
+    backend.stop()
+
+
+@pytest.fixture(scope="module")
+def plane(answering: RawBackend) -> Iterator[DataPlane]:
+    moody = an_api(MOODY, context="/moody", name="Moody", production=[f"http://127.0.0.1:{answering.port}"])
+    with running(an_organization(), an_api(production=["http://backend"]), moody) as built:
+        built.decide(a_decision(), a_decision(api=MOODY))
         yield built
 
 
@@ -104,3 +123,18 @@ async def test_calls_let_through_are_counted_by_api_and_application(plane: DataP
     plane.get(f"{CALL}/42", "another")
 
     assert await counted() == before + 3
+
+
+async def test_answers_are_counted_by_api_and_class_of_status(plane: DataPlane, answering: RawBackend):
+    async def counted() -> dict[str, float]:
+        families = read(write(await from_haproxy(plane.folder / "gateway.stats.sock", plane.plan)))
+        (answers,) = [family for family in families if family.name == "ostiary_gateway_answers"]
+        about = {"organization": "my_company", "api": "Moody 1.0.0"}
+        found = [(one.labels, one.value) for one in answers.samples if one.name.endswith("_total")]
+        return {labels["class"]: value for labels, value in found if about.items() <= labels.items()}
+
+    assert await counted() == {}
+    for status in ("200", "204", "302", "404", "404", "500", "gone"):
+        plane.get(f"/t/my_company/moody/1.0.0/{status}", TOKEN)
+
+    assert await counted() == {"ok": 2, "3xx": 1, "4xx": 2, "5xx": 2}

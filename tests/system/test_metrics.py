@@ -1,8 +1,10 @@
 """A scrape of the real process tree: where it is served, what is in it, what the dashboard asks for."""
 
 import json
+import os
 import re
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -139,3 +141,20 @@ def test_a_server_that_is_up_is_well(scraped: Scraped):
     assert said.returncode == 0, said.stdout + said.stderr
     for what in ("management listener", "gateway listener", "agent", "gateway node embedded", "database"):
         assert f"✓ {what}" in said.stdout, said.stdout
+
+
+def test_a_node_tells_of_reloads_quarantine_streams_and_its_clock(scraped: Scraped):
+    def told() -> dict[str, float]:
+        families = read(scraped.get("/metrics/gateway").text)
+        return {
+            one.name.removeprefix("ostiary_agent_"): one.samples[0].value for one in families if one.samples
+        }
+
+    before = told()
+    os.kill(scraped.server.find("haproxy", "gateway.cfg"), signal.SIGUSR2)
+    after = until(lambda: told() if told().get("haproxy_reloads") == before["haproxy_reloads"] + 1 else None)
+
+    assert after["haproxy_reloads_failed"] == 0
+    assert after["haproxy_worker_seconds"] < 10
+    assert (after["backends_quarantined"], after["streams"]) == (0, 0)
+    assert abs(after["clock_behind_seconds"]) < 2

@@ -33,6 +33,9 @@ _CHECK_PATH = re.compile(r"/[A-Za-z0-9._~!$&'()+,=:@/-]{0,199}")
 _SERVER_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*")
 TIMEOUT_MS = range(100, 600_001)
 CONNECT_TIMEOUT_MS = range(50, 60_001)
+BREAKER_FAILURES = range(1, 1_001)
+BREAKER_PAUSE_SECONDS = range(1, 61)
+_BREAKER = ("breaker_failures", "breaker_pause_seconds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,10 @@ class Backend:
     ca: str | None = None
     """PEM: authorities of the backends' certificates, instead of the system's."""
     client_certificate: ClientCertificate | None = None
+    breaker_failures: int | None = None
+    """Failures in a row after which its callers are answered at once; `None` is the gateway's own."""
+    breaker_pause_seconds: int | None = None
+    """How long it is left alone then, until one call tries it."""
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -70,7 +77,7 @@ class Backend:
     @property
     def options(self) -> dict[str, str | int]:
         """What is said besides addresses and the client certificate, by name."""
-        names = ("timeout_ms", "connect_timeout_ms", "health_check", "server_name", "ca")
+        names = ("timeout_ms", "connect_timeout_ms", "health_check", "server_name", "ca", *_BREAKER)
         return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
 
@@ -88,6 +95,8 @@ def check_backend(backend: Backend) -> None:
         _check_alike(backend, addresses)
     _check_number("timeout_ms", backend.timeout_ms, TIMEOUT_MS)
     _check_number("connect_timeout_ms", backend.connect_timeout_ms, CONNECT_TIMEOUT_MS)
+    _check_number("breaker_failures", backend.breaker_failures, BREAKER_FAILURES, "failures in a row")
+    _check_number("breaker_pause_seconds", backend.breaker_pause_seconds, BREAKER_PAUSE_SECONDS, "seconds")
     if backend.health_check is not None and not _CHECK_PATH.fullmatch(backend.health_check):
         raise Invalid("backend.health_check", repr(backend.health_check), "a path such as /healthz")
     _check_tls(backend)
@@ -236,6 +245,7 @@ def _check_alike(backend: Backend, addresses: Sequence[str]) -> None:
     """Addresses that share a check or a certificate are one service: one scheme, one path."""
     parts = [urlsplit(address) for address in addresses]
     special = backend.health_check or backend.connect_timeout_ms or backend.ca or backend.client_certificate
+    special = special or backend.breaker_failures or backend.breaker_pause_seconds
     if special and len({(one.scheme, one.path.rstrip("/")) for one in parts}) > 1:
         raise Invalid("backend", ", ".join(addresses), "addresses of one scheme and path with these options")
 
@@ -255,9 +265,9 @@ def _check_tls(backend: Backend) -> None:
         raise Invalid(f"backend.{said}", "only http addresses", "https addresses, or not this option")
 
 
-def _check_number(name: str, value: int | None, bounds: range) -> None:
+def _check_number(name: str, value: int | None, bounds: range, unit: str = "milliseconds") -> None:
     if value is not None and value not in bounds:
-        raise Invalid(f"backend.{name}", str(value), f"{bounds[0]} to {bounds[-1]} milliseconds")
+        raise Invalid(f"backend.{name}", str(value), f"{bounds[0]} to {bounds[-1]} {unit}")
 
 
 def _certificates(field: str, text: str) -> list[x509.Certificate]:

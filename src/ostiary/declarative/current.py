@@ -167,6 +167,8 @@ def backend_picture(backend: apim.Backend) -> dict[str, Any]:
         "server_name": backend.server_name,
         "ca": apim.fingerprint(backend.ca),
         "client_certificate": apim.fingerprint(mine.certificate if mine else None),
+        "breaker_failures": backend.breaker_failures,
+        "breaker_pause_seconds": backend.breaker_pause_seconds,
     }
 
 

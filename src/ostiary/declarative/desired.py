@@ -157,6 +157,8 @@ def backend_of(api: APIPart) -> apim.Backend:
         server_name=said.server_name,
         ca=said.ca,
         client_certificate=None if mine is None else apim.ClientCertificate(mine.certificate, mine.key.value),
+        breaker_failures=said.breaker_failures,
+        breaker_pause_seconds=said.breaker_pause_seconds,
     )
 
 

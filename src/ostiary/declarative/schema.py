@@ -260,6 +260,8 @@ class BackendPart(Part):
     server_name: OneLine | None = None
     ca: TextValue | None = None
     client_certificate: ClientCertificatePart | None = None
+    breaker_failures: int | None = None
+    breaker_pause_seconds: int | None = None
 
 
 class ResourcePart(Part):

@@ -37,6 +37,8 @@ def draw_api(api: apim.API, client_key: str | None = None) -> plan.API:
             ca=said.ca,
             client_certificate=None if mine is None else mine.certificate,
             client_key=client_key,
+            breaker_failures=said.breaker_failures,
+            breaker_pause_seconds=said.breaker_pause_seconds,
         ),
         resources=tuple(
             plan.Resource(one.method, one.path, one.scopes, _limit(one.limit), one.auth.value)

@@ -231,6 +231,8 @@ def test_what_a_backend_says_comes_back_without_its_key(acme: Management, orders
         "timeout_ms": 500,
         "health_check": "/healthz",
         "ca": authority.ca,
+        "breaker_failures": 3,
+        "breaker_pause_seconds": 20,
     }
     mine = {"certificate": certificate, "key": key}
 

@@ -109,6 +109,7 @@ async def test_every_attribute_can_change_and_then_stays(database: Database):
     content["plans"][0] |= {"requests": 6, "per": "hour"}
     content["apis"][0] |= {"context": "/shop", "state": "DEPRECATED", "plans": ["Gold"]}
     content["apis"][0]["backend"] = {"production": ["http://127.0.0.1:1"], "sandbox": ["http://127.0.0.1:2"]}
+    content["apis"][0]["backend"] |= {"breaker_failures": 3, "breaker_pause_seconds": 20}
     content["apis"][0]["resources"] = [{"method": "GET", "path": "/*"}]
     content["applications"][0] |= {"owner": "EXTERNAL/testuser"}
     content["applications"][0]["keys"]["production"] |= {

@@ -18,6 +18,7 @@ from ostiary.apim.lifecycle import LifecycleState
 from ostiary.apim.model import API, MAX_RESOURCES, Resource
 from ostiary.apim.publishing import APISpec, change_api, change_state, create_api, delete_api, get_api
 from ostiary.apim.repository import list_apis
+from ostiary.apim.superseding import Superseding, check_superseding, publish
 from ostiary.foundation.database import Database
 from ostiary.foundation.http_client import OutboundPolicy
 from ostiary.foundation.secrets import SecretBox
@@ -88,6 +89,8 @@ class BackendBody(BaseModel):
     server_name: str | None = None
     ca: Annotated[str, Field(max_length=300_000)] | None = None
     client_certificate: ClientCertificateBody | None = None
+    breaker_failures: int | None = None
+    breaker_pause_seconds: int | None = None
 
     def backend(self) -> Backend:
         """As the use cases take it."""
@@ -133,11 +136,17 @@ class APIBody(BaseModel):
 
 
 class StateBody(BaseModel):
-    """The state an API version is to have."""
+    """The state an API version is to have, and what publishing it does to older versions."""
 
     model_config = ConfigDict(extra="forbid")
 
     state: LifecycleState
+    deprecate_older: bool = False
+    require_resubscription: bool = True
+
+    def superseding(self) -> Superseding:
+        """As the use case takes it."""
+        return Superseding(self.deprecate_older, self.require_resubscription)
 
 
 def router(database: Database, box: SecretBox, policy: OutboundPolicy) -> GuardedRouter:
@@ -182,10 +191,14 @@ def _writing(guarded: GuardedRouter, database: Database, box: SecretBox, policy:
 
     @guarded.put("/{api_id}/state", access=MAY["publish"])
     async def move(request: Request, api_id: str, body: Annotated[StateBody, Body()]) -> dict[str, Any]:
-        """Take one step of the life cycle."""
-        here = organization(request).id
+        """Take one step of the life cycle; publishing may supersede the older versions of the same name."""
+        here, how = organization(request).id, body.superseding()
         with problems():
-            return present(await database.write(lambda c: change_state(c, here, api_id, body.state)))
+            check_superseding(how, body.state)
+            if how == Superseding():
+                return present(await database.write(lambda c: change_state(c, here, api_id, body.state)))
+            api, done = await database.write(lambda c: publish(c, here, api_id, how))
+            return present(api) | {"superseded": asdict(done)}
 
     @guarded.delete("/{api_id}", access=MAY["delete"], status_code=204)
     async def delete(request: Request, api_id: str) -> Response:

@@ -8,6 +8,7 @@ from ostiary.apim.repository.api_keys import (
     remove_api_key,
 )
 from ostiary.apim.repository.apis import (
+    apis_named,
     default_versions,
     end_default_version,
     find_api,
@@ -51,6 +52,7 @@ from ostiary.apim.repository.subscriptions import (
     find_subscription,
     find_subscription_to,
     insert_subscription,
+    insert_subscriptions,
     list_subscriptions,
     remove_subscription,
     subscriptions_of_application,
@@ -60,6 +62,7 @@ from ostiary.apim.repository.subscriptions import (
 
 __all__ = [
     "api_keys_of",
+    "apis_named",
     "applications_named",
     "default_versions",
     "deny_policies_about",
@@ -80,6 +83,7 @@ __all__ = [
     "insert_keys",
     "insert_plan",
     "insert_subscription",
+    "insert_subscriptions",
     "list_api_keys",
     "list_apis",
     "list_applications",

@@ -18,7 +18,8 @@ from ostiary.apim.tables import api_plans, apis, plans
 # Composed once: putting a statement together costs more than running it.
 _ALL = select(apis).where(rows_of(apis, bindparam("organization_id"))).order_by(apis.c.name, apis.c.version)
 _BY_ID = _ALL.where(apis.c.id == bindparam("id"))
-_NAMED = _ALL.where(apis.c.name == bindparam("name"), apis.c.version == bindparam("version"))
+_VERSIONS = _ALL.where(apis.c.name == bindparam("name"))
+_NAMED = _VERSIONS.where(apis.c.version == bindparam("version"))
 _OVERLAPPING = _ALL.where(
     or_(
         func.substr(apis.c.base_path, 1, func.length(bindparam("under"))) == bindparam("under"),
@@ -57,6 +58,11 @@ def find_api_named(connection: Connection, organization_id: str, name: str, vers
     """The API version of that name and version."""
     found = _read_apis(connection, organization_id, _NAMED, name=name, version=version)
     return found[0] if found else None
+
+
+def apis_named(connection: Connection, organization_id: str, name: str) -> list[API]:
+    """Every version of the API of that name."""
+    return _read_apis(connection, organization_id, _VERSIONS, name=name)
 
 
 def list_apis(connection: Connection, organization_id: str) -> list[API]:

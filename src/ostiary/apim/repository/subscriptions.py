@@ -1,5 +1,6 @@
 """Subscriptions in SQL."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, bindparam, delete, insert, select, update
@@ -68,18 +69,25 @@ def subscriptions_to_api(connection: Connection, organization_id: str, api_id: s
 
 def insert_subscription(connection: Connection, subscription: Subscription) -> None:
     """Write a new subscription."""
-    with unique("the application is subscribed to this API version already"):
-        connection.execute(
-            _INSERT,
-            {
-                "id": subscription.id,
-                "organization_id": subscription.organization_id,
-                "application_id": subscription.application_id,
-                "api_id": subscription.api_id,
-                "plan_id": subscription.plan_id,
-                "state": subscription.state.value,
-            },
-        )
+    insert_subscriptions(connection, [subscription])
+
+
+def insert_subscriptions(connection: Connection, several: Sequence[Subscription]) -> None:
+    """Write new subscriptions."""
+    rows = [
+        {
+            "id": one.id,
+            "organization_id": one.organization_id,
+            "application_id": one.application_id,
+            "api_id": one.api_id,
+            "plan_id": one.plan_id,
+            "state": one.state.value,
+        }
+        for one in several
+    ]
+    if rows:
+        with unique("the application is subscribed to this API version already"):
+            connection.execute(_INSERT, rows)
 
 
 def update_subscription(connection: Connection, subscription: Subscription) -> None:

@@ -59,6 +59,7 @@ from ostiary.gateway.haproxy.decisions import (
     shard,
 )
 from ostiary.gateway.haproxy.hygiene import PROTOCOL_PATH
+from ostiary.gateway.haproxy.lasting import STREAMS_MAP, read_noted, read_streams
 from ostiary.gateway.haproxy.maps import (
     MAPS,
     PLAN_KEY,
@@ -104,6 +105,7 @@ __all__ = [
     "PLAN_KEY",
     "PLAN_MAP",
     "PROTOCOL_PATH",
+    "STREAMS_MAP",
     "ControlPlanes",
     "Decision",
     "GatewayListener",
@@ -127,6 +129,8 @@ __all__ = [
     "own_config",
     "own_map",
     "own_name",
+    "read_noted",
+    "read_streams",
     "resolution_changes",
     "shard",
     "shared_targets",

@@ -25,6 +25,8 @@ OWN_MAP: Final = "own.map"
 OWN_FILES: Final = "own"
 """The folder of certificates and keys, beside the configuration."""
 KEY_TYPES: Final = ("production", "sandbox")
+FAILURES_IN_A_ROW: Final = 5
+"""Failures of a target without an answer between them; beyond, one call a second tries it."""
 _ID: Final = re.compile(r"[0-9a-zA-Z-]{1,64}")
 _HOST_NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,251}[a-z0-9])?")
 _PATH: Final = re.compile(r"/[A-Za-z0-9._~!$&'()*+,=:@/-]{0,250}")
@@ -77,6 +79,8 @@ def needs_own(backend: Backend, urls: Sequence[str]) -> bool:
     if not urls:
         return False
     if backend.health_check or backend.connect_timeout_ms or backend.ca or backend.client_certificate:
+        return True
+    if backend.breaker_failures or backend.breaker_pause_seconds:
         return True
     https = any(url.startswith("https:") for url in urls)
     return bool(https and backend.server_name) or (len(urls) > 1 and _alike(urls))
@@ -154,6 +158,7 @@ def _how(backend: Backend, servers: int) -> list[str]:
     ]
     if backend.connect_timeout_ms is not None:
         lines.append(f"    timeout connect {int(backend.connect_timeout_ms)}ms")
+    lines += _breaker(backend)
     if backend.health_check is not None:
         if not _PATH.fullmatch(backend.health_check):
             raise Unsupported("the path of a health check has only plain segments")
@@ -165,6 +170,26 @@ def _how(backend: Backend, servers: int) -> list[str]:
             "    http-check expect status 200-399",
         ]
     return lines
+
+
+def _breaker(backend: Backend) -> list[str]:
+    """Count failures in a row for this API alone, and say when what is failing may be tried.
+
+    gateway.cfg refuses what has `FAILURES_IN_A_ROW` in its second number until the time in its first.
+    """
+    if backend.breaker_failures is None and backend.breaker_pause_seconds is None:
+        return []
+    failures = int(backend.breaker_failures or FAILURES_IN_A_ROW)
+    pause = int(backend.breaker_pause_seconds or 1)
+    failed = "if { status ge 502 } !{ var(txn.answered) -m bool }"
+    enough = f"{{ sc_get_gpt(2,10) ge {failures} }}"
+    return [
+        "    http-response sc-set-gpt(2,10) int(0) if { sc_get_gpt(2,10) gt 0 }",
+        f"    http-after-response sc-set-gpt(2,10) sc_get_gpt(2,10),add(1) {failed}",
+        f"    http-after-response sc-set-gpt(1,10) int(0) {failed} !{enough}",
+        f"    http-after-response sc-set-gpt(1,10) int({FAILURES_IN_A_ROW}) {failed} {enough}",
+        f"    http-after-response sc-set-gpt(0,10) date({pause}) {failed} {enough}",
+    ]
 
 
 def _tls_line(backend: Backend, *, https: bool, files: Mapping[str, str]) -> list[str]:

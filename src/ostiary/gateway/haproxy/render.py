@@ -18,7 +18,9 @@ from ostiary.gateway.haproxy import access_log, hygiene
 from ostiary.gateway.haproxy.access_log import AccessLog
 from ostiary.gateway.haproxy.denied import DENIED_MAP
 from ostiary.gateway.haproxy.hygiene import quoted
+from ostiary.gateway.haproxy.lasting import LASTING, STREAMS_MAP
 from ostiary.gateway.haproxy.maps import MAPS, PLAN_KEY, PLAN_MAP
+from ostiary.gateway.haproxy.own import FAILURES_IN_A_ROW
 
 HERE: Final = Path(__file__).parent
 HEADERS_AT_MOST: Final = 16384
@@ -40,9 +42,6 @@ _LOGS: Final[Mapping[AccessLog, tuple[str, str]]] = {
 """What of the log is printed, and the level of a call that went well; refused ones are warnings."""
 CALLS_PER_TARGET: Final = 1000
 """Calls under way to one address in one organization; beyond, 503 at once."""
-FAILURES_IN_A_ROW: Final = 5
-"""Failures of a target without an answer between them (targets.lua knows it too); beyond, one call a second
-tries it."""
 _TOKEN: Final = re.compile(r"«(include )?(\w+)»\n?")
 
 
@@ -126,6 +125,8 @@ def gateway_config(listener: GatewayListener) -> str:
         "maps": MAPS,
         "plan_map": PLAN_MAP,
         "denied_map": DENIED_MAP,
+        "streams_map": STREAMS_MAP,
+        "lasting": " ".join(LASTING),
         "plan_key": PLAN_KEY,
         "cleartext_bind": cleartext,
         "metrics_bind": f"    bind 127.0.0.1:{listener.metrics_port}\n" if listener.metrics_port else "",

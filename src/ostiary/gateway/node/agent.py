@@ -43,6 +43,7 @@ from ostiary.gateway.node.own import OwnBackends, Steady
 from ostiary.gateway.node.resolve import Resolver, names_of
 from ostiary.gateway.node.runtime import HAProxyRuntime
 from ostiary.gateway.node.state import NodeState
+from ostiary.gateway.node.streams import LOOK_AT_STREAMS_EVERY, Streams
 from ostiary.gateway.node.structure import Structure
 from ostiary.gateway.node.turns import every
 from ostiary.gateway.plan import BadPlan, Entry, GatewayPlan, Kind, PlanAnswer
@@ -77,7 +78,7 @@ class Agent:
         self._state = NodeState(plan, self._disk.contacted_at, gateway.max_offline)
         self._resolver = Resolver(policy_of(settings))
         self._index = DecisionIndex(gateway.max_decisions)
-        runtime = HAProxyRuntime(settings.master_socket)
+        runtime = HAProxyRuntime(settings.master_socket, settings.statistics_socket)
         reloading = HAProxyRuntime(settings.master_socket)  # changes of maps do not wait for it
         checker = partial(find_haproxy, settings.haproxy)
         self._own = OwnBackends(settings.run, checker, reloading, self._own_loaded, system_ca())
@@ -110,6 +111,7 @@ class Agent:
         self._refreshed_at = 0.0
         self._catching_up: asyncio.Task[None] | None = None
         self._is_behind = False
+        self._streams = Streams(HAProxyRuntime(settings.master_socket), self._index, self._state, now)
         self._meter = Meter(settings.run, settings.own, control_plane, now)
         self._is_ready = False
 
@@ -119,23 +121,19 @@ class Agent:
 
     async def metrics(self) -> str:
         """Write what a scrape of this node gets."""
-        state, age = self._state, self._now() - self._state.contacted_at
+        state = self._state
         own = gauges(
-            {
-                "ostiary_agent_ready": ("Whether the agent decides", float(self._is_ready)),
-                "ostiary_agent_plan_number": ("Number of the plan in use", float(state.plan.number)),
-                "ostiary_agent_contact_seconds": ("Since a control plane answered last", age),
-                "ostiary_agent_decisions": ("Decisions stored", float(len(self._index))),
-                "ostiary_agent_haproxy_workers": (
-                    "HAProxy workers that have everything",
-                    float(self._mirror.live_workers),
-                ),
-                "ostiary_agent_changes_waiting": (
-                    "Changes HAProxy does not have yet",
-                    float(self._mirror.waiting),
-                ),
-                "ostiary_agent_explanations_lost": ("Refused calls not kept", float(self._explanations.lost)),
-            }
+            ready=self._is_ready,
+            plan_number=state.plan.number,
+            contact_seconds=self._now() - state.contacted_at,
+            decisions=len(self._index),
+            haproxy_workers=self._mirror.live_workers,
+            changes_waiting=self._mirror.waiting,
+            explanations_lost=self._explanations.lost,
+            backends_quarantined=len(self._own.quarantined),
+            clock_behind_seconds=self._clock.behind,
+            streams=self._streams.open,
+            **await self._streams.reloads(),
         )
         counted = await from_haproxy(self._settings.statistics_socket, state.plan)
         return write([*own, *self.measures.families(), *counted])
@@ -156,6 +154,7 @@ class Agent:
             tasks.create_task(every(60.0, self._forget_revocations))
             tasks.create_task(every(_LOOK_EVERY, self._count))
             tasks.create_task(every(_LOOK_EVERY, self._meter.share))
+            tasks.create_task(every(LOOK_AT_STREAMS_EVERY, self._streams.look))
             tasks.create_task(every(self._settings.gateway.usage_every.total_seconds(), self._meter.report))
             tasks.create_task(every(self._settings.gateway.resolve_every.total_seconds(), self._resolve))
 

@@ -27,6 +27,8 @@ class NodeClock:
         self._monotonic = monotonic
         self._offset: float | None = None
         self._apart = local() - monotonic()
+        self.behind = 0.0
+        """Seconds this machine's clock was behind what a control plane told last; tolerated ones too."""
 
     def now(self) -> float:
         """Return the time by which tokens are judged, in seconds since 1970."""
@@ -40,6 +42,7 @@ class NodeClock:
     def observe(self, told: float) -> bool:
         """Take a control plane's time; says whether decisions made before are to be forgotten."""
         before, behind = self.skew, told - self._local()
+        self.behind = behind
         self._offset = None if abs(behind) <= TOLERANCE else told - self._monotonic()
         changed = abs(self.skew - before) > TOLERANCE
         if changed and self._offset is not None:

@@ -242,6 +242,7 @@ class Decider:
             plan=limit.name,
             end_user=end_user(claims) or "",
             api_key="" if key is None else key.id,
+            credential_ends_at=int(claims.expires_at - self._clock.skew),
         )
 
 

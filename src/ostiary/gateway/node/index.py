@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import count
 from typing import Final
@@ -34,6 +34,7 @@ class Stored:
     organization_id: str
     epoch: int
     expires_at: int
+    credential_ends_at: int
     rests_on: tuple[Dependency, ...]
     serial: int
 
@@ -49,6 +50,8 @@ class DecisionIndex:
         self._by_expiry: list[tuple[int, int, str, str]] = []
         self._standing = 0
         self._serial = count(1)
+        self.lasting: DecisionIndex | None = None
+        """What streams under way rest on: ended with what it rests on as the decisions are."""
 
     def __len__(self) -> int:
         return self._standing
@@ -61,10 +64,20 @@ class DecisionIndex:
             organization_id=decision.organization_id,
             epoch=decision.epoch,
             expires_at=decision.expires_at,
+            credential_ends_at=decision.credential_ends_at,
             rests_on=_rests_on(decision, subscription_id, plan_id),
             serial=next(self._serial),
         )
-        shard = self._shards[name]
+        return stored, self._put(stored)
+
+    def keep(self, stored: Stored) -> Stored:
+        """Note what another index has, for as long as its credential lasts."""
+        kept = replace(stored, expires_at=stored.credential_ends_at, serial=next(self._serial))
+        self._put(kept)
+        return kept
+
+    def _put(self, stored: Stored) -> list[MapEntry]:
+        shard, key = self._shards[stored.entry.map], stored.entry.key
         if key in shard:
             self._forget(shard[key])
         evicted = [next(iter(shard.values()))] if len(shard) >= self._shard_size else []
@@ -75,7 +88,7 @@ class DecisionIndex:
             self._dependents.setdefault(dependency, {})[stored.serial] = stored
         heapq.heappush(self._by_expiry, _expiry(stored))
         self._compact()
-        return stored, gone
+        return gone
 
     def _compact(self) -> None:
         """Leave out what was forgotten before its time, so that the heap grows with what stands alone."""
@@ -108,12 +121,23 @@ class DecisionIndex:
 
     def forget_all(self) -> list[MapEntry]:
         """Forget every decision; returns the deletions."""
+        if self.lasting is not None:
+            self.lasting.forget_all()
         return [self._forget(stored) for shard in self._shards.values() for stored in list(shard.values())]
+
+    def retain(self, keys: Collection[str]) -> None:
+        """Forget all but what is stored under these keys."""
+        for shard in self._shards.values():
+            for stored in [one for key, one in shard.items() if key not in keys]:
+                self._forget(stored)
 
     def invalidate(
         self, before: GatewayPlan, after: GatewayPlan, touched: Iterable[tuple[str, str]]
     ) -> list[MapEntry]:
         """Forget the decisions that rest on what changed; returns the deletions."""
+        touched = list(touched)
+        if self.lasting is not None:
+            self.lasting.invalidate(before, after, touched)
         gone: dict[int, Stored] = {}
         for kind, id in touched:
             for stored in self._ended_by(kind, id, before, after):

@@ -22,6 +22,7 @@ from ostiary.gateway.haproxy import (
     OWN_CONFIG,
     OWN_FILES,
     OWN_MAP,
+    STREAMS_MAP,
     OwnBackend,
     Resolve,
     own_config,
@@ -264,6 +265,7 @@ def prepare_own(run: Path) -> None:
     (run / MAPS).mkdir(mode=0o700, exist_ok=True)
     (run / OWN_FILES).mkdir(mode=0o700, exist_ok=True)
     _write(run / MAPS / OWN_MAP, "")
+    _write(run / MAPS / STREAMS_MAP, "")
     _write(run / OWN_CONFIG, own_config(()))
 
 

@@ -1,9 +1,12 @@
 """A client of HAProxy's master socket: changes the maps of every live worker while it serves.
 
 After a reload old workers go on deciding on their own maps until their last stream ends, so every change goes
-to each worker that `show proc` names (`@!<pid>`). One command is capped at the buffer size, and one that is
-too long is answered with the help text: whatever is not the expected answer is an error here. Values are
-secrets (assertions): they are never in an exception or a log.
+to each worker that `show proc` names (`@!<pid>`).
+
+While the master loads another configuration nobody listens on its socket, on a busy machine for seconds; its
+workers go on, and the next one takes calls before the master is back. So the current worker is also reached
+by a connection of our own to its statistics socket, and whoever answers there is a worker. Such a connection
+would keep a worker alive that is to end: it is let go as soon as the master answers for that worker.
 """
 
 from __future__ import annotations
@@ -12,62 +15,30 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from time import monotonic
-from typing import Final, TypeVar
+from typing import Final
 
 from ostiary.gateway.haproxy import MAPS, MapEntry
+from ostiary.gateway.node.command_line import (
+    LONGEST_COMMAND,
+    Command,
+    Disconnected,
+    OutOfReach,
+    RuntimeRefused,
+    RuntimeUnavailable,
+    Session,
+)
+from ostiary.gateway.node.processes import Worker, is_alive, read_reloads, read_workers
 
-_LONGEST_COMMAND: Final = 14_000
-"""Bytes; HAProxy takes a little under half of `tune.bufsize 32768`."""
-_BATCH: Final = 64
-"""Commands sent before their answers, a line each, are read, so that neither side waits for the other."""
-_BATCH_BYTES: Final = 256_000
-_NOT_FOUND: Final = (["entry not found."], ["Key not found."])
-_ENDED: Final = "Can't connect to the target"
+__all__ = ["HAProxyRuntime", "RuntimeRefused", "RuntimeUnavailable", "Worker"]
+
 _MASTER: Final = 0
 _MOMENT: Final = 0.01
 _LOOK_AFTER: Final = 0.05
 """Seconds without an answer after which it is looked whether the worker is still there."""
 _SIZE: Final = re.compile(rf"^\d+ \({MAPS}/([^)]+)\) .* entry_cnt=(\d+)$")
-_T = TypeVar("_T")
-
-
-class RuntimeRefused(Exception):
-    """HAProxy did not do what a command said."""
-
-
-class RuntimeUnavailable(Exception):
-    """The master socket cannot be reached or does not answer in time."""
-
-
-class _OutOfReach(RuntimeUnavailable):
-    """Nobody is at the master socket now: HAProxy is down, or loading another configuration."""
-
-
-class _Disconnected(Exception):
-    """The connection or the worker behind it is gone."""
-
-
-@dataclass(frozen=True, slots=True)
-class Worker:
-    """One live worker process; `old` ones finish their streams after a reload."""
-
-    pid: int
-    old: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _Command:
-    text: str
-    name: str
-    """What an exception may say of it."""
-
-    def __post_init__(self) -> None:
-        if len(self.text) > _LONGEST_COMMAND:
-            raise RuntimeRefused(f"{self.name}: longer than a command can be")
 
 
 class HAProxyRuntime:
@@ -77,16 +48,32 @@ class HAProxyRuntime:
     seconds for a batch of commands.
     """
 
-    def __init__(self, master_socket: Path, *, timeout: float = 2.0) -> None:
+    def __init__(
+        self, master_socket: Path, statistics_socket: Path | None = None, *, timeout: float = 2.0
+    ) -> None:
+        """Without a `statistics_socket` nobody is reached while the master is not there."""
         self._socket = master_socket
+        self._statistics = statistics_socket
+        self._direct: dict[int, Session] = {}
+        self._listed: list[Worker] = []
         self._timeout = timeout
-        self._sessions: dict[int, _Session] = {}
+        self._sessions: dict[int, Session] = {}
         self._turn = asyncio.Lock()
 
     async def workers(self) -> list[Worker]:
         """List the live workers, old ones included."""
         async with self._turn:
             return await self._list_workers()
+
+    async def reloads(self) -> dict[str, float]:
+        """Say how often HAProxy has reloaded, how often in vain, and how old its current worker is."""
+        async with self._turn:
+            session = await self._session(_MASTER)
+            try:
+                return read_reloads(await session.answer_to("show proc"))
+            except Disconnected as error:
+                self._drop(_MASTER)
+                raise OutOfReach("HAProxy's master socket closes the connection") from error
 
     async def set_entry(self, map: str, key: str, value: str) -> None:
         """Set one entry on every live worker, adding it where it is not there."""
@@ -125,7 +112,7 @@ class HAProxyRuntime:
         """Say of each map of a worker how many entries it has."""
         found: dict[str, int] = {}
 
-        async def look(session: _Session) -> None:
+        async def look(session: Session) -> None:
             for line in await session.answer_to("show map"):
                 if counted := _SIZE.search(line):
                     found[counted[1]] = int(counted[2])
@@ -134,11 +121,22 @@ class HAProxyRuntime:
             await self._on(pid, look)
         return found
 
+    async def told(self, pid: int, *commands: str) -> list[list[str]]:
+        """Say what a worker answers to these commands, as lines; nothing once it has ended."""
+        answers: list[list[str]] = []
+
+        async def ask(session: Session) -> None:
+            answers[:] = [await session.answer_to(text) for text in commands]
+
+        async with self._turn:
+            await self._on(pid, ask)
+        return answers or [[] for _ in commands]
+
     async def move_servers(self, moves: Iterable[tuple[str, str, int]]) -> None:
         """Give servers (`backend/server`) other addresses and ports, on every live worker that has them."""
         texts = [f"set server {server} addr {address} port {port}" for server, address, port in moves]
 
-        async def move(session: _Session) -> None:
+        async def move(session: Session) -> None:
             for text in texts:
                 await session.answer_to(text)
 
@@ -163,10 +161,10 @@ class HAProxyRuntime:
 
     def close(self) -> None:
         """Close the connections; the next call opens them again."""
-        for pid in list(self._sessions):
+        for pid in {*self._sessions, *self._direct}:
             self._drop(pid)
 
-    async def _on(self, pid: int, work: Callable[[_Session], Awaitable[None]]) -> None:
+    async def _on(self, pid: int, work: Callable[[Session], Awaitable[None]]) -> None:
         """Do `work` on one worker; a worker that has ended meanwhile needs none.
 
         A worker that ends closes its connections a moment before the master takes it off its list, and a
@@ -177,28 +175,28 @@ class HAProxyRuntime:
             try:
                 await self._while_it_lives(pid, work)
                 return
-            except (_Disconnected, _OutOfReach) as error:
+            except (Disconnected, OutOfReach) as error:
                 self._drop(pid)
                 if monotonic() > deadline:
                     raise RuntimeUnavailable("a worker does not take commands") from error
-            with suppress(_OutOfReach):
+            with suppress(OutOfReach):
                 if pid not in [worker.pid for worker in await self._list_workers()]:
                     return
             await asyncio.sleep(_MOMENT)
 
-    async def _while_it_lives(self, pid: int, work: Callable[[_Session], Awaitable[None]]) -> None:
+    async def _while_it_lives(self, pid: int, work: Callable[[Session], Awaitable[None]]) -> None:
         """Do the work, and wait for no worker that has ended: what it had not read is never answered."""
         task = asyncio.ensure_future(work(await self._session(pid)))
         try:
             while not (await asyncio.wait([task], timeout=_LOOK_AFTER))[0]:
-                with suppress(_OutOfReach):
+                with suppress(OutOfReach):
                     if pid not in [worker.pid for worker in await self._list_workers()]:
-                        raise _Disconnected
+                        raise Disconnected
             task.result()
         finally:
             task.cancel()
 
-    async def _change(self, session: _Session, run: list[MapEntry]) -> None:
+    async def _change(self, session: Session, run: list[MapEntry]) -> None:
         if run[0].value is None:
             await session.run([self._command("del", entry) for entry in run])
         elif run[0].map.startswith("decisions-"):
@@ -209,158 +207,117 @@ class HAProxyRuntime:
             missing = [entry for entry, was_there in zip(run, found, strict=True) if not was_there]
             await session.run([self._command("add", entry) for entry in missing])
 
-    async def _replace(self, session: _Session, maps: Mapping[str, Sequence[tuple[str, str]]]) -> None:
+    async def _replace(self, session: Session, maps: Mapping[str, Sequence[tuple[str, str]]]) -> None:
         versions = await session.prepare([f"prepare map {MAPS}/{name}" for name in maps])
         places = [f"@{version} {MAPS}/{name}" for name, version in zip(maps, versions, strict=True)]
         contents = zip(places, maps.values(), strict=True)
         await session.run(
             [one for place, content in contents for one in _payloads(f"add map {place}", content)]
         )
-        await session.run([_Command(f"commit map {place}", "commit map") for place in places])
+        await session.run([Command(f"commit map {place}", "commit map") for place in places])
 
-    def _command(self, verb: str, entry: MapEntry) -> _Command:
+    def _command(self, verb: str, entry: MapEntry) -> Command:
         value = [] if verb == "del" or entry.value is None else [entry.value]
         words = [verb, "map", f"{MAPS}/{entry.map}", entry.key, *value]
-        return _Command(" ".join(words), f"{verb} {entry.map}")
+        return Command(" ".join(words), f"{verb} {entry.map}")
 
     async def _targets(self, pid: int | None) -> list[int]:
         return [pid] if pid is not None else [worker.pid for worker in await self._list_workers()]
 
     async def _list_workers(self) -> list[Worker]:
+        try:
+            workers = await self._listed_by_master()
+        except OutOfReach:
+            workers = await self._known_to_live()
+        else:
+            await self._stay_in_touch(workers)
+        self._listed = workers
+        for pid in {*self._sessions, *self._direct} - {_MASTER} - {worker.pid for worker in workers}:
+            self._drop(pid)
+        return workers
+
+    async def _known_to_live(self) -> list[Worker]:
+        """Say who lives while the master does not: those it named last, and whoever took their place.
+
+        Raises:
+            OutOfReach: nobody.
+        """
+        newest = await self._connect_directly()
+        living = [worker for worker in self._listed if is_alive(worker.pid)]
+        if newest is not None and newest not in [worker.pid for worker in living]:
+            living.insert(0, Worker(newest, old=False))
+        if self._statistics is None or not living:
+            raise OutOfReach("HAProxy's master is not there")
+        return living
+
+    async def _stay_in_touch(self, workers: Sequence[Worker]) -> None:
+        """Keep a connection of our own to the current worker, and to none that is to end."""
+        current = next((worker.pid for worker in workers if not worker.old), None)
+        for pid, session in list(self._direct.items()):
+            if pid != current or (not session.dirty and await self._is_ending(session)):
+                self._direct.pop(pid).close()
+                current = None if pid == current else current
+        if current is not None and current not in self._direct:
+            await self._connect_directly()
+
+    async def _is_ending(self, session: Session) -> bool:
+        try:
+            return "Stopping: 0" not in await session.answer_to("show info")
+        except (Disconnected, RuntimeUnavailable):
+            return True
+
+    async def _connect_directly(self) -> int | None:
+        """Connect to whoever answers at the statistics socket now; its process id."""
+        if self._statistics is None:
+            return None
+        try:
+            reader, writer = await asyncio.open_unix_connection(str(self._statistics), limit=2**20)
+        except OSError:
+            return None
+        session = Session(reader, writer, self._timeout)
+        try:
+            about = await session.answer_to("prompt") + await session.answer_to("show info")
+        except (Disconnected, RuntimeUnavailable):
+            about = []
+        found = next((int(line[5:]) for line in about if line.startswith("Pid: ")), None)
+        if found is None or found in self._direct or "Stopping: 0" not in about:
+            session.close()
+        else:
+            self._direct[found] = session
+        return found
+
+    async def _listed_by_master(self) -> list[Worker]:
         for _ in range(2):  # the kept connection may have been closed
             try:
                 lines = await (await self._session(_MASTER)).answer_to("show proc")
                 break
-            except _Disconnected:
+            except Disconnected:
                 self._drop(_MASTER)
         else:
-            raise _OutOfReach("HAProxy's master socket closes the connection")
-        workers = list(read_workers(lines))
-        for pid in self._sessions.keys() - {_MASTER} - {worker.pid for worker in workers}:
-            self._drop(pid)
-        return workers
+            raise OutOfReach("HAProxy's master socket closes the connection")
+        return list(read_workers(lines))
 
-    async def _session(self, pid: int) -> _Session:
-        session = self._sessions.get(pid)
+    async def _session(self, pid: int) -> Session:
+        session = self._direct.get(pid) or self._sessions.get(pid)
         if session is None or session.dirty:
             self._drop(pid)
             session = self._sessions[pid] = await self._open(pid)
         return session
 
-    async def _open(self, pid: int) -> _Session:
+    async def _open(self, pid: int) -> Session:
         try:
             reader, writer = await asyncio.open_unix_connection(str(self._socket), limit=2**20)
         except OSError as error:
-            raise _OutOfReach(f"HAProxy's master socket {self._socket}: {error.strerror}") from error
+            raise OutOfReach(f"HAProxy's master socket {self._socket}: {error.strerror}") from error
         if pid != _MASTER:
             writer.write(f"@!{pid}\n".encode())
-        return _Session(reader, writer, self._timeout)
+        return Session(reader, writer, self._timeout)
 
     def _drop(self, pid: int) -> None:
-        session = self._sessions.pop(pid, None)
-        if session is not None:
-            session.close()
-
-
-class _Session:
-    """One connection to the master; an answer ends with an empty line, success is nothing else."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, timeout: float) -> None:
-        self._reader = reader
-        self._writer = writer
-        self._timeout = timeout
-        self.dirty = False
-        """Answers are outstanding (a time-out, a cancelled call): not to be used again."""
-
-    async def run(self, commands: list[_Command]) -> list[bool]:
-        """Run commands and say of each whether its entry was there."""
-        return [found for batch in _batches(commands) for found in await self._run_batch(batch)]
-
-    async def answer_to(self, text: str) -> list[str]:
-        async def exchange() -> list[str]:
-            self._writer.write(f"{text}\n".encode())
-            return await self._answer()
-
-        return await self._in_time(exchange())
-
-    async def prepare(self, texts: Sequence[str]) -> list[int]:
-        return [
-            version
-            for begin in range(0, len(texts), _BATCH)
-            for version in await self._in_time(self._prepare(texts[begin : begin + _BATCH]))
-        ]
-
-    async def _prepare(self, texts: Sequence[str]) -> list[int]:
-        self._writer.write("".join(f"{text}\n" for text in texts).encode())
-        return [_version("".join(await self._answer())) for _ in texts]
-
-    async def until_closed(self, text: str) -> str:
-        self._timeout = max(self._timeout, 30)  # a reload waits until the new worker runs
-
-        async def exchange() -> str:
-            self._writer.write(f"{text}\n".encode())
-            return (await self._reader.read()).decode(errors="replace").strip()
-
-        return await self._in_time(exchange())
-
-    def close(self) -> None:
-        self._writer.close()
-
-    async def _run_batch(self, batch: list[_Command]) -> list[bool]:
-        async def exchange() -> list[bool]:
-            self._writer.write("".join(f"{command.text}\n" for command in batch).encode())
-            return [_found(command, await self._answer()) for command in batch]
-
-        return await self._in_time(exchange())
-
-    async def _answer(self) -> list[str]:
-        lines: list[str] = []
-        while line := (await self._reader.readuntil(b"\n")).decode(errors="replace").rstrip("\n"):
-            if line.startswith(_ENDED):  # the worker has just ended; no empty line follows
-                raise _Disconnected
-            lines.append(line)
-        return lines
-
-    async def _in_time(self, exchange: Awaitable[_T]) -> _T:
-        self.dirty = True
-        try:
-            async with asyncio.timeout(self._timeout):
-                answer = await exchange
-        except TimeoutError as error:
-            raise RuntimeUnavailable("HAProxy does not answer on its master socket") from error
-        except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, OSError) as error:
-            raise _Disconnected from error
-        self.dirty = False
-        return answer
-
-
-def _version(answer: str) -> int:
-    name, _, version = answer.rpartition(": ")
-    if name.startswith("Can't find the target"):
-        raise _Disconnected
-    if name != "New version created" or not version.isdigit():
-        raise RuntimeRefused("prepare map: not accepted")
-    return int(version)
-
-
-def _found(command: _Command, answer: list[str]) -> bool:
-    if not answer or answer in _NOT_FOUND:
-        return not answer
-    if answer[0].startswith("Can't find the target"):
-        raise _Disconnected
-    raise RuntimeRefused(f"{command.name}: not accepted")
-
-
-def read_workers(lines: Iterable[str]) -> Iterator[Worker]:
-    """Read the answer to `show proc`."""
-    old = False
-    for line in lines:
-        if line.startswith("#"):
-            old = line.startswith("# old")
-            continue
-        words = line.split()
-        if len(words) > 1 and words[1] == "worker" and words[0].isdigit():
-            yield Worker(int(words[0]), old)
+        for sessions in (self._direct, self._sessions):
+            session = sessions.pop(pid, None)
+            if session is not None:
+                session.close()
 
 
 def _kind(entry: MapEntry) -> tuple[str, bool]:
@@ -368,29 +325,16 @@ def _kind(entry: MapEntry) -> tuple[str, bool]:
     return entry.map.partition("-")[0], entry.value is None
 
 
-def _batches(commands: list[_Command]) -> Iterator[list[_Command]]:
-    batch: list[_Command] = []
-    size = 0
-    for command in commands:
-        if batch and (size + len(command.text) > _BATCH_BYTES or len(batch) == _BATCH):
-            yield batch
-            batch, size = [], 0
-        batch.append(command)
-        size += len(command.text)
-    if batch:
-        yield batch
-
-
-def _payloads(head: str, content: Sequence[tuple[str, str]]) -> Iterator[_Command]:
+def _payloads(head: str, content: Sequence[tuple[str, str]]) -> Iterator[Command]:
     """Write many entries as few `add map` commands; an empty line ends the payload of each."""
     lines: list[str] = []
     size = len(head) + 8
     for key, value in content:
         line = f"{key} {value}\n"
-        if lines and size + len(line) > _LONGEST_COMMAND:
-            yield _Command(f"{head} <<\n{''.join(lines)}", "add map")
+        if lines and size + len(line) > LONGEST_COMMAND:
+            yield Command(f"{head} <<\n{''.join(lines)}", "add map")
             lines, size = [], len(head) + 8
         lines.append(line)
         size += len(line)
     if lines:
-        yield _Command(f"{head} <<\n{''.join(lines)}", "add map")
+        yield Command(f"{head} <<\n{''.join(lines)}", "add map")

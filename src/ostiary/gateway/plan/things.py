@@ -78,6 +78,8 @@ class Backend:
     """PEM: what the gateway proves itself with."""
     client_key: str | None = field(default=None, repr=False)
     """PEM: the key of `client_certificate`."""
+    breaker_failures: int | None = None
+    breaker_pause_seconds: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

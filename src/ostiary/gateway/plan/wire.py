@@ -146,6 +146,8 @@ def _backend(f: Fields) -> Backend:
         ca=f.take_or_none("ca", str),
         client_certificate=f.take_or_none("client_certificate", str),
         client_key=f.take_or_none("client_key", str),
+        breaker_failures=f.take_or_none("breaker_failures", int),
+        breaker_pause_seconds=f.take_or_none("breaker_pause_seconds", int),
     )
 
 

@@ -30,6 +30,8 @@ def resolve(_host: str, _port: int) -> tuple[str, ...]:
         (an_api("http://a.example/x", "http://b.example/y"), False),
         (an_api("http://a.example/x", "http://b.example/x/"), True),
         (an_api("http://a.example", connect_timeout_ms=500), True),
+        (an_api("http://a.example", breaker_failures=3), True),
+        (an_api("http://a.example", breaker_pause_seconds=3), True),
         (an_api("http://a.example", health_check="/"), True),
         (an_api("https://a.example", server_name="b.example"), True),
         (an_api("https://a.example", ca=PEM), True),

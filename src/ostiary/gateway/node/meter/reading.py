@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from ostiary.gateway.node.meter.ledger import Count
-from ostiary.gateway.node.runtime import Worker, read_workers
+from ostiary.gateway.node.processes import Worker, read_workers
 
 USAGE: Final = "counts/usage"
 _AT_ONCE: Final = 2**18
