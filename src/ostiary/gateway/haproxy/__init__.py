@@ -8,8 +8,8 @@ changes while it runs grows above about 1,000 entries at the sizes of the budget
 
 * `plan.map`: `number` → the plan's number, set **last** and only at run time (the file stays empty). A worker
   without it holds calls for a moment, then answers 503.
-* `routes-XX.map`: organization/context/version/ → the API: its state, targets, … (`structure_maps`), with a digest
-  of all that before it; of a default version organization/context/ too.
+* `routes-XX.map`: organization/context/version/ → the API: its state, targets, … (`structure_maps`), after a
+  digest of all that; of a default version organization/context/ too.
 * `denied.map`: a prefix of addresses → the organizations that deny it (`denied_entries`).
 * `resources-XX.map`: API id.digest.n → a chunk of the API's resources (`structure_maps`).
 * `epochs-XX.map`: organization id:kind:key, encoded → the minimum epoch (`structure_maps`).
