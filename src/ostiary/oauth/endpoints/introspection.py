@@ -42,7 +42,7 @@ def router(server: AuthorizationServer) -> GuardedRouter:
         )
 
     guarded = GuardedRouter(tags=["OAuth 2"])
-    guarded.add("/oauth2/introspect", protocol(introspect), methods=["POST"], access=OPEN)
+    guarded.add_plain("/oauth2/introspect", protocol(introspect), methods=["POST"], access=OPEN)
     return guarded
 
 
