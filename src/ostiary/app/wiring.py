@@ -139,7 +139,7 @@ def _share_of_cores(settings: Settings) -> IdentitySettings:
 
 def _finder(database: Database) -> FindOrganization:
     async def find_organization(name: str) -> Organization | None:
-        return await database.read(lambda connection: find(connection, name))
+        return await database.recall(("organization", name), lambda connection: find(connection, name))
 
     return find_organization
 
