@@ -31,7 +31,7 @@ def router(database: Database, box: SecretBox, public_url: str, clock: Clock) ->
     guarded = GuardedRouter("/internal/gateway/v1", per_organization=False)
 
     async def introspect(request: Request) -> Response:
-        """Say what an opaque token says, while it is good."""
+        """Say what an opaque token (`{"token"}`) says, while it is good."""
         token = (await _body(request)).token.get_secret_value()
         fingerprint = oauth.token_fingerprint(box, token)
 
