@@ -4,7 +4,9 @@
   store, which issues the same claims under the same algorithm to the same kind of client;
 * the password grant for a user of PRIMARY, beside the Argon2id verification it cannot do without;
 * the password grant for a user of a REST login service, beside the bare call to that service;
-* introspection, with two workers.
+* introspection, with two workers: of a hundred tokens that are asked about again and again, as resource
+  servers do, and of tokens that are each asked about once;
+* what a token cannot do without: the server answering a constant of the same size, one ES256 signature.
 """
 
 import argparse
@@ -15,6 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -22,6 +25,8 @@ from typing import Any
 
 import argon2
 import orjson
+from cryptography.hazmat.primitives.asymmetric import ec
+from starlette.types import Receive, Scope, Send
 from tests.support.login_service import SERVICE_PASSWORD, SERVICE_USER
 from tests.system.waiting import until
 
@@ -31,9 +36,12 @@ from benchmarks.product import ORGANIZATION, SCOPE, SECRET, Product, product
 from ostiary.cli.ports import free_ports
 from ostiary.foundation.http_client import OutboundClient, OutboundPolicy
 from ostiary.identity import passwords
+from ostiary.oauth.tokens.jwt import sign_jwt
 
 USERS = 50
 PASSWORD = "a-password-of-a-benchmark"
+_MOST_A_SECOND = 8_000
+"""More introspections than are answered in a second, so that no token comes twice."""
 NODE = Path(os.environ.get("OSTIARY_BENCH_OIDC_PROVIDER", HERE / "oidc-provider"))
 
 
@@ -109,14 +117,42 @@ def per_call(pids: Callable[[], set[int]], url: str, requests: Path, seconds: fl
     }
 
 
-def argon2_alone(number: int = 40) -> dict[str, float]:
+def argon2_alone(at_once: int = 1, number: int = 40) -> dict[str, float]:
     """The verification that the password grant cannot do without, with the product's own parameters."""
     hasher: argon2.PasswordHasher = passwords._ARGON2
     known = hasher.hash(PASSWORD)
     started = time.process_time()
-    for _ in range(number):
-        hasher.verify(known, PASSWORD)
+    with ThreadPoolExecutor(at_once) as pool:
+        list(pool.map(lambda _: hasher.verify(known, PASSWORD), range(number)))
     return {"cpu_ms": 1000 * (time.process_time() - started) / number}
+
+
+def signature_alone(number: int = 2_000) -> dict[str, float]:
+    """One access token signed, in a process that does nothing else."""
+    key, claims = ec.generate_private_key(ec.SECP256R1()), {"text": "x" * 300}
+    started = time.process_time()
+    for _ in range(number):
+        sign_jwt(key, {"alg": "ES256", "typ": "at+jwt"}, claims)
+    return {"cpu_ms": 1000 * (time.process_time() - started) / number}
+
+
+async def constant(scope: Scope, receive: Receive, send: Send) -> None:
+    """An application that reads its request and answers as many bytes as a token has."""
+    while (await receive()).get("more_body"):
+        pass
+    head = [(b"content-type", b"application/json"), (b"content-length", b"700")]
+    await send({"type": "http.response.start", "status": 200, "headers": head})
+    await send({"type": "http.response.body", "body": b"x" * 700})
+
+
+@contextmanager
+def constant_server() -> Iterator[peers.Peer]:
+    """The server that a worker is, with nothing in it: what no token can be cheaper than."""
+    (port,) = free_ports(1)
+    options = ["--port", str(port), "--http", "httptools", "--loop", "uvloop", "--no-access-log"]
+    command = [sys.executable, "-m", "uvicorn", "benchmarks.tokens:constant", "--lifespan", "off", *options]
+    with peers.running(command, {"port": port}, peers.listens(port)) as peer:
+        yield peer
 
 
 def call_alone(url: str, number: int = 300) -> dict[str, float]:
@@ -148,13 +184,17 @@ def issuing(served: Product, stack: ExitStack, folder: Path, login: str, options
     outside = load.write(folder / "outside", [_password("outside", n, key) for n in range(USERS)])
     everything = served.all_processes
     seconds = options.seconds
+    floor = stack.enter_context(constant_server())
     return {
         "client credentials, ours": lambda: per_call(everything, served.url, ours, seconds),
         "client credentials, oidc-provider": lambda: per_call(peer.pids, peer.url(), theirs, seconds),
         "password of PRIMARY": lambda: per_call(everything, served.url, inside, seconds),
         "Argon2id alone": argon2_alone,
+        "Argon2id alone, one a core": lambda: argon2_alone(os.cpu_count() or 1),
         "password of a REST store": lambda: per_call(everything, served.url, outside, seconds),
         "the REST call alone": lambda: call_alone(login),
+        "a constant from the same server": lambda: per_call(floor.pids, floor.url(), ours, seconds),
+        "one ES256 token signed": signature_alone,
     }
 
 
@@ -163,18 +203,35 @@ def _password(user: str, number: int, key: str) -> str:
     return load.form("/token", form, Authorization=key)
 
 
-def introspection(folder: Path, options: Any) -> dict[str, float]:
+def introspection(folder: Path, options: Any) -> dict[str, dict[str, float]]:
     """Introspections a second of two workers, at the management listener, where the endpoint is."""
     with login_service() as (login, _), product(workers=2) as served:
         served.apply(organization(login))
         key = basic(f"{ORGANIZATION}-caller", SECRET)
-        asked = [load.form("/oauth2/introspect", f"token={t}", Authorization=key) for t in served.mint(100)]
-        file = load.write(folder / "introspect", asked)
         url = f"https://localhost:{served.server.management_port}"
-        found = [
-            per_call(served.all_processes, url, file, options.seconds) for _ in range(options.rounds + 1)
-        ][1:]
-    return {name: median(one[name] for one in found) for name in found[0]}
+
+        def asking(number: int) -> Callable[[], dict[str, float]]:
+            """Each round has tokens of its own."""
+
+            def ask() -> dict[str, float]:
+                tokens = served.mint(number)
+                lines = [load.form("/oauth2/introspect", f"token={t}", Authorization=key) for t in tokens]
+                file = load.write(folder / "introspect", lines)
+                return per_call(served.all_processes, url, file, options.seconds)
+
+            return ask
+
+        most = int(_MOST_A_SECOND * options.seconds)
+        contestants = {
+            "introspection, two workers": asking(100),
+            "introspection of tokens asked about once, two workers": asking(most),
+        }
+        rounds(contestants, 1)
+        found = rounds(contestants, options.rounds)
+    return {
+        name: {part: median(one[part] for one in several) for part in several[0]}
+        for name, several in found.items()
+    }
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
@@ -193,9 +250,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         for name, several in found.items()
     }
     with peers.scratch() as folder:
-        figures["introspection, two workers"] = {
-            name: round(value, 3) for name, value in introspection(folder, options).items()
-        }
+        for name, one in introspection(folder, options).items():
+            figures[name] = {part: round(value, 3) for part, value in one.items()}
     return figures
 
 

@@ -19,7 +19,7 @@ from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
-from ostiary.app import build_app
+from ostiary.app import build_app, framework_of
 from ostiary.app.settings import PREFIX, Settings
 from ostiary.permissions import GuardedRoute
 
@@ -63,8 +63,8 @@ def endpoints_page() -> str:
     """The whole page."""
     sections: dict[str, list[str]] = {}
     with tempfile.TemporaryDirectory() as directory:
-        app: Any = build_app(Settings(data_dir=Path(directory)))
-    for route in sorted(_routes(app._app.routes), key=lambda route: (route.path, sorted(route.methods))):
+        app = framework_of(build_app(Settings(data_dir=Path(directory))))
+    for route in sorted(_routes(app.routes), key=lambda route: (route.path, sorted(route.methods))):
         if ORGANIZATION not in route.path:
             title = str(route.tags[0]) if route.tags else NODES
             sections.setdefault(title, []).append(_row(route))

@@ -10,7 +10,7 @@ import pytest
 from pydantic import SecretStr
 from starlette.testclient import TestClient
 
-from ostiary.app import Settings, build_app
+from ostiary.app import Settings, build_app, framework_of
 from ostiary.foundation.clock import utc_now
 from ostiary.foundation.database import Database
 from ostiary.identity import bootstrap_admin
@@ -48,7 +48,7 @@ def routes_of(app: Any) -> Iterator[Any]:
 
 
 def all_routes(settings: Settings) -> list[Any]:
-    return list(routes_of(build_app(settings)._app))  # type: ignore[attr-defined]
+    return list(routes_of(framework_of(build_app(settings))))
 
 
 def test_there_are_routes_and_each_declares_its_access(settings: Settings) -> None:

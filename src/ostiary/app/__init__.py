@@ -2,7 +2,7 @@
 
 from ostiary.app.settings import Settings, environment_of, load_settings
 from ostiary.app.tracing import TracingNotInstalled, check_tracing
-from ostiary.app.wiring import build_app
+from ostiary.app.wiring import build_app, framework_of
 
 __all__ = [
     "Settings",
@@ -10,6 +10,7 @@ __all__ = [
     "build_app",
     "check_tracing",
     "environment_of",
+    "framework_of",
     "load_settings",
     "migrate",
     "schema_state",

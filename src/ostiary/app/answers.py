@@ -9,8 +9,10 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.types import ASGIApp
 
 from ostiary.foundation.problem import Problem, render
 from ostiary.foundation.telemetry import get_logger
@@ -28,6 +30,11 @@ def add_error_answers(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(ClientDisconnect, _gone)
     app.add_exception_handler(Exception, _unexpected)
+
+
+def whatever_happens(app: ASGIApp) -> ASGIApp:
+    """Render what goes wrong outside of the framework too."""
+    return ServerErrorMiddleware(app, handler=_unexpected)
 
 
 async def _problem(request: Request, error: Exception) -> Response:

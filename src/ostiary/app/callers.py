@@ -56,7 +56,9 @@ class Callers:
         node_id = node_of_certificate(request.scope)
         if node_id is None:
             return None
-        found = await self._database.read(lambda c: find_enrolled_node(c, node_id))
+        found = await self._database.recall(
+            ("enrolled node", node_id), lambda c: find_enrolled_node(c, node_id)
+        )
         return None if found is None else Principal(PrincipalKind.NODE, found.id)
 
     async def _user(self, organization: Organization, value: str, address: str) -> Principal | None:
@@ -78,8 +80,9 @@ class Callers:
         return Principal(PrincipalKind.USER, name, organization.id, subject.id, roles)
 
     async def _node(self, credential: str) -> Principal | None:
-        found = await self._database.read(
-            lambda c: find_node_by_credential(c, SecretStr(credential), self._box)
+        found = await self._database.recall(
+            ("node", self._box.fingerprint(credential, "callers:node")),
+            lambda c: find_node_by_credential(c, SecretStr(credential), self._box),
         )
         return None if found is None else Principal(PrincipalKind.NODE, found.id)
 

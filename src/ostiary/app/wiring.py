@@ -4,6 +4,7 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from typing import Any
 
 from fastapi import FastAPI
 from sqlalchemy import Connection
@@ -11,7 +12,7 @@ from starlette.types import ASGIApp
 
 from ostiary.apim import forget_usage
 from ostiary.apim.endpoints import routers as apim_routers
-from ostiary.app.answers import add_error_answers
+from ostiary.app.answers import add_error_answers, whatever_happens
 from ostiary.app.background import Background, Job
 from ostiary.app.callers import Callers
 from ostiary.app.explaining import Explained, ToldRefusals
@@ -31,7 +32,7 @@ from ostiary.identity.endpoints import routers as identity_routers
 from ostiary.oauth import AuthorizationServer, authorization_server, forget_ended
 from ostiary.oauth.endpoints import routers as oauth_routers
 from ostiary.organizations import Organization, all_organizations, find
-from ostiary.permissions import FindOrganization, Guard, GuardedRouter
+from ostiary.permissions import FindOrganization, Guard, GuardedRouter, PlainRoutes
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
 _SWEEP_EVERY = timedelta(minutes=5)
@@ -81,24 +82,32 @@ def build_app(settings: Settings, clock: Clock = utc_now) -> ASGIApp:
         redirect_slashes=False,
         max_body_size=MAX_BODY_BYTES,
     )
-    app.state.guard = Guard(Callers(database, box, authentication).identify, _finder(database))
-    for router in _routers(settings, database, box, authentication, server, clock):
+    guard = app.state.guard = Guard(Callers(database, box, authentication).identify, _finder(database))
+    routers = _routers(settings, database, box, authentication, server, clock)
+    for router in routers:
         app.include_router(router.router)
     add_error_answers(app)
-    app.add_middleware(NodeListener, database=database)
-    _watch(app, told, measures, tracing, MetricsParts(database, settings.data_dir / "run", clock))
-    return RequestId(app)
+    served = NodeListener(PlainRoutes(app, guard, routers), database)
+    parts = MetricsParts(database, settings.data_dir / "run", clock)
+    return RequestId(whatever_happens(_watched(served, told, measures, tracing, parts)))
 
 
-def _watch(
-    app: FastAPI, told: ToldRefusals, measures: Measures, tracing: Tracing | None, parts: MetricsParts
-) -> None:
+def framework_of(app: ASGIApp) -> FastAPI:
+    """The framework's app inside of what `build_app` returned, for whoever lists routes."""
+    inner: Any = app
+    while not isinstance(inner, FastAPI):
+        inner = getattr(inner, "_app", None) or inner.app
+    return inner
+
+
+def _watched(
+    app: ASGIApp, told: ToldRefusals, measures: Measures, tracing: Tracing | None, parts: MetricsParts
+) -> ASGIApp:
     """Put what only looks around everything else."""
-    app.add_middleware(Explained, told=told)
-    app.add_middleware(Measured, measures=measures)
+    measured: ASGIApp = Measured(Explained(app, told), measures)
     if tracing is not None:
-        app.add_middleware(Traced, tracing=tracing)
-    app.add_middleware(MetricsPage, measures=measures, parts=parts)
+        measured = Traced(measured, tracing)
+    return MetricsPage(measured, measures, parts)
 
 
 def _routers(
@@ -130,7 +139,7 @@ def _share_of_cores(settings: Settings) -> IdentitySettings:
 
 def _finder(database: Database) -> FindOrganization:
     async def find_organization(name: str) -> Organization | None:
-        return await database.read(lambda connection: find(connection, name))
+        return await database.recall(("organization", name), lambda connection: find(connection, name))
 
     return find_organization
 

@@ -32,18 +32,19 @@ class AcceptedOn:
 
     def __init__(self, app: ASGIApp, admin_socket: Path, nodes_socket: Path, metrics_socket: Path) -> None:
         self._app = app
-        self._marks = (
-            ("local_administrator", str(admin_socket)),
-            ("node_listener", str(nodes_socket)),
-            ("metrics", str(metrics_socket)),
-        )
+        names = {
+            str(admin_socket): "local_administrator",
+            str(nodes_socket): "node_listener",
+            str(metrics_socket): "metrics",
+        }
+        self._nothing = dict.fromkeys(names.values(), False)
+        self._marks = {socket: {**self._nothing, name: True} for socket, name in names.items()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "lifespan":
-            server = scope.get("server")
-            for mark, socket in self._marks:
-                is_marked = server is not None and server[0] == socket and server[1] is None
-                scope.setdefault("state", {})[mark] = is_marked
+            address, port = scope.get("server") or ("", None)
+            marks = self._marks.get(address, self._nothing) if port is None else self._nothing
+            scope.setdefault("state", {}).update(marks)
         await self._app(scope, receive, send)
 
 

@@ -23,6 +23,7 @@ from sqlalchemy.types import TypeDecorator
 from ostiary.foundation.changes import ChangeSignal, PostgreSQLChanges, SQLiteChanges
 from ostiary.foundation.group_commit import GroupCommit
 from ostiary.foundation.memory import NOTHING, Memory
+from ostiary.foundation.own_connections import OwnConnections, say
 
 Result = TypeVar("Result")
 Unit = Callable[[Connection], Result]
@@ -71,6 +72,7 @@ class Database:
         self.is_sqlite = url.get_backend_name() == "sqlite"
         self._readers = ThreadPoolExecutor(readers, thread_name_prefix="database-read")
         self._read_engine = _engine(url, readers, read_only=True)
+        self._reading = OwnConnections(self._read_engine) if self.is_sqlite else self._read_engine
         self._write_engine = _engine(url, readers, read_only=False)
         self._group = GroupCommit(self._write_engine, _lock_path(url)) if self.is_sqlite else None
         self._writers = (
@@ -135,11 +137,13 @@ class Database:
                 await asyncio.to_thread(pool.shutdown)
         if self._memory is not None:
             self._memory.close()
+        if isinstance(self._reading, OwnConnections):
+            self._reading.close()
         self._read_engine.dispose()
         self._write_engine.dispose()
 
     def _read(self, unit: Unit[Result]) -> Result:
-        with self._read_engine.begin() as connection:
+        with self._reading.begin() as connection:
             return unit(connection)
 
     def _write(self, unit: Unit[Result]) -> Result:
@@ -237,8 +241,10 @@ def _sqlite_engine(url: URL, size: int, *, read_only: bool) -> Engine:
         for pragma in [*pragmas, *(["query_only=ON"] if read_only else [])]:
             connection.execute(f"PRAGMA {pragma}")  # type: ignore[attr-defined]
 
+    begin = "BEGIN" if read_only else "BEGIN IMMEDIATE"
+
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+        say(connection, begin)
 
     return engine

@@ -16,6 +16,8 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine
 
+from ostiary.foundation.own_connections import OwnConnections, say
+
 Result = TypeVar("Result")
 _Job = tuple[Callable[[Connection], Any], "Future[Any]"]
 _LARGEST_GROUP = 128
@@ -25,7 +27,7 @@ class GroupCommit:
     """Runs submitted units in order, several to a transaction."""
 
     def __init__(self, engine: Engine, lock_path: Path | None) -> None:
-        self._engine = engine
+        self._connections = OwnConnections(engine)
         self._lock_path = lock_path
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="database-write", daemon=True)
@@ -45,6 +47,7 @@ class GroupCommit:
         self._closed = True
         self._jobs.put(None)
         self._thread.join()
+        self._connections.close()
 
     def _run(self) -> None:
         while True:
@@ -67,9 +70,12 @@ class GroupCommit:
     def _commit(self, jobs: list[_Job]) -> None:
         settle: list[Callable[[], None]] = []
         try:
-            with self._file_lock(), self._engine.begin() as connection:
-                for unit, future in jobs:
-                    settle.append(_attempt(connection, unit, future))
+            with self._file_lock(), self._connections.begin() as connection:
+                if len(jobs) == 1:  # its savepoint would be the transaction
+                    ((unit, future),) = jobs
+                    settle.append(_success(future, unit(connection)))
+                else:
+                    settle += [_attempt(connection, unit, future) for unit, future in jobs]
         except BaseException as error:
             settle = [_failure(future, error) for _, future in jobs]
         for outcome in settle:
@@ -91,13 +97,21 @@ class GroupCommit:
 def _attempt(
     connection: Connection, unit: Callable[[Connection], Any], future: "Future[Any]"
 ) -> Callable[[], None]:
+    """Run one unit of several: what it raises takes back what it did, and nothing else."""
+    say(connection, "SAVEPOINT unit")
     try:
-        with connection.begin_nested():
-            result = unit(connection)
+        result = unit(connection)
     except Exception as error:
         if connection.invalidated or not connection.in_transaction():
             raise
+        say(connection, "ROLLBACK TO unit")
+        say(connection, "RELEASE unit")
         return _failure(future, error)
+    say(connection, "RELEASE unit")
+    return _success(future, result)
+
+
+def _success(future: "Future[Any]", result: Any) -> Callable[[], None]:
     return lambda: future.set_result(result)
 
 

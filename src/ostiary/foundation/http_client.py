@@ -17,7 +17,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpcore2
-from httpcore2 import AnyIOBackend, AsyncNetworkBackend, AsyncNetworkStream
+from httpcore2 import AsyncNetworkBackend, AsyncNetworkStream
+
+from ostiary.foundation.outbound_streams import connect
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -170,7 +172,6 @@ class _GuardedBackend(AsyncNetworkBackend):
 
     def __init__(self, policy: OutboundPolicy) -> None:
         self._policy = policy
-        self._inner = AnyIOBackend()
 
     async def connect_tcp(
         self,
@@ -183,9 +184,7 @@ class _GuardedBackend(AsyncNetworkBackend):
         failure: Exception = httpcore2.ConnectError("no address")
         for address in await self._policy.resolve(host, port):
             try:
-                return await self._inner.connect_tcp(
-                    str(address), port, timeout, local_address, socket_options
-                )
+                return await connect(str(address), port)
             except httpcore2.ConnectError as error:
                 failure = error
         raise failure

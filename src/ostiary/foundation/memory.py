@@ -1,9 +1,12 @@
 """What was read is true until somebody commits, and SQLite says whether anybody did.
 
-`PRAGMA data_version` (4 µs) is asked before each use, so what is remembered is never older than what a read
-would find. Any commit by anybody forgets everything: this is for hours in which few write and many ask.
+`PRAGMA data_version` (4 µs, and more when much else runs) is asked before the first use in each turn of the
+event loop. Whoever runs in that turn had arrived before the question, so what is remembered is never older
+than what a read would find. Any commit by anybody forgets everything: this is for hours in which few write
+and many ask.
 """
 
+import asyncio
 import sqlite3
 from collections.abc import Hashable
 from typing import Any, Final
@@ -20,10 +23,25 @@ class Memory:
         self._path = path
         self._connection: sqlite3.Connection | None = None
         self._version = -1
+        self._asked_in: asyncio.AbstractEventLoop | None = None
         self._results: dict[Hashable, Any] = {}
 
     def version(self) -> int:
-        """Return the number of what is committed now; what was remembered of another one is forgotten."""
+        """Return the number of what is committed now; what was remembered of another one is forgotten.
+
+        What arrives later is handled in a later turn of the loop, behind the call that ends this turn.
+        """
+        loop = asyncio.get_running_loop()
+        if self._asked_in is loop:
+            return self._version
+        self._asked_in = loop
+        loop.call_soon(self._turn_ends)
+        return self._ask()
+
+    def _turn_ends(self) -> None:
+        self._asked_in = None
+
+    def _ask(self) -> int:
         if self._connection is None:
             self._connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
         row: tuple[int] = self._connection.execute("PRAGMA data_version").fetchone()

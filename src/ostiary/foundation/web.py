@@ -22,6 +22,10 @@ class MalformedForm(Exception):
     """The body is not a form we accept; the text is for the client."""
 
 
+class BodyTooLong(Exception):
+    """The body has more bytes than the endpoint takes; the text is for the client."""
+
+
 class RequestId:
     """Gives each request its identifier and puts it on the answer as `X-Request-Id`."""
 
@@ -85,7 +89,10 @@ async def read_form(request: Request) -> dict[str, str]:
         != "application/x-www-form-urlencoded"
     ):
         raise MalformedForm("the body must be application/x-www-form-urlencoded")
-    return parse_form(await _bounded_body(request))
+    try:
+        return parse_form(await bounded_body(request, MAX_FORM_BYTES))
+    except BodyTooLong as error:
+        raise MalformedForm(str(error)) from error
 
 
 def parse_form(body: bytes) -> dict[str, str]:
@@ -107,10 +114,15 @@ def parse_form(body: bytes) -> dict[str, str]:
     return {name: value for name, value in pairs if value}
 
 
-async def _bounded_body(request: Request) -> bytes:
+async def bounded_body(request: Request, longest: int) -> bytes:
+    """The whole body.
+
+    Raises:
+        BodyTooLong: it has more than `longest` bytes; no more of it was read.
+    """
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
-        if len(body) > MAX_FORM_BYTES:
-            raise MalformedForm(f"the body is longer than {MAX_FORM_BYTES} bytes")
+        if len(body) > longest:
+            raise BodyTooLong(f"the body is longer than {longest} bytes")
     return bytes(body)

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TypeVar
 
 from pydantic import SecretStr
 from sqlalchemy import Connection
@@ -35,6 +36,10 @@ from ostiary.organizations import Organization, find
 
 _log = get_logger(__name__)
 Noted = Callable[[str, str, str], None]
+Result = TypeVar("Result")
+Continuation = Callable[[Connection], Callable[[AuthenticatedUser], Result]]
+"""What a login is for: called in the transaction that ends the login, before anything is read of the user,
+it returns what is done with the user."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +83,27 @@ class Authentication:
         client_id: str,
         may_name_organizations: bool = False,
     ) -> AuthenticatedUser:
-        """Find who this is, if the password is right.
+        """Find who this is, if the password is right; see `log_in`."""
 
+        def nothing_else(_connection: Connection) -> Callable[[AuthenticatedUser], AuthenticatedUser]:
+            return lambda user: user
+
+        return await self.log_in(
+            organization, username, password, client_id, nothing_else, may_name_organizations
+        )
+
+    async def log_in(
+        self,
+        organization: Organization,
+        username: str,
+        password: SecretStr,
+        client_id: str,
+        then: Continuation[Result],
+        may_name_organizations: bool = False,
+    ) -> Result:
+        """Find who this is, if the password is right, and do `then` in the transaction that ends the login.
+
+        What `then` raises undoes what it did; the password was right all the same.
         `may_name_organizations`: the text after the last `@` may be another organization's name.
 
         Raises:
@@ -91,7 +115,7 @@ class Authentication:
         if may_name_organizations:
             organization = await self._meant(organization, username)
         try:
-            return await self._log_in(organization, username, password, client_id, started)
+            return await self._log_in(organization, username, password, client_id, then, started)
         except LoginRefused:
             await self._refusal_time.hold(organization.id, started)
             raise
@@ -113,8 +137,9 @@ class Authentication:
         username: str,
         password: SecretStr,
         client_id: str,
+        then: Continuation[Result],
         started: float,
-    ) -> AuthenticatedUser:
+    ) -> Result:
         if not is_acceptable(password):
             raise _refusal(organization, "unacceptable_password")
         login = await self._database.read(lambda connection: _prepare(connection, organization, username))
@@ -127,7 +152,7 @@ class Authentication:
         try:
             async with self._lockout.attempt(organization.id, client_id) as attempt:
                 candidate, record = await walk.run(attempt)
-                return await self._admit(organization, attempt, candidate, record)
+                return await self._admit(organization, attempt, candidate, record, then)
         except ChainRefused as refused:
             raise _refusal(organization, refused.reason, login.username) from None
         except LoginUnavailable:
@@ -139,31 +164,43 @@ class Authentication:
                 self._noted(organization.name, store, result)
 
     async def _admit(
-        self, organization: Organization, attempt: Attempt, candidate: Candidate, record: UserRecord
-    ) -> AuthenticatedUser:
-        """Give the subject its `sub`, see whether it may log in and settle the attempt: one transaction."""
+        self,
+        organization: Organization,
+        attempt: Attempt,
+        candidate: Candidate,
+        record: UserRecord,
+        then: Continuation[Result],
+    ) -> Result:
+        """Give the subject its `sub`, see whether it may log in, settle the attempt and go on, all in one."""
         attempt.accepted(candidate.identity)
 
-        def unit(connection: Connection) -> AuthenticatedUser:
-            subject = subjects.see(
-                connection, organization.id, candidate.store_id, candidate.store, record, self._clock()
-            )
-            standing = check_standing(connection, organization.id, subject.id, self._clock)
-            if standing.problem is not None:
-                raise ChainRefused(standing.problem.value)
-            subjects.note_password_check(connection, organization.id, subject.id, self._clock())
+        def unit(connection: Connection) -> tuple[AuthenticatedUser, Result]:
+            go_on = then(connection)
+            user = self._admitted(connection, organization, candidate, record)
             attempt.write(connection, self._clock)
-            groups = frozenset(f"{candidate.store}/{group}" for group in record.groups)
-            return AuthenticatedUser(subject, groups, record.claims)
+            return user, go_on(user)
 
         try:
-            user = await self._database.write(unit)
+            user, result = await self._database.write(unit)
         except ChainRefused:
             attempt.rejected(candidate.identity)
             raise
         attempt.settled()
         _log.info("login_accepted", user=user.subject.display(organization.name))
-        return user
+        return result
+
+    def _admitted(
+        self, connection: Connection, organization: Organization, candidate: Candidate, record: UserRecord
+    ) -> AuthenticatedUser:
+        now = self._clock()
+        subject = subjects.see(
+            connection, organization.id, candidate.store_id, candidate.store, record, now, checked_at=now
+        )
+        standing = check_standing(connection, organization.id, subject.id, self._clock)
+        if standing.problem is not None:
+            raise ChainRefused(standing.problem.value)
+        groups = frozenset(f"{candidate.store}/{group}" for group in record.groups)
+        return AuthenticatedUser(subject, groups, record.claims)
 
     def _store(self, organization: Organization, candidate: Candidate) -> UserStore:
         if candidate.settings is None:

@@ -38,7 +38,12 @@ from ostiary.oauth.tokens.revocation import (
     forget_ended,
     list_revocations,
 )
-from ostiary.oauth.tokens.verification import introspect_opaque, verify_access_token
+from ostiary.oauth.tokens.verification import (
+    JudgedToken,
+    introspect_opaque,
+    judge_opaque,
+    verify_access_token,
+)
 
 __all__ = [
     "AuthorizationServer",
@@ -48,6 +53,7 @@ __all__ = [
     "ClientIdTaken",
     "ClientSpec",
     "GrantType",
+    "JudgedToken",
     "Keys",
     "OAuthError",
     "PublicKey",
@@ -72,6 +78,7 @@ __all__ = [
     "introspect_opaque",
     "is_reserved",
     "is_scope_token",
+    "judge_opaque",
     "list_clients",
     "list_revocations",
     "list_scopes",

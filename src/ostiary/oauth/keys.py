@@ -93,8 +93,7 @@ class Keys:
 
     def signing_key(self, connection: Connection, organization_id: str, now: datetime) -> SigningKey:
         """The key that signs now: made at first use, promoted when due. Takes a write transaction."""
-        self.tend(connection, organization_id, now)
-        known = repository.of_organization(connection, organization_id)
+        known = self.tend(connection, organization_id, now)
         if known[KeyState.ACTIVE]:
             return known[KeyState.ACTIVE][0]
         return self._add(connection, organization_id, KeyState.ACTIVE, signs_from=now)
@@ -117,15 +116,24 @@ class Keys:
         signs_from = now + self._settings.jwks_max_age + _MARGIN
         return self._add(connection, organization_id, KeyState.ANNOUNCED, signs_from)
 
-    def tend(self, connection: Connection, organization_id: str, now: datetime) -> None:
-        """Do what is due: promote the announced key, remove retiring keys nobody needs. Idempotent."""
+    def tend(
+        self, connection: Connection, organization_id: str, now: datetime
+    ) -> Mapping[KeyState, list[SigningKey]]:
+        """Do what is due: promote the announced key, remove retiring keys nobody needs. Idempotent.
+
+        Returns the keys as they are then.
+        """
         known = repository.of_organization(connection, organization_id)
         due = self._due(connection, known, now)
+        over = [key for key in known[KeyState.RETIRING] if key.needed_until <= now]
+        if due is None and not over:
+            return known
         if due is not None:
             self._promote(connection, known[KeyState.ACTIVE], due, now)
-        for key in known[KeyState.RETIRING]:
-            if key.needed_until <= now and repository.remove(connection, key):
+        for key in over:
+            if repository.remove(connection, key):
                 record(connection, _news(key))
+        return repository.of_organization(connection, organization_id)
 
     def lasts_until(self, key: SigningKey, until: datetime, now: datetime) -> bool:
         """Whether `key` is published at least until then, whatever happens to it meanwhile."""

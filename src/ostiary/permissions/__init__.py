@@ -31,6 +31,7 @@ from ostiary.permissions.model import (
     a_group,
     a_user,
 )
+from ostiary.permissions.plain_routes import PlainRoutes
 from ostiary.permissions.repository import (
     add_member,
     ensure_admin_role,
@@ -56,6 +57,7 @@ __all__ = [
     "GuardedRouter",
     "Member",
     "MemberName",
+    "PlainRoutes",
     "Principal",
     "PrincipalKind",
     "Role",

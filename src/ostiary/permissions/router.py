@@ -1,6 +1,7 @@
 """Routes that declare their access (ADR 0007): none exists without it, and the guard asks each."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any, TypeVar
 
@@ -13,6 +14,22 @@ from ostiary.permissions.access import Access, Audience
 from ostiary.permissions.guard import Guard
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
+PlainEndpoint = Callable[[Request], Awaitable[Response]]
+ORGANIZATION_PREFIX = "/t/{organization}"
+
+
+@dataclass(frozen=True, slots=True)
+class PlainRoute:
+    """A route whose endpoint reads its request itself; see `PlainRoutes`."""
+
+    path: str
+    methods: frozenset[str]
+    access: Access
+    endpoint: PlainEndpoint
+
+    def keys(self, prefix: str) -> list[tuple[str, str]]:
+        """What it is found by: method and path without `prefix`."""
+        return [(method, self.path.removeprefix(prefix)) for method in self.methods]
 
 
 class GuardedRoute(APIRoute):
@@ -44,7 +61,16 @@ class GuardedRouter:
         self, prefix: str = "", *, tags: list[str | Enum] | None = None, per_organization: bool = True
     ) -> None:
         self.router = APIRouter(tags=tags)
-        self._prefixes = (prefix, "/t/{organization}" + prefix) if per_organization else (prefix,)
+        self.plain: list[PlainRoute] = []
+        self._prefixes = (prefix, ORGANIZATION_PREFIX + prefix) if per_organization else (prefix,)
+
+    def add_plain(
+        self, path: str, endpoint: PlainEndpoint, *, methods: list[str], access: Access, **options: Any
+    ) -> None:
+        """Register a route that is called often: `PlainRoutes` answers it without the framework."""
+        self.add(path, endpoint, methods=methods, access=access, **options)
+        for prefix in self._prefixes:
+            self.plain.append(PlainRoute(prefix + path, frozenset(methods), access, endpoint))
 
     def add(
         self, path: str, endpoint: Callable[..., Any], *, methods: list[str], access: Access, **options: Any

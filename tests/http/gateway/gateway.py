@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import httpx2
-from fastapi import FastAPI
 from pydantic import SecretStr
 from sqlalchemy import Connection
 from starlette.requests import Request
-from tests.http.oauth.installation import PUBLIC_URL, Installation, an_app, an_installation
+from starlette.types import ASGIApp
+from tests.http.oauth.installation import PUBLIC_URL, Installation, an_app_of, an_installation
 from tests.support.identity import BOX
 
 from ostiary import apim
@@ -19,6 +19,7 @@ from ostiary.foundation.database import Database
 from ostiary.foundation.http_client import OutboundPolicy
 from ostiary.gateway import GatewaySettings, NodeRecord, ensure_embedded_node, find_node_by_credential
 from ostiary.gateway.endpoints import routers
+from ostiary.oauth.endpoints import routers as oauth_routers
 from ostiary.organizations import Organization, find
 from ostiary.permissions import Guard, Principal, PrincipalKind
 
@@ -31,7 +32,7 @@ class Gateway:
     """The control plane as a gateway node sees it; `installation` is everything else."""
 
     installation: Installation
-    app: FastAPI
+    app: ASGIApp
     node: NodeRecord
     http: httpx2.AsyncClient
 
@@ -101,10 +102,9 @@ async def a_gateway(database: Database, **settings: Any) -> AsyncIterator[Gatewa
     """The slices `oauth` and `gateway` behind the real guard; `bob` is a user."""
     async with an_installation(database) as installation:
         await installation.a_user()
-        app = an_app(installation.server)
-        app.state.guard = Guard(_identify(database), _finder(database))
-        for guarded in routers(database, BOX, GatewaySettings(**settings), PUBLIC_URL, installation.clock):
-            app.include_router(guarded.router)
+        own = routers(database, BOX, GatewaySettings(**settings), PUBLIC_URL, installation.clock)
+        guard = Guard(_identify(database), _finder(database))
+        app = an_app_of([*oauth_routers(installation.server), *own], guard)
         node = await database.write(lambda c: ensure_embedded_node(c, SecretStr(CREDENTIAL), BOX, utc_now()))
         headers = {"Authorization": f"Bearer {CREDENTIAL}"}
         transport = httpx2.ASGITransport(app=app)

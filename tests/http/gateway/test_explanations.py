@@ -12,7 +12,7 @@ from tests.http.apim.conftest import Local
 from tests.http.gateway.gateway import Gateway, _finder
 from tests.system.waiting import until
 
-from ostiary.app import Settings, build_app
+from ostiary.app import Settings, build_app, framework_of
 from ostiary.foundation.clock import utc_now
 from ostiary.foundation.database import write_engine
 from ostiary.foundation.secrets import SecretBox, load_or_create_key
@@ -55,12 +55,12 @@ async def read(gateway: Gateway, request_id: str, by: Principal, organization: s
     async def identify(_request: Request, _organization: Organization) -> Principal | None:
         return by
 
-    before = gateway.app.state.guard
-    gateway.app.state.guard = Guard(identify, _finder(gateway.installation.database))
+    before = framework_of(gateway.app).state.guard
+    framework_of(gateway.app).state.guard = Guard(identify, _finder(gateway.installation.database))
     try:
         return await gateway.http.get(f"/t/{organization}/api/server/v1/explanations/{request_id}")
     finally:
-        gateway.app.state.guard = before
+        framework_of(gateway.app).state.guard = before
 
 
 def an_admin(organization_id: str) -> Principal:

@@ -1,6 +1,6 @@
 """Builders for authorization server tests: an installation with clients, users and a standing clock."""
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import ASGIApp
 from tests.support.identity import BOX, PASSWORD, AdvancingClock, World, a_world
 
 from ostiary.foundation.database import Database
@@ -29,7 +30,16 @@ from ostiary.oauth import (
 )
 from ostiary.oauth.endpoints import routers
 from ostiary.organizations import Organization, find, put
-from ostiary.permissions import Guard, MemberName, Principal, PrincipalKind, Role, put_role
+from ostiary.permissions import (
+    Guard,
+    GuardedRouter,
+    MemberName,
+    PlainRoutes,
+    Principal,
+    PrincipalKind,
+    Role,
+    put_role,
+)
 
 PUBLIC_URL = "https://door.example"
 NOON = datetime(2031, 5, 1, 12, 0, tzinfo=UTC)
@@ -161,7 +171,7 @@ async def a_neighbour(of: Installation) -> AsyncIterator[Installation]:
     await database.close()
 
 
-def an_app(server: AuthorizationServer) -> FastAPI:
+def an_app(server: AuthorizationServer) -> ASGIApp:
     """The slice's routes behind the real guard. `X-Caller: admin` makes an administrator."""
 
     async def identify(request: Request, organization: Organization) -> Principal | None:
@@ -172,14 +182,19 @@ def an_app(server: AuthorizationServer) -> FastAPI:
     async def find_organization(name: str) -> Organization | None:
         return await server.database.read(lambda c: find(c, name))
 
+    return an_app_of(routers(server), Guard(identify, find_organization))
+
+
+def an_app_of(guarded: Sequence[GuardedRouter], guard: Guard) -> ASGIApp:
+    """These routes behind this guard, plain ones answered as in the product."""
+
     async def problem(request: Request, error: Exception) -> Response:
         assert isinstance(error, Problem)
         return render(error, request_id(request))
 
     app = FastAPI(docs_url=None, redoc_url=None)
-    app.state.guard = Guard(identify, find_organization)
+    app.state.guard = guard
     app.add_exception_handler(Problem, problem)
-    app.add_middleware(RequestId)
-    for guarded in routers(server):
-        app.include_router(guarded.router)
-    return app
+    for one in guarded:
+        app.include_router(one.router)
+    return RequestId(PlainRoutes(app, guard, guarded))

@@ -1,16 +1,17 @@
 """Lock-out: one counter per identity over all spellings, temporary, never for an outage."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import func, select
+from pydantic import SecretStr
+from sqlalchemy import Connection, func, select
 from tests.support.identity import PASSWORD, AdvancingClock, World, a_world, until
 from tests.support.login_service import LoginService
 
 from ostiary.foundation.database import Database
-from ostiary.identity import LoginRefused, LoginUnavailable, check_standing
+from ostiary.identity import AuthenticatedUser, LoginRefused, LoginUnavailable, check_standing, disable_user
 from ostiary.identity.settings import LockoutSettings
 from ostiary.identity.tables import login_attempts
 
@@ -271,3 +272,37 @@ async def test_counters_hold_no_name(world: World):
     stored = await world.database.read(lambda c: str(c.execute(select(login_attempts)).all()))
 
     assert "password-in" not in stored
+
+
+async def test_what_a_login_was_for_may_fail_without_charging_the_user(world: World):
+    """The password was right: failures are forgotten and no place stays taken."""
+    await world.user("bob")
+    for _ in range(2):
+        with pytest.raises(LoginRefused):
+            await world.log_in("bob", "wrong")
+    before = await rows(world)
+
+    def then(_connection: Connection) -> Callable[[AuthenticatedUser], None]:
+        def fail(_user: AuthenticatedUser) -> None:
+            raise LookupError("no such scope")
+
+        return fail
+
+    with pytest.raises(LookupError):
+        await world.authentication.log_in(world.organization, "bob", SecretStr(PASSWORD), "app", then)
+
+    assert (before, await rows(world)) == (2, 0)
+
+
+async def test_a_disabled_users_login_never_comes_to_what_it_was_for(world: World):
+    await world.user("bob")
+    await world.database.write(lambda c: disable_user(c, world.organization.id, "bob", world.clock))
+    done: list[str] = []
+
+    def then(_connection: Connection) -> Callable[[AuthenticatedUser], None]:
+        return lambda user: done.append(user.subject.username)
+
+    with pytest.raises(LoginRefused):
+        await world.authentication.log_in(world.organization, "bob", SecretStr(PASSWORD), "app", then)
+
+    assert done == []

@@ -51,7 +51,9 @@ class NodeListener:
         node_id = node_of_certificate(request.scope)
         found = None
         if node_id is not None:
-            found = await self._database.read(lambda connection: find_enrolled_node(connection, node_id))
+            found = await self._database.recall(
+                ("enrolled node", node_id), lambda connection: find_enrolled_node(connection, node_id)
+            )
         if found is None:
             return Problem(
                 401, "401", "Unauthorized", "the certificate of an enrolled gateway node is needed"

@@ -5,7 +5,6 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, func, select, update
 
-from ostiary.foundation.database import Instant
 from ostiary.foundation.identifiers import new_id
 from ostiary.identity.model import Subject
 from ostiary.identity.repository import run, upserts
@@ -17,13 +16,19 @@ _KEY = ("organization_id", "store_id", "immutable_id")
 _SEE = upserts(
     subjects,
     lambda insert: insert.on_conflict_do_update(
-        index_elements=_KEY, set_={"store": insert.excluded.store, "username": insert.excluded.username}
+        index_elements=_KEY,
+        set_={
+            "store": insert.excluded.store,
+            "username": insert.excluded.username,
+            "password_checked_at": func.coalesce(
+                insert.excluded.password_checked_at, subjects.c.password_checked_at
+            ),
+        },
     ).returning(subjects.c.id),
 )
 _HERE = and_(
     subjects.c.organization_id == bindparam("key_organization_id"), subjects.c.id == bindparam("key_id")
 )
-_NOTE_CHECK = update(subjects).where(_HERE).values(password_checked_at=bindparam("at_now", type_=Instant))
 _STANDING = (
     select(
         subjects,
@@ -49,12 +54,18 @@ _STANDING = (
 
 
 def see(
-    connection: Connection, organization_id: str, store_id: str, store: str, record: UserRecord, now: datetime
+    connection: Connection,
+    organization_id: str,
+    store_id: str,
+    store: str,
+    record: UserRecord,
+    now: datetime,
+    checked_at: datetime | None = None,
 ) -> Subject:
     """The subject of (organization, store, immutable id), given its random `sub` at first sight.
 
     Safe under concurrency: the first insert wins and every other sees its result. A changed name
-    or store name is noted.
+    or store name is noted, and so is `checked_at`: when a store confirmed the password.
     """
     row = {
         "id": new_id(),
@@ -64,14 +75,10 @@ def see(
         "immutable_id": record.immutable_id,
         "username": record.username,
         "first_seen_at": now,
+        "password_checked_at": checked_at,
     }
     subject_id = str(run(connection, _SEE, row).scalar_one())
     return Subject(subject_id, organization_id, store, record.immutable_id, record.username)
-
-
-def note_password_check(connection: Connection, organization_id: str, subject_id: str, now: datetime) -> None:
-    """Remember when a store last confirmed the password."""
-    connection.execute(_NOTE_CHECK, {**_here(organization_id, subject_id), "at_now": now})
 
 
 def set_disabled(

@@ -48,12 +48,17 @@ class ClientAuthenticator:
             InvalidClient: for every reason with one text (RFC 6749 §5.2).
         """
         client_id = credentials.client_id if is_client_id(credentials.client_id) else ""
-        found = await self._database.recall(
-            ("client", client_id),
-            lambda connection: _find(connection, client_id),
-            fits=lambda known: self._is_proven(known, credentials),  # a refusal is one read, always
+        proven: list[AuthenticatedClient | None] = []
+
+        def fits(known: AuthenticatedClient | None) -> bool:
+            if self._is_proven(known, credentials):
+                proven.append(known)
+            return bool(proven)
+
+        found = await self._database.recall(  # a refusal is one read, always
+            ("client", client_id), lambda connection: _find(connection, client_id), fits
         )
-        is_proven = self._is_proven(found, credentials)
+        is_proven = bool(proven) or self._is_proven(found, credentials)
         reason = _objection(found, organization_name) if is_proven else "unknown client or wrong secret"
         if found is None or reason is not None:
             _log.info("client_refused", client_id=client_id or "?", reason=reason)
@@ -63,9 +68,10 @@ class ClientAuthenticator:
     def _is_proven(self, found: AuthenticatedClient | None, credentials: ClientCredentials) -> bool:
         client = None if found is None else found.client
         secret = "" if credentials.secret is None else credentials.secret.get_secret_value()
-        verbatim = secret if credentials.verbatim is None else credentials.verbatim.get_secret_value()
-        as_encoded, as_written = (  # both, whatever the first says
-            secret_is_right(self._box, client, credentials.client_id, text) for text in (secret, verbatim)
+        verbatim = None if credentials.verbatim is None else credentials.verbatim.get_secret_value()
+        as_encoded = secret_is_right(self._box, client, credentials.client_id, secret)
+        as_written = (  # asked whatever the first says
+            False if verbatim is None else secret_is_right(self._box, client, credentials.client_id, verbatim)
         )
         if client is not None and client.is_public:
             return credentials.secret is None

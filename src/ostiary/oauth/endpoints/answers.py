@@ -3,8 +3,9 @@
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+import orjson
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from ostiary.foundation.telemetry import get_logger
 from ostiary.foundation.web import request_id
@@ -12,13 +13,25 @@ from ostiary.oauth.errors import OAuthError
 
 _log = get_logger(__name__)
 _NOT_CACHED: Mapping[str, str] = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+_HEAD = [(name.lower().encode(), value.encode()) for name, value in _NOT_CACHED.items()]
 
 Handler = Callable[[Request], Awaitable[Response]]
 
 
+class _JSON(Response):
+    """An answer in JSON that nobody may keep."""
+
+    def __init__(self, body: Mapping[str, Any], status: int = 200) -> None:
+        self.status_code = status
+        self.body = orjson.dumps(body)
+        self.background = None
+        length = (b"content-length", b"%d" % len(self.body))
+        self.raw_headers = [length, (b"content-type", b"application/json"), *_HEAD]
+
+
 def answer(body: Mapping[str, Any]) -> Response:
     """A successful answer that nobody may keep."""
-    return JSONResponse(dict(body), headers=dict(_NOT_CACHED))
+    return _JSON(body)
 
 
 def empty_answer() -> Response:
@@ -29,7 +42,9 @@ def empty_answer() -> Response:
 def render(error: OAuthError) -> Response:
     """A refusal, the client's part of it only."""
     body = {"error": error.error, "error_description": error.description}
-    return JSONResponse(body, error.status, {**_NOT_CACHED, **error.headers})
+    rendered = _JSON(body, error.status)
+    rendered.headers.update(error.headers)
+    return rendered
 
 
 def protocol(handler: Handler) -> Handler:

@@ -5,7 +5,6 @@ an access token may learn what it says, because a resource server is a client to
 is its own client's affair. Everything else is `{"active": false}` and nothing more (§2.2).
 """
 
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection
@@ -20,7 +19,7 @@ from ostiary.oauth.endpoints.requests import Endpoint, authenticate, receive
 from ostiary.oauth.errors import InvalidClient
 from ostiary.oauth.model import TokenClaims, scope_text
 from ostiary.oauth.tokens.presented import PresentedRefreshToken, belongs_to, recognize
-from ostiary.oauth.tokens.verification import is_good
+from ostiary.oauth.tokens.verification import JudgedToken, judge
 from ostiary.organizations import Organization, issuer_of
 from ostiary.permissions import OPEN, GuardedRouter
 
@@ -36,30 +35,38 @@ def router(server: AuthorizationServer) -> GuardedRouter:
         by = await authenticate(server, request, form)
         if by.client.is_public:
             raise InvalidClient("introspection is for confidential clients")
-        token, now = form.parameters["token"], server.clock()
-        return answer(
-            await server.database.read(lambda connection: _about(connection, server, by, token, now))
+        token = form.parameters["token"]
+        found = await server.database.recall(
+            ("introspection", server.box.fingerprint(token, "introspection:token")),
+            lambda connection: _look_up(connection, server, token),
         )
+        return answer(_about(found, server, by))
 
     guarded = GuardedRouter(tags=["OAuth 2"])
-    guarded.add("/oauth2/introspect", protocol(introspect), methods=["POST"], access=OPEN)
+    guarded.add_plain("/oauth2/introspect", protocol(introspect), methods=["POST"], access=OPEN)
     return guarded
 
 
-def _about(
-    connection: Connection, server: AuthorizationServer, by: AuthenticatedClient, token: str, now: datetime
-) -> dict[str, Any]:
+def _look_up(
+    connection: Connection, server: AuthorizationServer, token: str
+) -> JudgedToken | PresentedRefreshToken | None:
+    """All that the database says of this text, whoever asks and whenever."""
     found = recognize(connection, server.box, token, server.public_url)
-    if isinstance(found, PresentedRefreshToken):
-        is_theirs = belongs_to(found, by.organization.id, by.client.client_id)
-        return (
-            _refresh_token(found, by.organization, server.public_url)
-            if is_theirs and found.is_good(now)
-            else _INACTIVE
-        )
-    if found is None or found.organization.id != by.organization.id or not is_good(connection, found, now):
+    return judge(connection, found) if isinstance(found, TokenClaims) else found
+
+
+def _about(
+    found: JudgedToken | PresentedRefreshToken | None, server: AuthorizationServer, by: AuthenticatedClient
+) -> dict[str, Any]:
+    if found is None or not found.is_good(server.clock()):
         return _INACTIVE
-    return _access_token(found, server.public_url)
+    if isinstance(found, PresentedRefreshToken):
+        if not belongs_to(found, by.organization.id, by.client.client_id):
+            return _INACTIVE
+        return _refresh_token(found, by.organization, server.public_url)
+    if found.claims.organization.id != by.organization.id:
+        return _INACTIVE
+    return _access_token(found.claims, server.public_url)
 
 
 def _access_token(claims: TokenClaims, public_url: str) -> dict[str, Any]:

@@ -35,5 +35,5 @@ def router(server: AuthorizationServer) -> GuardedRouter:
 
     guarded = GuardedRouter(tags=["OAuth 2"])
     for path in PATHS:
-        guarded.add(path, protocol(revoke), methods=["POST"], access=OPEN)
+        guarded.add_plain(path, protocol(revoke), methods=["POST"], access=OPEN)
     return guarded

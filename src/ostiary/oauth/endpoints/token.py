@@ -70,5 +70,5 @@ def router(server: AuthorizationServer) -> GuardedRouter:
 
     guarded = GuardedRouter(tags=["OAuth 2"])
     for path in PATHS:
-        guarded.add(path, protocol(token), methods=["POST"], access=OPEN)
+        guarded.add_plain(path, protocol(token), methods=["POST"], access=OPEN)
     return guarded

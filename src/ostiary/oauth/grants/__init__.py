@@ -34,9 +34,7 @@ class GrantParts:
 
 
 GRANTS: Mapping[str, Callable[[GrantParts], Grant]] = {
-    GrantType.PASSWORD: lambda parts: PasswordGrant(
-        parts.database, parts.issuer, parts.authentication, parts.clock
-    ),
+    GrantType.PASSWORD: lambda parts: PasswordGrant(parts.issuer, parts.authentication, parts.clock),
     GrantType.CLIENT_CREDENTIALS: lambda parts: ClientCredentialsGrant(
         parts.database, parts.issuer, parts.settings, parts.clock
     ),

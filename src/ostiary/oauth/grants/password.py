@@ -5,20 +5,19 @@ is off unless a client is registered for it, and never for public clients. Who t
 whether the password is right is identity's to say; every refusal reads the same.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from pydantic import SecretStr
 from sqlalchemy import Connection
 
 from ostiary.foundation.clock import Clock
-from ostiary.foundation.database import Database
 from ostiary.foundation.identifiers import new_id
 from ostiary.identity import (
     AuthenticatedUser,
     Authentication,
     LoginRefused,
     LoginUnavailable,
-    check_standing,
 )
 from ostiary.oauth.errors import InvalidGrant, TemporarilyUnavailable, UnauthorizedClient
 from ostiary.oauth.grants.request import GrantRequest, current_client, decide_scope
@@ -35,7 +34,6 @@ _REFUSED = "the user name or password is not right"
 class PasswordGrant:
     """Exchange a user's name and password for tokens."""
 
-    database: Database
     issuer: TokenIssuer
     authentication: Authentication
     clock: Clock
@@ -52,16 +50,21 @@ class PasswordGrant:
         """
         if request.client.is_public:
             raise UnauthorizedClient("this grant is for confidential clients")
-        user = await self._authenticate(request)
-        issued = await self.database.write(lambda connection: self._issue(connection, request, user))
+        issued = await self._log_in(request)
         return self.issuer.response(issued, issued.claims.issued_at)
 
-    async def _authenticate(self, request: GrantRequest) -> AuthenticatedUser:
+    async def _log_in(self, request: GrantRequest) -> Issued:
+        """The login and its tokens are one transaction: who is admitted in it may have them."""
         username = request.required("username")
         password = SecretStr(request.required("password"))
+
+        def begin(connection: Connection) -> Callable[[AuthenticatedUser], Issued]:
+            epoch = current_epoch(connection, request.organization.id)  # first: a race then over-refuses
+            return lambda user: self._issue(connection, request, user, epoch)
+
         try:
-            return await self.authentication.authenticate(
-                request.organization, username, password, request.client.client_id
+            return await self.authentication.log_in(
+                request.organization, username, password, request.client.client_id, begin
             )
         except LoginRefused as refusal:
             raise InvalidGrant(_REFUSED, refusal.reason) from refusal
@@ -70,12 +73,11 @@ class PasswordGrant:
                 "the user cannot be checked at the moment; try again later", outage.retry_after
             ) from outage
 
-    def _issue(self, connection: Connection, request: GrantRequest, user: AuthenticatedUser) -> Issued:
+    def _issue(
+        self, connection: Connection, request: GrantRequest, user: AuthenticatedUser, epoch: int
+    ) -> Issued:
         organization, subject = request.organization, user.subject
-        epoch = current_epoch(connection, organization.id)  # first: a race then over-refuses
         client = current_client(connection, request)
-        if not check_standing(connection, organization.id, subject.id, self.clock).may_continue:
-            raise InvalidGrant(_REFUSED, "disabled or removed while logging in")
         member = Member(subject.id, subject.store, subject.username, user.groups)
         scope = decide_scope(connection, client, request.scope, member)
         now = self.clock()

@@ -64,14 +64,18 @@ def read_jwt(token: str, public_jwk: Mapping[str, str]) -> dict[str, Any]:
         UnreadableJWT: the signature is not this key's, or the payload is no JSON object.
     """
     try:
-        key = _public_key(public_jwk["x"], public_jwk["y"])
-        verified = jws.deserialize_compact(token.encode("ascii"), key, algorithms=[ALGORITHM])
-        claims = orjson.loads(verified.payload)
+        claims = orjson.loads(_signed_payload(token, public_jwk["x"], public_jwk["y"]))
     except (JoseError, ValueError, TypeError, KeyError) as error:
         raise UnreadableJWT("not signed with this key") from error
     if not isinstance(claims, dict):
         raise UnreadableJWT("the payload is not a JSON object")
     return claims
+
+
+@lru_cache(1_024)
+def _signed_payload(token: str, x: str, y: str) -> bytes:
+    """What this key has signed, which stays true; whether the key is still ours is asked every time."""
+    return jws.deserialize_compact(token.encode("ascii"), _public_key(x, y), algorithms=[ALGORITHM]).payload
 
 
 @lru_cache(256)

@@ -5,6 +5,7 @@ internal REST APIs, and for opaque tokens.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
@@ -23,6 +24,19 @@ _LONGEST = 8_192
 _Seconds = Annotated[int, Field(ge=0, lt=2**37)]
 
 
+@dataclass(frozen=True, slots=True)
+class JudgedToken:
+    """An access token of ours with all that the database says of it; only the time is left to look at."""
+
+    claims: TokenClaims
+    stands: bool
+    """Neither revoked nor narrowed since its issue."""
+
+    def is_good(self, now: datetime) -> bool:
+        """Whether it may be used now."""
+        return self.stands and now < self.claims.expires_at
+
+
 def verify_access_token(
     connection: Connection, box: SecretBox, token: str, public_url: str, now: datetime
 ) -> TokenClaims | None:
@@ -31,26 +45,31 @@ def verify_access_token(
         return None
     if token.count(".") == 2:
         claims = read_access_jwt(connection, token, public_url)
-        return claims if claims is not None and is_good(connection, claims, now) else None
+        return claims if claims is not None and judge(connection, claims).is_good(now) else None
     return introspect_opaque(connection, token_fingerprint(box, token), now)
 
 
 def introspect_opaque(connection: Connection, fingerprint: str, now: datetime) -> TokenClaims | None:
     """The claims of the opaque token with that fingerprint (`token_fingerprint`), while it is good."""
+    judged = judge_opaque(connection, fingerprint)
+    return judged.claims if judged is not None and judged.is_good(now) else None
+
+
+def judge_opaque(connection: Connection, fingerprint: str) -> JudgedToken | None:
+    """The opaque token with that fingerprint; None where there is none."""
     claims = repository.find_access(connection, fingerprint)
-    return claims if claims is not None and is_good(connection, claims, now) else None
+    return None if claims is None else judge(connection, claims)
 
 
-def is_good(connection: Connection, claims: TokenClaims, now: datetime) -> bool:
-    """Whether a token with these claims is neither over nor revoked nor narrowed since its issue."""
-    if claims.expires_at <= now:
-        return False
+def judge(connection: Connection, claims: TokenClaims) -> JudgedToken:
+    """Whether a token with these claims was revoked, or narrowed since its issue."""
     ids = [f"token:{claims.token_id}"]
     if claims.family is not None:
         ids.append(f"family:{claims.family}")
-    if repository.is_revoked(connection, ids):
-        return False
-    return claims.epoch >= latest_minimum(connection, claims.organization.id, _concerned(claims))
+    stands = not repository.is_revoked(connection, ids) and claims.epoch >= latest_minimum(
+        connection, claims.organization.id, _concerned(claims)
+    )
+    return JudgedToken(claims, stands)
 
 
 def read_access_jwt(connection: Connection, token: str, public_url: str) -> TokenClaims | None:
