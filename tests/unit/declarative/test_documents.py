@@ -136,7 +136,8 @@ _TEXT = st.text(
 )  # YAML knows no surrogate pairs
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(10**17), 10**17) | _TEXT,
-    lambda inner: st.lists(inner) | st.dictionaries(_TEXT, inner),
+    # A key on one line has at most 1,024 characters in YAML (1.2.2 §7.4.2), here up to six for each.
+    lambda inner: st.lists(inner) | st.dictionaries(_TEXT.filter(lambda key: len(key) < 170), inner),
     max_leaves=10,
 )
 
