@@ -39,6 +39,8 @@ _MOMENT: Final = 0.01
 _LOOK_AFTER: Final = 0.05
 """Seconds without an answer after which it is looked whether the worker is still there."""
 _IN_TOUCH_WITHIN: Final = 0.5
+_TOUCH_EVERY: Final = 1.0
+"""Seconds for which a worker that is to end may be kept alive."""
 _SIZE: Final = re.compile(rf"^\d+ \({MAPS}/([^)]+)\) .* entry_cnt=(\d+)$")
 
 
@@ -58,6 +60,7 @@ class HAProxyRuntime:
         self._direct: dict[int, Session] = {}
         self._listed: list[Worker] = []
         self._master_answers = False
+        self._touch_again_at = 0.0
         self._timeout = timeout
         self._sessions: dict[int, Session] = {}
         self._turn = asyncio.Lock()
@@ -66,7 +69,8 @@ class HAProxyRuntime:
         """List the live workers, old ones included."""
         async with self._turn:
             workers = await self._list_workers()
-            if self._master_answers:
+            if self._master_answers and monotonic() >= self._touch_again_at:
+                self._touch_again_at = monotonic() + _TOUCH_EVERY
                 with suppress(TimeoutError):  # a worker that is slow to answer holds up nothing
                     async with asyncio.timeout(_IN_TOUCH_WITHIN):
                         await self._stay_in_touch(workers)
