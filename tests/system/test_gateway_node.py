@@ -19,6 +19,7 @@ from sqlalchemy import Connection
 from tests.http.gateway.gateway import Gateway, a_gateway
 from tests.http.oauth.installation import SECRET
 from tests.support.identity import PASSWORD
+from tests.system.administrator import stored_decision
 from tests.system.data_plane import Backend, DataPlane, a_certificate
 from tests.system.node import Node, Served, a_node, until, until_async
 
@@ -279,6 +280,7 @@ async def test_what_another_agent_stored_does_not_outlive_it(site: Site):
 async def test_while_the_agent_is_away_stored_decisions_hold_and_misses_are_503(site: Site):
     known, unknown = await site.token(), await site.token()
     assert await site.status(known) == 200
+    await until(lambda: bool(stored_decision(site.node.settings.run.parent, site.api.id, known)))
     site.node.kill()
 
     assert await site.status(known) == 200

@@ -38,6 +38,9 @@ _MASTER: Final = 0
 _MOMENT: Final = 0.01
 _LOOK_AFTER: Final = 0.05
 """Seconds without an answer after which it is looked whether the worker is still there."""
+_IN_TOUCH_WITHIN: Final = 0.5
+_TOUCH_EVERY: Final = 1.0
+"""Seconds for which a worker that is to end may be kept alive."""
 _SIZE: Final = re.compile(rf"^\d+ \({MAPS}/([^)]+)\) .* entry_cnt=(\d+)$")
 
 
@@ -56,6 +59,8 @@ class HAProxyRuntime:
         self._statistics = statistics_socket
         self._direct: dict[int, Session] = {}
         self._listed: list[Worker] = []
+        self._master_answers = False
+        self._touch_again_at = 0.0
         self._timeout = timeout
         self._sessions: dict[int, Session] = {}
         self._turn = asyncio.Lock()
@@ -63,7 +68,13 @@ class HAProxyRuntime:
     async def workers(self) -> list[Worker]:
         """List the live workers, old ones included."""
         async with self._turn:
-            return await self._list_workers()
+            workers = await self._list_workers()
+            if self._master_answers and monotonic() >= self._touch_again_at:
+                self._touch_again_at = monotonic() + _TOUCH_EVERY
+                with suppress(TimeoutError):  # a worker that is slow to answer holds up nothing
+                    async with asyncio.timeout(_IN_TOUCH_WITHIN):
+                        await self._stay_in_touch(workers)
+            return workers
 
     async def reloads(self) -> dict[str, float]:
         """Say how often HAProxy has reloaded, how often in vain, and how old its current worker is."""
@@ -228,9 +239,10 @@ class HAProxyRuntime:
         try:
             workers = await self._listed_by_master()
         except OutOfReach:
+            self._master_answers = False
             workers = await self._known_to_live()
         else:
-            await self._stay_in_touch(workers)
+            self._master_answers = True
         self._listed = workers
         for pid in {*self._sessions, *self._direct} - {_MASTER} - {worker.pid for worker in workers}:
             self._drop(pid)
@@ -279,6 +291,9 @@ class HAProxyRuntime:
             about = await session.answer_to("prompt") + await session.answer_to("show info")
         except (Disconnected, RuntimeUnavailable):
             about = []
+        finally:
+            if session.dirty:  # it failed, or was waited for no longer
+                session.close()
         found = next((int(line[5:]) for line in about if line.startswith("Pid: ")), None)
         if found is None or found in self._direct or "Stopping: 0" not in about:
             session.close()
