@@ -228,6 +228,20 @@ def come_and_go(scene: Scene) -> Callable[[], None]:
     return work
 
 
+def every_change(world: World) -> Callable[[], None]:
+    """Make every change there and back; after one that failed with new scenes."""
+    scenes = scenes_of(world)
+
+    def work() -> None:
+        try:
+            change_everything(scenes)
+        except Exception:
+            scenes[:] = scenes_of(world)
+            raise
+
+    return work
+
+
 def hostile(scene: Scene) -> list[Calls]:
     """Input that is refused, in ways that reach different layers."""
     path = f"/t/{scene.admin.organization}/{scene.name}/1.0.0"
@@ -278,14 +292,13 @@ def soak(world: World, minutes: float, every: float) -> tuple[dict[str, Samples]
     work, last = Work(), time.monotonic() + RELOADS_UNTIL * 60 * minutes
     scenes = [Scene(world, world.organization("steady")) for _ in range(3)]
     scenes[1].users()
-    changing = scenes_of(world)
     ca = str(world.server.directory / "tls" / "ca.pem")
     with Callers(world.server.gateway_port, *hostile(scenes[0]), ca=ca) as callers:
         work.start("token, miss, hits", hits_and_misses(scenes[0]), 0.05)
         work.start("login, refreshes, revocation", logins_and_refreshes(scenes[1]), 0.5)
         work.start("refusals", refusals(scenes[2]), 0.2)
         work.start("come and go", come_and_go(scenes[0]), 1.0)
-        work.start("every change and back", lambda: change_everything(changing), 5.0)
+        work.start("every change and back", every_change(world), 5.0)
         work.start("reload", lambda: reload(world, last), 30.0)
         began = time.monotonic()
         while (minute := (time.monotonic() - began) / 60) < minutes:
