@@ -13,7 +13,7 @@ import pytest
 from tests.system.conftest import MakeServer
 from tests.system.server import Server
 
-from ostiary.app import build_app, load_settings
+from ostiary.app import build_app, framework_of, load_settings
 from ostiary.permissions import Audience
 
 OPEN_AT_THE_GATEWAY = {"/token", "/revoke", "/jwks", "/gateway/jwks"}
@@ -39,7 +39,7 @@ def _declared(scratch: Path) -> list[tuple[str, str, Audience]]:
     app: Any = build_app(load_settings(None, {"data_dir": directory}))
     return [
         (method, re.sub(r"\{\w+(:\w+)?\}", "x", route.path), route.access.audience)
-        for route in _routes(app._app)
+        for route in _routes(framework_of(app))
         if not route.path.startswith("/t/{")
         for method in sorted(route.methods)
     ]
