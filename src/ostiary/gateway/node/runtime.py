@@ -216,7 +216,7 @@ class HAProxyRuntime:
         else:
             found = await session.run([self._command("set", entry) for entry in run])
             missing = [entry for entry, was_there in zip(run, found, strict=True) if not was_there]
-            last = {(entry.map, entry.key): entry for entry in missing}  # added twice, it would be there twice
+            last = {(entry.map, entry.key): entry for entry in missing}  # what is added twice is there twice
             await session.run([self._command("add", entry) for entry in last.values()])
 
     async def _replace(self, session: Session, maps: Mapping[str, Sequence[tuple[str, str]]]) -> None:
