@@ -37,16 +37,46 @@ class Refused(Exception):
 class StoreUnavailable(Exception):
     """The store cannot say. `reason` is for the log.
 
-    `knows_user`: it has this user all the same, so nobody else may be asked.
+    `knows_user`: it has this user all the same, so nobody else may be asked. `down`: it could not be
+    reached or had an error of its own, which counts for its circuit breaker; one that is only wrong is not.
     """
 
     def __init__(
-        self, reason: str, retry_after: timedelta = timedelta(seconds=2), *, knows_user: bool = False
+        self,
+        reason: str,
+        retry_after: timedelta = timedelta(seconds=2),
+        *,
+        knows_user: bool = False,
+        down: bool = False,
     ) -> None:
         super().__init__(reason)
         self.reason = reason
         self.retry_after = retry_after
         self.knows_user = knows_user
+        self.down = down
+
+
+class LoginService(Protocol):
+    """An adapter of an outside store: it asks, and leaves deadline, places and breaker to `guarded.py`.
+
+    May be cancelled at any await. Answers as `UserStore` does.
+    """
+
+    async def authenticate(self, username: str, password: SecretStr) -> UserRecord | None:
+        """As `UserStore.authenticate`."""
+        ...
+
+    async def probe(self) -> None:
+        """Reach the store as a login would, without one: connect, say who we are, look where users are kept.
+
+        Raises:
+            StoreUnavailable: `reason` says to an administrator what does not work.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let go of every connection; nothing is under way."""
+        ...
 
 
 class UserStore(Protocol):
@@ -60,6 +90,14 @@ class UserStore(Protocol):
 
     async def authenticate(self, username: str, password: SecretStr) -> UserRecord | None:
         """Ask about a canonical name. The password is neither empty, blank nor NUL-bearing."""
+        ...
+
+    async def probe(self) -> None:
+        """See whether the store can be asked at all.
+
+        Raises:
+            StoreUnavailable: `reason` says to an administrator what does not work.
+        """
         ...
 
     async def close(self) -> None:

@@ -34,6 +34,9 @@ class PrimaryUserStore:
         await self._renew(known, password)
         return UserRecord(known.user_id, known.username, claims=known.claims)
 
+    async def probe(self) -> None:
+        """Our own database is there wherever this runs."""
+
     async def close(self) -> None:
         """Nothing is held."""
 

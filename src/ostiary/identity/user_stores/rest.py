@@ -10,7 +10,7 @@ import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Any
 
@@ -18,6 +18,7 @@ import orjson
 from pydantic import SecretStr
 
 from ostiary.foundation.http_client import Answer, OutboundClient, OutboundFailed, OutboundRefused
+from ostiary.foundation.secrets import random_token
 from ostiary.identity.model import UserStoreSettings
 from ostiary.identity.user_stores.breaker import CircuitBreaker, CircuitOpen
 from ostiary.identity.user_stores.contract import Refused, StoreUnavailable, UserRecord
@@ -54,6 +55,11 @@ class RESTUserStore:
         if status != "true":
             raise StoreUnavailable("not_the_agreed_form")
         return UserRecord(immutable_id=username, username=username)
+
+    async def probe(self) -> None:
+        """See `UserStore`: it is asked about somebody made up, because it understands nothing else."""
+        with suppress(Refused):
+            await self.authenticate(f"probe-{random_token(9)}", SecretStr(random_token()))
 
     async def close(self) -> None:
         """Let what is under way end, then close the connections."""
