@@ -11,6 +11,7 @@ from alembic.runtime.migration import MigrationContext
 from ostiary import migrations
 from ostiary.app import migrate
 from ostiary.foundation.database import DatabaseUnusable, metadata, write_engine
+from ostiary.identity.repository.user_stores import chain
 
 
 def test_a_migrated_database_has_the_declared_schema(database_url: str) -> None:
@@ -42,6 +43,28 @@ def test_a_table_that_others_refer_to_can_be_changed(database_url: str) -> None:
         joined = "gateway_nodes n JOIN gateway_node_keys k ON k.node_id = n.id"
         kept = f"SELECT n.name, n.acknowledged, k.kid FROM {joined}"
         assert connection.exec_driver_sql(kept).all() == [("embedded", 7, "k1")]
+    engine.dispose()
+
+
+def test_a_rest_store_keeps_its_settings_and_its_secret(database_url: str) -> None:
+    engine = write_engine(database_url)
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    settings = '{"url": "https://x", "basic_username": "us", "timeout_ms": 500, "concurrency": 3}'
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0007")
+        columns = "(id, organization_id, name, type, position, revision, settings, sealed_password)"
+        row = f"('s1', 'o1', 'E', 'rest', 0, 1, '{settings}', 'sealed')"
+        connection.exec_driver_sql(f"INSERT INTO user_stores {columns} VALUES {row}")
+
+    migrate(database_url)
+
+    with engine.begin() as connection:
+        (store,) = chain(connection, "o1")
+    assert store.settings == {"url": "https://x", "auth": {"basic": {"username": "us"}}}
+    assert (store.options.timeout_ms, store.options.concurrency) == (500, 3)
+    assert store.sealed == {"auth.basic.password": "sealed"}
     engine.dispose()
 
 

@@ -17,13 +17,14 @@ from ostiary.foundation.secrets import SecretBox
 from ostiary.identity import (
     AuthenticatedUser,
     Authentication,
-    BasicCredentials,
     IdentitySettings,
+    StoreOptions,
     UserSpec,
     UserStoreSpec,
     hash_password,
     put_user,
     put_user_store,
+    read_user_store_settings,
 )
 from ostiary.identity.settings import LockoutSettings, RefusalSettings
 from ostiary.organizations import ChainPolicy, Organization, put
@@ -50,10 +51,11 @@ class World:
         wanted = UserSpec(self.organization.id, username, password_hash, **spec)
         await self.database.write(lambda c: put_user(c, wanted, self.clock))
 
-    async def store(self, url: str, name: str = "EXTERNAL", **spec: Any) -> None:
+    async def store(self, url: str, name: str = "EXTERNAL", **options: Any) -> None:
         """An outside store behind `url`."""
-        given = {"basic": BasicCredentials(SERVICE_USER, SecretStr(SERVICE_PASSWORD)), **spec}
-        wanted = UserStoreSpec(self.organization.id, name, url, **given)
+        auth = {"basic": {"username": SERVICE_USER, "password": SERVICE_PASSWORD}}
+        settings = read_user_store_settings("rest", {"url": url, "auth": auth})
+        wanted = UserStoreSpec(self.organization.id, name, "rest", settings, StoreOptions(**options))
         await self.database.write(lambda c: put_user_store(c, wanted, BOX))
 
     async def log_in(self, username: str, password: str = PASSWORD, client: str = "app") -> AuthenticatedUser:

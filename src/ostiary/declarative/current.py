@@ -1,5 +1,6 @@
 """What is: the part of an organization that a file speaks of, as pictures."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
@@ -67,17 +68,15 @@ def _organization(organization: Organization) -> Actual:
 
 
 def _user_store(store: identity.UserStoreSettings) -> Actual:
-    picture = {
-        "type": store.type,
-        "url": store.url,
-        "username": store.basic_username,
-        "timeout_ms": store.timeout // timedelta(milliseconds=1),
-        "concurrency": store.concurrency,
-        "accepts": store.accepts,
-        "case_sensitive": store.case_sensitive,
-        "position": store.position,
-    }
-    return Actual(picture, frozenset({"auth.basic.password"} if store.sealed_password else ()))
+    picture = user_store_picture(store.type, store.position, store.options, store.settings)
+    return Actual(picture, frozenset(store.sealed))
+
+
+def user_store_picture(
+    type_name: str, position: int, options: identity.StoreOptions, settings: Mapping[str, Any]
+) -> dict[str, Any]:
+    """A user store of any type, without secrets; what is not set is absent."""
+    return {"type": type_name, "position": position, **options.model_dump(mode="json"), **settings}
 
 
 def _plan(plan: apim.Plan) -> Actual:

@@ -12,10 +12,11 @@ from ostiary.declarative.current import (
     limit_text,
     resource_text,
     subscription_name,
+    user_store_picture,
 )
 from ostiary.declarative.members import role_wishes
 from ostiary.declarative.names import Names
-from ostiary.declarative.notices import takes_effect, working_grant_types, working_scopes
+from ostiary.declarative.notices import working_grant_types, working_scopes
 from ostiary.declarative.plan import Given, Kind, State, Wish, Wishes
 from ostiary.declarative.references import Secret
 from ostiary.declarative.schema import (
@@ -23,8 +24,8 @@ from ostiary.declarative.schema import (
     KeysPart,
     OrganizationFile,
     PlanPart,
-    RestStorePart,
 )
+from ostiary.identity import InvalidUserStore
 
 
 def wishes_of(file: OrganizationFile, state: State, names: Names) -> Wishes:
@@ -36,7 +37,7 @@ def wishes_of(file: OrganizationFile, state: State, names: Names) -> Wishes:
     complaints: list[Complaint] = []
     wishes: Wishes = {
         Kind.ORGANIZATION: {file.organization.name: _organization(file)},
-        Kind.USER_STORE: dict(_user_stores(file)),
+        Kind.USER_STORE: dict(_user_stores(file, complaints)),
         Kind.PLAN: {plan.name: Wish(("plans", index), _plan(plan)) for index, plan in enumerate(file.plans)},
         Kind.ROLE: role_wishes(file, state.get(Kind.ROLE, {}), names, complaints),
         Kind.USER: dict(_users(file, names, complaints)),
@@ -83,28 +84,17 @@ def _organization(file: OrganizationFile) -> Wish:
     return Wish(("organization",), picture)
 
 
-def _user_stores(file: OrganizationFile) -> Iterator[tuple[str, Wish]]:
-    working = [(index, store) for index, store in enumerate(file.user_stores) if takes_effect(store)]
-    for position, (index, store) in enumerate(working):
-        if isinstance(store, RestStorePart):
-            yield store.name, _rest_store(index, position, store)
-
-
-def _rest_store(index: int, position: int, store: RestStorePart) -> Wish:
-    basic = store.auth.basic if store.auth else None
-    picture = {
-        "type": store.type,
-        "url": store.url,
-        "username": basic.username if basic else None,
-        "timeout_ms": store.timeout_ms,
-        "concurrency": store.concurrency,
-        "accepts": store.accepts,
-        "case_sensitive": store.case_sensitive,
-        "position": position,
-    }
-    return Wish(
-        ("user_stores", index), picture, _secrets(auth__basic__password=basic.password if basic else None)
-    )
+def _user_stores(file: OrganizationFile, complaints: list[Complaint]) -> Iterator[tuple[str, Wish]]:
+    for position, store in enumerate(file.user_stores):
+        path: Path = ("user_stores", position)
+        try:
+            settings = store.settings
+        except InvalidUserStore as error:
+            complaints.append(Complaint((*path, *error.field.split(".")), "", error.expected))
+            continue
+        secrets = {key: kind for key, secret in store.secrets.items() if (kind := given(secret))}
+        picture = user_store_picture(store.type, position, store.options, settings.without_secrets())
+        yield store.name, Wish(path, picture, secrets, addresses=settings.ADDRESSES | {"type"})
 
 
 def _plan(plan: PlanPart) -> dict[str, object]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from ostiary.declarative.consistency import keys_of
-from ostiary.declarative.schema import KeysPart, OrganizationFile, RestStorePart, UserStorePart
+from ostiary.declarative.schema import KeysPart, OrganizationFile
 from ostiary.oauth import GrantType
 
 _OPENID = "openid"
@@ -13,11 +13,6 @@ _WORKING = frozenset(str(grant) for grant in GrantType)
 def notices(file: OrganizationFile) -> list[str]:
     """One sentence for each thing that is checked and not in effect yet."""
     return [f"not in effect yet: {thing}" for thing in _things(file)]
-
-
-def takes_effect(store: UserStorePart) -> bool:
-    """Whether users of the store can log in: the agreed REST contract only, so far."""
-    return isinstance(store, RestStorePart) and store.request is None and store.response is None
 
 
 def working_grant_types(keys: KeysPart) -> list[str]:
@@ -45,10 +40,7 @@ def _things(file: OrganizationFile) -> Iterator[str]:
 
 def _stores(file: OrganizationFile) -> Iterator[str]:
     for store in file.user_stores:
-        if not takes_effect(store):
-            kind = "rest with its own request and response" if store.type == "rest" else store.type
-            yield f"the user store {store.name} ({kind})"
-        elif store.migrate_until is not None:
+        if store.options.migrate_until is not None:
             yield f"migrate_until of the user store {store.name}"
 
 

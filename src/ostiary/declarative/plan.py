@@ -38,7 +38,6 @@ class Action(StrEnum):
 
 
 ADDRESSES: dict[Kind, tuple[str, ...]] = {
-    Kind.USER_STORE: ("url", "username"),
     Kind.API: ("production", "sandbox", "client_certificate"),
 }
 """Attributes that say where a secret goes: when one changes, the secret kept is not sent there."""
@@ -73,6 +72,8 @@ class Wish:
     path: Path
     picture: Picture = field(default_factory=dict)
     secrets: Mapping[str, Given] = field(default_factory=dict)
+    addresses: frozenset[str] = frozenset()
+    """Attributes that say where a secret goes, besides those of its kind."""
     gone: bool = False
 
 
@@ -130,7 +131,7 @@ def _changes(
         yield Change(Action.ADD, kind, name, details, sets)
         return
     plain = tuple(_details(actual.picture, wish.picture))
-    moved = any(detail.attribute in ADDRESSES.get(kind, ()) for detail in plain)
+    moved = any(detail.attribute in {*ADDRESSES.get(kind, ()), *wish.addresses} for detail in plain)
     secrets = tuple(_secret_details(actual, wish, everything=set_secrets or moved, moved=moved))
     if plain or secrets:
         sets = frozenset(detail.attribute for detail in secrets if detail.after == SET)

@@ -19,7 +19,7 @@ from ostiary.declarative.schema import OrganizationFile
 _PATTERNS: dict[str, str] = {
     r"^[^\x00-\x1f\x7f]+$": "one line of text",
     r"^[^\x00-\x1f\x7f/]+$": "one line of text without '/'",
-    r"^[^:]*$": "a user name without ':'",
+    r"^[^:\x00-\x1f\x7f]*$": "a user name without ':'",
     r"^[A-Z0-9][A-Z0-9._-]{0,62}$": "a name of A-Z, 0-9, '.', '_' and '-' such as EXTERNAL",
     r"^/permission(/[A-Za-z0-9_.-]+)+$": "a permission such as /permission/admin/manage",
     r"^[1-9][0-9]{0,8}(KB|MB|GB)$": "an amount such as 10MB",
@@ -48,7 +48,7 @@ _EXPECTED: dict[str, Callable[[dict[str, Any]], str]] = {
         context["pattern"], f"text like {context['pattern']}"
     ),
 }
-_SHOWN = ("literal_error", "string_pattern_mismatch", "greater_than_equal", "less_than_equal")
+_SHOWN = ("literal_error", "value_error", "string_pattern_mismatch", "greater_than_equal", "less_than_equal")
 _QUOTED = re.compile(r"'([^']*)'")
 
 
@@ -145,7 +145,8 @@ def _complaint(data: Any, item: Any) -> Complaint:
         return Complaint(path, error.found, error.expected, _hint_for(item, error.expected))
     if kind == "value_error" and isinstance(context.get("error"), Refused):
         return Complaint(path, "a file with mistakes", str(context["error"]))
-    expected = _EXPECTED[kind](context) if kind in _EXPECTED else str(item["msg"])
+    message = str(item["msg"]).removeprefix("Value error, ")
+    expected = _EXPECTED[kind](context) if kind in _EXPECTED else message
     shown = kind in _SHOWN and isinstance(item["input"], str | int | float)
     found = repr(item["input"]) if shown and "@" not in str(item["input"]) else _kind(item["input"])
     if kind == "union_tag_invalid":

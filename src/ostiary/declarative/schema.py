@@ -11,8 +11,6 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
-    ConfigDict,
-    Discriminator,
     Field,
     PlainSerializer,
     ValidationInfo,
@@ -21,13 +19,14 @@ from pydantic import (
 from ostiary import apim
 from ostiary.declarative.complaints import Unacceptable
 from ostiary.declarative.references import SecretValue, TextValue, resolver_of
+from ostiary.declarative.store_parts import PART, UserStorePart
 from ostiary.organizations import InvalidOrganizationName, parse_name
 
 
 class Part(BaseModel):
     """A mapping of the file: unknown keys are mistakes and nothing is converted."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = PART
 
 
 def _organization_name(text: str) -> str:
@@ -72,110 +71,6 @@ class OrganizationPart(Part):
     display_name: OneLine | None = None
     features: list[Literal["challenge_questions"]] = []
     chain: Literal["first_known", "any"] = "first_known"
-
-
-class BasicPart(Part):
-    """HTTP Basic credentials we show (RFC 7617)."""
-
-    username: Annotated[OneLine, Field(pattern=r"^[^:]*$")]
-    password: SecretValue
-
-
-class AuthPart(Part):
-    """How a login service knows us."""
-
-    basic: BasicPart
-
-
-class StorePart(Part):
-    """What every user store has."""
-
-    name: Annotated[str, Field(pattern=r"^[A-Z0-9][A-Z0-9._-]{0,62}$")]
-    timeout_ms: Annotated[int, Field(ge=50, le=30_000)] = 2_000
-    concurrency: Annotated[int, Field(ge=1, le=1_000)] = 20
-    accepts: OneLine | None = None
-    case_sensitive: bool = False
-    migrate_until: Day | None = None
-
-
-class RestRequestPart(Part):
-    """Another form of login request than the agreed one."""
-
-    method: Literal["POST", "PUT", "GET"] = "POST"
-    format: Literal["json", "form"] = "json"
-    body: dict[str, Any] = {}
-
-
-class RestResponsePart(Part):
-    """Another form of login answer than the agreed one (JMESPath)."""
-
-    accepted: OneLine
-    refused: OneLine | None = None
-    id: OneLine | None = None
-    groups: OneLine | None = None
-    claims: dict[str, OneLine] = {}
-
-
-class RestStorePart(StorePart):
-    """A RESTful authentication service."""
-
-    type: Literal["rest"]
-    url: URL
-    auth: AuthPart | None = None
-    request: RestRequestPart | None = None
-    response: RestResponsePart | None = None
-
-
-class BindPart(Part):
-    """Who we are to a directory."""
-
-    dn: OneLine
-    password: SecretValue
-
-
-class LDAPUsersPart(Part):
-    """Where a directory keeps people."""
-
-    base: OneLine
-    filter: OneLine | None = None
-    id: OneLine | None = None
-    name: OneLine | None = None
-
-
-class LDAPGroupsPart(Part):
-    """Where a directory keeps groups."""
-
-    base: OneLine
-    filter: OneLine | None = None
-    name: OneLine | None = None
-    nested: bool = False
-
-
-class LDAPStorePart(StorePart):
-    """A directory; Active Directory differs in its defaults only."""
-
-    type: Literal["ldap", "active_directory"]
-    urls: Annotated[list[Annotated[str, Field(pattern=r"^ldaps?://[^\s]+$")]], Field(min_length=1)]
-    start_tls: bool = False
-    ca: TextValue | None = None
-    bind: BindPart | None = None
-    users: LDAPUsersPart
-    groups: LDAPGroupsPart | None = None
-    claims: dict[str, OneLine] = {}
-
-
-class SQLStorePart(StorePart):
-    """A table of customers."""
-
-    type: Literal["sql"]
-    url: Annotated[URL, Field(pattern=r"^(postgresql|mysql|sqlite|mssql|oracle)(\+[a-z0-9]+)?:///?[^\s]+$")]
-    password: SecretValue | None = None
-    user_query: Annotated[str, Field(min_length=1, max_length=10_000)]
-    groups_query: Annotated[str, Field(min_length=1, max_length=10_000)] | None = None
-    claims: dict[str, OneLine] = {}
-
-
-UserStorePart = Annotated[RestStorePart | LDAPStorePart | SQLStorePart, Discriminator("type")]
 
 
 class UserPart(Part):

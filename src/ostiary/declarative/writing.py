@@ -21,7 +21,6 @@ from ostiary.declarative.schema import (
     BurstPart,
     LimitPart,
     OrganizationFile,
-    RestStorePart,
 )
 from ostiary.foundation.clock import Clock
 from ostiary.foundation.http_client import OutboundPolicy
@@ -137,34 +136,21 @@ def _organization(work: Work, change: Change) -> None:
 
 
 def user_store_spec(work: Work, change: Change) -> identity.UserStoreSpec:
-    """The user store as the identity slice is told of it."""
+    """The user store as the identity slice is told of it: with the secrets that are set, the others stay."""
     store = next(s for s in work.file.user_stores if s.name == change.name)
-    if not isinstance(store, RestStorePart):
-        raise LookupError(f"the user store {store.name} takes no effect yet")
+    secrets = {key: _secret(store.secrets[key]) for key in change.sets}
     return identity.UserStoreSpec(
         organization_id=work.organization_id,
         name=store.name,
-        url=store.url,
-        basic=_basic(store, change),
-        timeout=timedelta(milliseconds=store.timeout_ms),
-        concurrency=store.concurrency,
-        accepts=store.accepts,
-        case_sensitive=store.case_sensitive,
+        type=store.type,
+        settings=store.settings.with_secrets({key: value for key, value in secrets.items() if value}),
+        options=store.options,
         position=work.wish(change).picture["position"],
     )
 
 
 def _user_store(work: Work, change: Change) -> None:
     identity.put_user_store(work.connection, user_store_spec(work, change), work.tools.box, work.tools.policy)
-
-
-def _basic(store: RestStorePart, change: Change) -> identity.BasicCredentials | None:
-    """Without a password the store keeps the one it has, unless its address changes."""
-    if store.auth is None:
-        return None
-    basic = store.auth.basic
-    password = _secret(basic.password) if "auth.basic.password" in change.sets else None
-    return identity.BasicCredentials(basic.username, password)
 
 
 def _plan(work: Work, change: Change) -> None:

@@ -23,8 +23,8 @@ from ostiary.identity.errors import (
 )
 from ostiary.identity.model import (
     AuthenticatedUser,
-    BasicCredentials,
     StandingProblem,
+    StoreOptions,
     Subject,
     UserSpec,
     UserStoreSettings,
@@ -41,6 +41,9 @@ from ostiary.identity.user_stores.configuration import (
     list_user_stores,
     put_user_store,
 )
+from ostiary.identity.user_stores.configuration import read_settings as read_user_store_settings
+from ostiary.identity.user_stores.directory import USER_STORES, StoreType
+from ostiary.identity.user_stores.type_settings import FROM_FILE, Section, TypeSettings
 from ostiary.identity.users import (
     check_claims,
     delete_user,
@@ -54,10 +57,11 @@ from ostiary.identity.users import (
 
 __all__ = [
     "ADMINISTRATOR",
+    "FROM_FILE",
     "PRIMARY",
+    "USER_STORES",
     "AuthenticatedUser",
     "Authentication",
-    "BasicCredentials",
     "HashingBusy",
     "IdentitySettings",
     "InvalidUser",
@@ -67,8 +71,12 @@ __all__ = [
     "LoginUnavailable",
     "NoDefaultOrganization",
     "PasswordHasher",
+    "Section",
     "StandingProblem",
+    "StoreOptions",
+    "StoreType",
     "Subject",
+    "TypeSettings",
     "UnknownUser",
     "UnknownUserStore",
     "UserName",
@@ -92,5 +100,6 @@ __all__ = [
     "list_users",
     "put_user",
     "put_user_store",
+    "read_user_store_settings",
     "reset_admin_password",
 ]

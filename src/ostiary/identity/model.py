@@ -2,13 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime
 from enum import StrEnum
 from fnmatch import fnmatchcase
+from typing import Annotated, Any, Final
 
-from pydantic import SecretStr
+from pydantic import BeforeValidator, Field
 
 from ostiary.identity.user_names import PRIMARY, display_name
+from ostiary.identity.user_stores.type_settings import Section, TypeSettings
+
+ONE_LINE: Final = r"^[^\x00-\x1f\x7f]+$"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,40 +99,51 @@ class UserSpec:
     claims: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class BasicCredentials:
-    """What we show a login service: its own user name and password for us (RFC 7617).
+def _day(value: object) -> date:
+    try:
+        return value if isinstance(value, date) else date.fromisoformat(str(value))
+    except ValueError:
+        raise ValueError("a day such as 2027-06-30") from None
 
-    As input, a password of None keeps the one there is. It is never given out again.
-    """
 
-    username: str
-    password: SecretStr | None = None
+class StoreOptions(Section):
+    """What every outside user store has, whatever its type; keys as in an organization file."""
+
+    timeout_ms: Annotated[int, Field(ge=50, le=30_000)] = 2_000
+    """Milliseconds a whole login there may take, waiting included."""
+    concurrency: Annotated[int, Field(ge=1, le=1_000)] = 20
+    """Logins of one worker that are there at once."""
+    accepts: Annotated[str, Field(min_length=1, max_length=200, pattern=ONE_LINE)] | None = None
+    """A pattern with `*` and `?`: names outside it are never sent there."""
+    case_sensitive: bool = False
+    """Whether names that differ in case are different people."""
+    enabled: bool = True
+    """A store that is not is asked about nobody."""
+    migrate_until: Annotated[date, BeforeValidator(_day)] | None = None
+    """Until when passwords that were right there are kept, so that it can be unplugged."""
+
+
+USUAL_OPTIONS: Final = StoreOptions()
 
 
 @dataclass(frozen=True, slots=True)
 class UserStoreSpec:
-    """What a user store should be.
+    """What a user store should be; secrets that are not set in `settings` stay as they are.
 
-    `position`: stores are asked by it, PRIMARY first. `accepts`: a pattern with `*` and `?`; names
-    outside it are never sent there. `timeout` bounds a whole login, waiting included.
+    `position`: stores are asked by it, PRIMARY first; None keeps it, or is after all others.
     """
 
     organization_id: str
     name: str
-    url: str
-    basic: BasicCredentials | None = None
-    type: str = "rest"
-    timeout: timedelta = timedelta(milliseconds=2000)
-    concurrency: int = 20
-    accepts: str | None = None
-    case_sensitive: bool = False
+    type: str
+    settings: TypeSettings
+    options: StoreOptions = USUAL_OPTIONS
     position: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class UserStoreSettings:
-    """A user store as it is. `revision` grows with every change; the secret stays sealed."""
+    """A user store as it is. `revision` grows with every change; `sealed` are its secrets by dotted key."""
 
     id: str
     organization_id: str
@@ -136,24 +151,26 @@ class UserStoreSettings:
     type: str
     position: int
     revision: int
-    url: str
-    basic_username: str | None
-    sealed_password: str | None = field(repr=False)
-    timeout: timedelta
-    concurrency: int
-    accepts: str | None
-    case_sensitive: bool
+    settings: Mapping[str, Any]
+    options: StoreOptions = USUAL_OPTIONS
+    sealed: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def case_sensitive(self) -> bool:
+        """Whether names that differ in case are different people there."""
+        return self.options.case_sensitive
 
     def takes(self, username: str) -> bool:
         """Whether the store may be asked about this canonical name."""
-        if self.accepts is None:
-            return True
-        return fnmatchcase(username, self.accepts if self.case_sensitive else self.accepts.lower())
+        pattern = self.options.accepts
+        if not self.options.enabled or pattern is None:
+            return self.options.enabled
+        return fnmatchcase(username, pattern if self.options.case_sensitive else pattern.lower())
 
-    @property
-    def secret_context(self) -> str:
-        """Where the store's secret is sealed for."""
-        return f"user_stores:sealed_password:{self.id}"
+    def secret_context(self, key: str) -> str:
+        """Where the secret of this dotted key is sealed for."""
+        suffix = "" if key == "auth.basic.password" else f":{key}"  # the first there was
+        return f"user_stores:sealed_password:{self.id}{suffix}"
 
 
 RESERVED_STORES = frozenset({PRIMARY, "INTERNAL", "APPLICATION", "WORKFLOW", "SYSTEM"})

@@ -42,8 +42,9 @@ user_stores = Table(
     Column("type", String(20), nullable=False),
     Column("position", Integer, nullable=False),
     Column("revision", Integer, nullable=False),
+    Column("options", JSON, nullable=False),
     Column("settings", JSON, nullable=False),
-    Column("sealed_password", String(4096)),
+    Column("sealed", JSON, nullable=False),
     UniqueConstraint("organization_id", "name"),
 )
 

@@ -8,11 +8,11 @@ from pydantic import SecretStr
 from tests.support.identity import until
 from tests.support.login_service import SERVICE_PASSWORD, SERVICE_USER, LoginService
 
-from ostiary.foundation.http_client import OutboundClient, OutboundPolicy
-from ostiary.identity.model import UserStoreSettings
+from ostiary.foundation.http_client import OutboundPolicy
 from ostiary.identity.user_stores.breaker import CircuitBreaker
 from ostiary.identity.user_stores.contract import Refused, StoreUnavailable
-from ostiary.identity.user_stores.rest import RESTUserStore
+from ostiary.identity.user_stores.guarded import GuardedUserStore
+from ostiary.identity.user_stores.rest import Auth, Basic, RESTSettings, make_rest
 
 TIMEOUT = timedelta(milliseconds=300)
 
@@ -24,28 +24,14 @@ def a_store(
     timeout: timedelta = TIMEOUT,
     concurrency: int = 5,
     policy: OutboundPolicy | None = None,
-) -> RESTUserStore:
-    settings = UserStoreSettings(
-        id="id",
-        organization_id="org",
-        name="EXTERNAL",
-        type="rest",
-        position=0,
-        revision=1,
-        url=service_url,
-        basic_username=SERVICE_USER,
-        sealed_password=None,
-        timeout=timeout,
-        concurrency=concurrency,
-        accepts=None,
-        case_sensitive=False,
-    )
+) -> GuardedUserStore:
+    auth = Auth(basic=Basic(username=SERVICE_USER, password=SecretStr(password) if password else None))
+    service = make_rest(RESTSettings(url=service_url, auth=auth), policy or OutboundPolicy(), concurrency)
     breaker = CircuitBreaker(asyncio.get_running_loop().time, failures=5, cool_down=0.2)
-    client = OutboundClient(policy or OutboundPolicy(), connections=concurrency)
-    return RESTUserStore(settings, SecretStr(password) if password else None, client, breaker)
+    return GuardedUserStore(service, timeout, concurrency, breaker)
 
 
-async def ask(store: RESTUserStore, username: str = "testuser", password: str = "secret") -> str:
+async def ask(store: GuardedUserStore, username: str = "testuser", password: str = "secret") -> str:
     """What came of it, in one word."""
     try:
         record = await store.authenticate(username, SecretStr(password))
@@ -179,7 +165,7 @@ async def test_a_failing_service_is_left_alone_then_probed_once(service: LoginSe
             await asyncio.sleep(0.02)
 
 
-async def until_probed(store: RESTUserStore, service: LoginService, asked: int) -> None:
+async def until_probed(store: GuardedUserStore, service: LoginService, asked: int) -> None:
     """Ask with many at once until the cool-down is over: one alone gets through."""
     async with asyncio.timeout(5):
         while len(service.asked) == asked:

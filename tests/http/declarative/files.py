@@ -152,6 +152,6 @@ async def secrets(database: Database) -> tuple[Any, ...]:
         assert client
         assert store
         assert user
-        return client.secret_fingerprint, store.sealed_password, user.updated_at
+        return client.secret_fingerprint, store.sealed.get("auth.basic.password"), user.updated_at
 
     return await database.read(read)

@@ -46,11 +46,11 @@ async def test_what_the_example_says_is_there(sqlite_database: Database):
     assert (application.owner, application.owner_subject) == ("bob", user.subject_id)
     assert application.keys == {apim.KeyType.PRODUCTION: "mobile"}
     assert (subscription.api_id, subscription.plan, subscription.state) == (api.id, "Gold", "UNBLOCKED")
-    assert (store.url, store.basic_username, store.sealed_password is not None) == (
-        "http://127.0.0.1:9700/authenticate",
-        "gateway",
-        True,
-    )
+    assert store.settings == {
+        "url": "http://127.0.0.1:9700/authenticate",
+        "auth": {"basic": {"username": "gateway"}},
+    }
+    assert set(store.sealed) == {"auth.basic.password"}
     assert user.claims == {"email": "bob@example.com"}
     assert client.grant_types == {"password", "client_credentials", "refresh_token"}
     assert {role.name: set(role.members) for role in roles} == {
@@ -218,7 +218,6 @@ async def test_limits_of_every_level_are_what_the_file_says(database: Database):
 
 
 async def test_what_takes_effect_later_is_accepted_checked_and_said(database: Database, tmp_path: Path):
-    (tmp_path / "corp-ca.pem").write_text("-----BEGIN CERTIFICATE-----\n")
     text = (Path(__file__).parent / "later.yaml").read_text()
     file = read_file(read_documents(text, "later.yaml")[0], Resolver(ENVIRONMENT, tmp_path))
 
@@ -227,10 +226,6 @@ async def test_what_takes_effect_later_is_accepted_checked_and_said(database: Da
     assert [line for line in lines([plan]) if "store" in line] == ["+ user store PLAIN"]
     assert [notice.removeprefix("not in effect yet: ") for notice in plan.notices] == [
         "the organization's features challenge_questions",
-        "the user store CORP (ldap)",
-        "the user store AD (active_directory)",
-        "the user store SHOP (sql)",
-        "the user store LEGACY (rest with its own request and response)",
         "migrate_until of the user store PLAIN",
         "the permissions of support (kept until then)",
         "the groups of clerk (kept until then)",

@@ -40,6 +40,8 @@ async def test_a_connected_store_is_asked_and_its_secret_is_not_shown(
         "concurrency": 20,
         "accepts": None,
         "case_sensitive": False,
+        "enabled": True,
+        "migrate_until": None,
         "position": 0,
     }
     assert (answer.status_code, answer.json()) == (201, shown)
@@ -90,7 +92,7 @@ async def test_a_disconnected_store_is_gone(api: httpx2.AsyncClient):
         ({"name": "ß"}, "name"),
         ({"accepts": "\x00"}, "accepts"),
         ({"auth": {"basic": {"username": "a", "password": ""}}}, "auth.basic.password"),
-        ({"type": "ldap"}, "type"),
+        ({"type": "carrier_pigeon"}, "type"),
         ({"timeout_ms": 0}, "timeout_ms"),
         ({"timeout_ms": 10**30}, "timeout_ms"),
         ({"concurrency": 10**6}, "concurrency"),

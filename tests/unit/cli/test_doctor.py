@@ -22,7 +22,7 @@ from ostiary.foundation.clock import utc_now
 from ostiary.foundation.http_client import LOOPBACK, OutboundPolicy
 from ostiary.foundation.secrets import load_or_create_key
 from ostiary.gateway import NodeRecord
-from ostiary.identity import UserStoreSettings
+from ostiary.identity import StoreOptions, UserStoreSettings
 
 NOW = datetime(2031, 5, 1, tzinfo=UTC)
 STORE = UserStoreSettings(
@@ -32,13 +32,8 @@ STORE = UserStoreSettings(
     type="rest",
     position=1,
     revision=1,
-    url="http://127.0.0.1:9",
-    basic_username=None,
-    sealed_password=None,
-    timeout=timedelta(seconds=0.3),
-    concurrency=1,
-    accepts=None,
-    case_sensitive=False,
+    settings={"url": "http://127.0.0.1:9"},
+    options=StoreOptions(timeout_ms=300),
 )
 NODE = NodeRecord("n", "edge", rotation=0, acknowledged=7, seen_at=NOW)
 
@@ -229,7 +224,7 @@ def listening() -> Iterator[int]:
 
 
 async def test_a_store_that_takes_connections_is_well(listening: int):
-    store = replace(STORE, url=f"http://127.0.0.1:{listening}/login")
+    store = replace(STORE, settings={"url": f"http://127.0.0.1:{listening}/login"})
 
     assert (await state.store_finding("acme", store, OutboundPolicy(LOOPBACK))).state == "ok"
 
@@ -244,14 +239,14 @@ async def test_a_store_that_takes_connections_is_well(listening: int):
     ],
 )
 async def test_a_store_that_cannot_be_reached_fails(url: str, says: str):
-    found = await state.store_finding("acme", replace(STORE, url=url), OutboundPolicy(LOOPBACK))
+    found = await state.store_finding("acme", replace(STORE, settings={"url": url}), OutboundPolicy(LOOPBACK))
 
     assert (found.what, found.state, bool(found.do)) == ("user store EXTERNAL of acme", "fail", True)
     assert says in found.says
 
 
 async def test_a_store_that_speaks_no_tls_fails(listening: int):
-    store = replace(STORE, url=f"https://127.0.0.1:{listening}/login")
+    store = replace(STORE, settings={"url": f"https://127.0.0.1:{listening}/login"})
 
     found = await asyncio.wait_for(state.store_finding("acme", store, OutboundPolicy(LOOPBACK)), 5)
     assert (found.state, "did not answer in time" in found.says) == ("fail", True)

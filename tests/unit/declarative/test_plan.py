@@ -23,7 +23,12 @@ def the_user(email: str = "a@x", *, has_password: bool = True) -> State:
 
 def a_store(url: str = "https://a", password: Given = Given.VALUE) -> Wishes:
     """A user store as a file wants it."""
-    wish = Wish(("user_stores", 0), {"url": url, "username": "us"}, {"password": password})
+    wish = Wish(
+        ("user_stores", 0),
+        {"url": url, "username": "us"},
+        {"password": password},
+        addresses=frozenset({"url"}),
+    )
     return {Kind.USER_STORE: {"E": wish}}
 
 

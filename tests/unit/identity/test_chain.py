@@ -1,22 +1,20 @@
 """Who is asked about a login, in which order."""
 
-from datetime import timedelta
-
 import pytest
 
 from ostiary.identity.chain import candidates
-from ostiary.identity.model import UserStoreSettings
+from ostiary.identity.model import StoreOptions, UserStoreSettings
 from ostiary.identity.user_names import UserName
 from ostiary.organizations import ChainPolicy
 
 FIRST, ANY = ChainPolicy.FIRST_KNOWN, ChainPolicy.ANY
 
 
-def a_store(name: str, accepts: str | None = None, case_sensitive: bool = False) -> UserStoreSettings:
-    return UserStoreSettings(
-        name, "org", name, "rest", 0, 1, "https://x.example", None, None, timedelta(seconds=1), 5, accepts,
-        case_sensitive,
-    )  # fmt: skip
+def a_store(
+    name: str, accepts: str | None = None, case_sensitive: bool = False, enabled: bool = True
+) -> UserStoreSettings:
+    options = StoreOptions(accepts=accepts, case_sensitive=case_sensitive, enabled=enabled)
+    return UserStoreSettings(name, "org", name, "rest", 0, 1, {"url": "https://x.example"}, options)
 
 
 CHAIN = (
@@ -53,6 +51,15 @@ def test_the_name_and_the_policy_say_who_is_asked(
     found = candidates(name, CHAIN, policy, primary_knows=primary_knows)
 
     assert [f"{candidate.store}:{candidate.username}" for candidate in found] == asked
+
+
+def test_a_store_that_is_switched_off_is_asked_about_nobody():
+    off = (a_store("OFF", enabled=False), a_store("EXTERNAL"))
+    names = [UserName.parse(typed, "my_company", {"OFF": False}) for typed in ("bob", "OFF/bob")]
+
+    found = [candidates(name, off, ANY, primary_knows=False) for name in names]
+
+    assert [[candidate.store for candidate in each] for each in found] == [["EXTERNAL"], []]
 
 
 def test_a_name_that_no_store_could_know_costs_a_hash_of_primary():

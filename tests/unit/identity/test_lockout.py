@@ -163,7 +163,7 @@ async def test_right_passwords_in_parallel_are_never_refused(world: World, servi
 
 
 async def test_outages_and_abandoned_logins_leave_nothing_behind(world: World, service: LoginService):
-    await world.store(service.url, timeout=timedelta(seconds=20))
+    await world.store(service.url, timeout_ms=20_000)
     service.mode = "hang"
     hanging = [asyncio.create_task(attempt(world, "testuser")) for _ in range(10)]
     await until(lambda: service.open_requests == LIMITS.client_failures)
@@ -197,7 +197,7 @@ async def test_who_finds_every_place_taken_waits_no_longer_than_its_patience(
 ):
     impatient = LIMITS.model_copy(update={"patience": timedelta(milliseconds=200)})
     quick = await a_world(world.database, name="quick", clock=world.clock, lockout=impatient)
-    await quick.store(service.url, timeout=timedelta(seconds=20))
+    await quick.store(service.url, timeout_ms=20_000)
     service.mode = "hang"
     hanging = [asyncio.create_task(attempt(quick, "testuser")) for _ in range(5)]
     await until(lambda: service.open_requests == 5)

@@ -2,26 +2,27 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import timedelta
 
 import pytest
-from pydantic import SecretStr
 from sqlalchemy import select
 from tests.support.identity import BOX, World, a_world
 
 from ostiary.foundation.database import Database
 from ostiary.identity import (
-    BasicCredentials,
     InvalidUserStore,
+    StoreOptions,
+    TypeSettings,
     UnknownUserStore,
     UserStoreSpec,
     delete_user_store,
     find_user_store,
     list_user_stores,
     put_user_store,
+    read_user_store_settings,
 )
 from ostiary.identity.tables import user_stores
 
+PASSWORD = "service-password"
 URL = "https://login.example/authenticate"
 
 
@@ -34,8 +35,12 @@ async def world(database: Database) -> AsyncIterator[World]:
 
 @pytest.fixture
 def spec(world: World) -> UserStoreSpec:
-    basic = BasicCredentials("gateway", SecretStr("service-password"))
-    return UserStoreSpec(world.organization.id, "External", URL, basic)
+    return UserStoreSpec(world.organization.id, "External", "rest", rest())
+
+
+def rest(url: str = URL, username: str | None = "gateway", password: str | None = PASSWORD) -> TypeSettings:
+    auth = {"basic": {"username": username} | ({"password": password} if password else {})}
+    return read_user_store_settings("rest", {"url": url} | ({"auth": auth} if username is not None else {}))
 
 
 async def put(world: World, spec: UserStoreSpec) -> bool:
@@ -46,8 +51,8 @@ async def found(world: World):
     return await world.database.read(lambda c: find_user_store(c, world.organization.id, "external"))
 
 
-def without_password(spec: UserStoreSpec, **changes) -> UserStoreSpec:
-    return replace(spec, basic=BasicCredentials("gateway"), **changes)
+def without_password(spec: UserStoreSpec, **options) -> UserStoreSpec:
+    return replace(spec, settings=rest(password=None), options=StoreOptions(**options))
 
 
 async def test_putting_the_same_store_again_changes_nothing(world: World, spec: UserStoreSpec):
@@ -65,28 +70,28 @@ async def test_a_change_keeps_the_secret_and_raises_the_revision(world: World, s
     await put(world, spec)
     before = await found(world)
 
-    assert await put(world, without_password(spec, timeout=timedelta(seconds=1)))
+    assert await put(world, without_password(spec, timeout_ms=1000))
 
-    assert await found(world) == replace(before, timeout=timedelta(seconds=1), revision=2)
+    assert await found(world) == replace(before, options=StoreOptions(timeout_ms=1000), revision=2)
 
 
 @pytest.mark.parametrize(
-    "change",
+    "settings",
     [
-        {"url": "https://attacker.example/authenticate"},
-        {"basic": BasicCredentials("somebody")},
-        {"basic": None},
+        rest("https://attacker.example/authenticate", password=None),
+        rest(username="somebody", password=None),
+        rest(username=None),
     ],
 )
 async def test_another_address_or_name_does_not_get_the_secret(
-    world: World, spec: UserStoreSpec, change: dict[str, object]
+    world: World, spec: UserStoreSpec, settings: TypeSettings
 ):
     """CVE-2026-15943: a masked secret that went to a changed address."""
     await put(world, spec)
 
-    await put(world, replace(without_password(spec), **change))
+    await put(world, replace(spec, settings=settings))
 
-    assert (await found(world)).sealed_password is None
+    assert (await found(world)).sealed == {}
 
 
 async def test_the_secret_is_sealed_in_the_table_and_in_what_is_printed(world: World, spec: UserStoreSpec):
@@ -96,7 +101,7 @@ async def test_the_secret_is_sealed_in_the_table_and_in_what_is_printed(world: W
 
     assert "service-password" not in row
     assert "service-password" not in repr(spec)
-    assert (await found(world)).sealed_password not in repr(await found(world))
+    assert (await found(world)).sealed["auth.basic.password"] not in repr(await found(world))
 
 
 async def test_stores_are_listed_in_the_order_they_are_asked(world: World, spec: UserStoreSpec):
@@ -118,27 +123,23 @@ async def test_stores_are_listed_in_the_order_they_are_asked(world: World, spec:
         ({"name": "primary"}, "name"),
         ({"name": "System"}, "name"),
         ({"name": "X" * 64}, "name"),
-        ({"type": "ldap"}, "type"),
-        ({"url": ""}, "url"),
-        ({"url": "http://login.example/"}, "url"),
-        ({"url": "ftp://login.example/"}, "url"),
-        ({"url": "https://user:password@login.example/"}, "url"),
-        ({"url": "https://169.254.169.254/"}, "url"),
-        ({"url": "https://login.example/ x"}, "url"),
-        ({"timeout": timedelta(0)}, "timeout_ms"),
-        ({"timeout": timedelta(minutes=1)}, "timeout_ms"),
-        ({"concurrency": 0}, "concurrency"),
-        ({"accepts": ""}, "accepts"),
-        ({"basic": BasicCredentials("")}, "auth.basic.username"),
-        ({"basic": BasicCredentials("a:b")}, "auth.basic.username"),
-        ({"basic": BasicCredentials("a", SecretStr(""))}, "auth.basic.password"),
+        ({"settings": lambda: rest("")}, "url"),
+        ({"settings": lambda: rest("http://login.example/")}, "url"),
+        ({"settings": lambda: rest("ftp://login.example/")}, "url"),
+        ({"settings": lambda: rest("https://user:password@login.example/")}, "url"),
+        ({"settings": lambda: rest("https://169.254.169.254/")}, "url"),
+        ({"settings": lambda: rest("https://login.example/ x")}, "url"),
+        ({"settings": lambda: rest(username="")}, "auth.basic.username"),
+        ({"settings": lambda: rest(username="a:b")}, "auth.basic.username"),
+        ({"settings": lambda: rest(password="x" * 1025)}, "auth.basic.password"),
+        ({"settings": lambda: read_user_store_settings("carrier_pigeon", {})}, "type"),
     ],
 )
 async def test_a_bad_store_is_refused_with_its_field(
     world: World, spec: UserStoreSpec, change: dict[str, object], field: str
 ):
     with pytest.raises(InvalidUserStore) as error:
-        await put(world, replace(spec, **change))
+        await put(world, replace(spec, **{k: v() if callable(v) else v for k, v in change.items()}))
 
     assert error.value.field == field
     assert await found(world) is None

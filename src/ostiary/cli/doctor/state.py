@@ -109,13 +109,13 @@ async def user_stores(known: Known, policy: OutboundPolicy) -> Sequence[Finding]
 
 async def store_finding(organization: str, store: UserStoreSettings, policy: OutboundPolicy) -> Finding:
     """Connect to a store, with TLS where its address says so."""
-    what, parts = f"user store {store.name} of {organization}", urlsplit(store.url)
+    what, parts = f"user store {store.name} of {organization}", urlsplit(store.settings["url"])
     host = parts.hostname or ""
     port = parts.port or (443 if parts.scheme == "https" else 80)
     tls = ssl.create_default_context() if parts.scheme == "https" else None
     try:
-        policy.check_url(store.url)
-        async with asyncio.timeout(store.timeout.total_seconds()):
+        policy.check_url(store.settings["url"])
+        async with asyncio.timeout(store.options.timeout_ms / 1000):
             address = str((await policy.resolve(host, port))[0])
             _, writer = await asyncio.open_connection(
                 address, port, ssl=tls, server_hostname=host if tls else None

@@ -1,10 +1,9 @@
 """The internal REST API of user stores: /api/identity/v1/user-stores. No secret is ever given out."""
 
-from datetime import timedelta
 from typing import Annotated, Any
 
 from fastapi import Body
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import ConfigDict, Field
 from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -14,65 +13,46 @@ from ostiary.foundation.http_client import OutboundPolicy
 from ostiary.foundation.secrets import SecretBox
 from ostiary.identity.endpoints.problems import Taken, problems
 from ostiary.identity.errors import UnknownUserStore
-from ostiary.identity.model import BasicCredentials, UserStoreSettings, UserStoreSpec
+from ostiary.identity.model import StoreOptions, UserStoreSettings, UserStoreSpec
 from ostiary.identity.user_stores.configuration import (
     delete_user_store,
     find_user_store,
     list_user_stores,
     put_user_store,
+    read_settings,
 )
+from ostiary.identity.user_stores.type_settings import shown
 from ostiary.permissions import GuardedRouter, needs, organization
 
 PREFIX = "/api/identity/v1/user-stores"
 _PERMISSION = "/permission/admin/manage/identity/userstore/config"
 _SCOPE = "internal_userstore"
-_MILLISECOND = timedelta(milliseconds=1)
 
 
-class BasicBody(BaseModel):
-    """What the service asks of us (RFC 7617). Without `password` a known store keeps its own."""
+class UserStoreBody(StoreOptions):
+    """A user store as an administrator describes it, with the keys of an organization file.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    Those of its type stand beside these. A secret that is not given stays, unless the address changes.
+    """
 
-    username: str
-    password: SecretStr | None = None
-
-
-class AuthBody(BaseModel):
-    """How we prove to the service who is asking."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    basic: BasicBody
-
-
-class UserStoreBody(BaseModel):
-    """A user store as an administrator describes it, with the keys of an organization file."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True)
 
     type: str
-    url: str
-    auth: AuthBody | None = None
-    timeout_ms: int = 2000
-    concurrency: int = 20
-    accepts: str | None = None
-    case_sensitive: bool = False
     position: Annotated[int, Field(ge=-1_000_000, le=1_000_000)] | None = None
 
     def spec(self, organization_id: str, name: str) -> UserStoreSpec:
-        """As the use case takes it."""
-        basic = self.auth.basic if self.auth else None
+        """As the use case takes it.
+
+        Raises:
+            InvalidUserStore: names the field and what was expected of it.
+        """
+        given = {key: value for key, value in (self.model_extra or {}).items() if value is not None}
         return UserStoreSpec(
             organization_id=organization_id,
             name=name,
             type=self.type,
-            url=self.url,
-            basic=BasicCredentials(basic.username, basic.password) if basic else None,
-            timeout=min(max(self.timeout_ms, -1), 10**9) * _MILLISECOND,
-            concurrency=self.concurrency,
-            accepts=self.accepts,
-            case_sensitive=self.case_sensitive,
+            settings=read_settings(self.type, given),
+            options=StoreOptions(**{key: getattr(self, key) for key in StoreOptions.model_fields}),
             position=self.position,
         )
 
@@ -116,10 +96,11 @@ def _writing(guarded: GuardedRouter, database: Database, box: SecretBox, policy:
         def unit(connection: Connection) -> UserStoreSettings:
             if find_user_store(connection, here, body.name) is not None:
                 raise Taken("name: one that no user store of the organization has")
-            put_user_store(connection, body.spec(here, body.name), box, policy)
+            put_user_store(connection, spec, box, policy)
             return _known(connection, here, body.name)
 
         with problems():
+            spec = body.spec(here, body.name)
             return JSONResponse(_present(await database.write(unit)), 201)
 
     @guarded.put("/{name}", access=needs(f"{_PERMISSION}/update", f"{_SCOPE}_update"))
@@ -129,10 +110,11 @@ def _writing(guarded: GuardedRouter, database: Database, box: SecretBox, policy:
 
         def unit(connection: Connection) -> UserStoreSettings:
             _known(connection, here, name)
-            put_user_store(connection, body.spec(here, name), box, policy)
+            put_user_store(connection, spec, box, policy)
             return _known(connection, here, name)
 
         with problems():
+            spec = body.spec(here, name)
             return _present(await database.write(unit))
 
     @guarded.delete("/{name}", access=needs(f"{_PERMISSION}/delete", f"{_SCOPE}_delete"))
@@ -152,15 +134,10 @@ def _known(connection: Connection, here: str, name: str) -> UserStoreSettings:
 
 
 def _present(store: UserStoreSettings) -> dict[str, Any]:
-    basic = {"username": store.basic_username, "password_is_set": store.sealed_password is not None}
     return {
         "name": store.name,
         "type": store.type,
-        "url": store.url,
-        "auth": None if store.basic_username is None else {"basic": basic},
-        "timeout_ms": round(store.timeout / _MILLISECOND),
-        "concurrency": store.concurrency,
-        "accepts": store.accepts,
-        "case_sensitive": store.case_sensitive,
         "position": store.position,
+        **store.options.model_dump(mode="json"),
+        **shown(read_settings(store.type, store.settings), store.sealed),
     }

@@ -1,12 +1,11 @@
 """User stores in SQL."""
 
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, delete, func, select, update
 
-from ostiary.identity.model import UserStoreSettings
+from ostiary.identity.model import StoreOptions, UserStoreSettings
 from ostiary.identity.repository import run, upserts
 from ostiary.identity.tables import user_stores
 
@@ -61,20 +60,13 @@ def _values(store: UserStoreSettings) -> dict[str, Any]:
         "type": store.type,
         "position": store.position,
         "revision": store.revision,
-        "sealed_password": store.sealed_password,
-        "settings": {
-            "url": store.url,
-            "basic_username": store.basic_username,
-            "timeout_ms": round(store.timeout / timedelta(milliseconds=1)),
-            "concurrency": store.concurrency,
-            "accepts": store.accepts,
-            "case_sensitive": store.case_sensitive,
-        },
+        "options": store.options.model_dump(mode="json", exclude_defaults=True),
+        "settings": dict(store.settings),
+        "sealed": dict(store.sealed),
     }
 
 
 def _model(row: Row[tuple[object, ...]]) -> UserStoreSettings:
-    settings = dict(row.settings)
     return UserStoreSettings(
         id=row.id,
         organization_id=row.organization_id,
@@ -82,9 +74,9 @@ def _model(row: Row[tuple[object, ...]]) -> UserStoreSettings:
         type=row.type,
         position=row.position,
         revision=row.revision,
-        sealed_password=row.sealed_password,
-        timeout=timedelta(milliseconds=settings.pop("timeout_ms")),
-        **settings,
+        settings=row.settings,
+        options=StoreOptions.model_validate(row.options),
+        sealed=row.sealed,
     )
 
 

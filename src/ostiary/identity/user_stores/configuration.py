@@ -6,24 +6,27 @@ service is never sent to another.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from typing import Any
 
+from pydantic import SecretStr
 from sqlalchemy import Connection
 
-from ostiary.foundation.http_client import OutboundPolicy, OutboundRefused
+from ostiary.foundation.http_client import OutboundPolicy
 from ostiary.foundation.identifiers import new_id
-from ostiary.foundation.secrets import SecretBox, SecretUnreadable
+from ostiary.foundation.secrets import SecretBox, SecretUnreadable, same
 from ostiary.identity.errors import InvalidUserStore, UnknownUserStore
 from ostiary.identity.model import RESERVED_STORES, UserStoreSettings, UserStoreSpec
 from ostiary.identity.repository import subjects, user_stores
 from ostiary.identity.user_names import is_text
 from ostiary.identity.user_stores.directory import USER_STORES
+from ostiary.identity.user_stores.type_settings import TypeSettings
 from ostiary.organizations import narrow
 
 _NAME = re.compile(r"[A-Z0-9][A-Z0-9._-]{0,62}\Z")
-_SHORTEST, _LONGEST = timedelta(milliseconds=50), timedelta(seconds=30)
+LONGEST_SECRET = 20_000
+"""Characters: a private key in PEM fits."""
 _MOST_NARROWED_ONE_BY_ONE = 200
 
 
@@ -42,11 +45,11 @@ def put_user_store(
     if known is None:
         position = user_stores.next_position(connection, spec.organization_id)
         wanted = _settings(replace(spec, name=name), new_id(), position, revision=1)
-        if user_stores.add(connection, replace(wanted, sealed_password=_sealed(spec, wanted, box))):
+        if user_stores.add(connection, replace(wanted, sealed=_sealed(wanted, spec, box))):
             return True
         return put_user_store(connection, spec, box, policy)  # somebody else has just made it
     wanted = _settings(replace(spec, name=name), known.id, known.position, known.revision)
-    wanted = replace(wanted, sealed_password=_secret_to_keep(known, spec, box))
+    wanted = replace(wanted, sealed=_kept(known, spec) | _sealed(known, spec, box))
     if wanted == known:
         return False
     user_stores.change(connection, replace(wanted, revision=known.revision + 1))
@@ -83,6 +86,17 @@ def delete_user_store(connection: Connection, organization_id: str, name: str) -
         narrow(connection, organization_id, "subject", subject_id)
 
 
+def read_settings(type_name: str, settings: Mapping[str, Any]) -> TypeSettings:
+    """What a user store of that type has of its own.
+
+    Raises:
+        InvalidUserStore: names the field and what was expected of it.
+    """
+    if type_name not in USER_STORES:
+        raise InvalidUserStore("type", f"one of {', '.join(USER_STORES)}")
+    return USER_STORES[type_name].settings.read(settings)
+
+
 def check_spec(spec: UserStoreSpec, policy: OutboundPolicy | None = None) -> str:
     """The store's name as it is kept (upper case), when everything about it is right.
 
@@ -96,42 +110,16 @@ def check_spec(spec: UserStoreSpec, policy: OutboundPolicy | None = None) -> str
         )
     if name in RESERVED_STORES:
         raise InvalidUserStore("name", f"not one of {', '.join(sorted(RESERVED_STORES))}")
-    if spec.type not in USER_STORES:
-        raise InvalidUserStore("type", f"one of {', '.join(USER_STORES)}")
-    if not _SHORTEST <= spec.timeout <= _LONGEST:
-        raise InvalidUserStore("timeout_ms", "50 to 30000")
-    if not 1 <= spec.concurrency <= 1000:
-        raise InvalidUserStore("concurrency", "1 to 1000")
-    if spec.accepts is not None and not is_text(spec.accepts, 255):
-        raise InvalidUserStore("accepts", "a pattern of 1 to 255 characters such as *@legacy.example")
-    _check_basic(spec)
-    _check_url(spec.url, policy)
+    spec.settings.check(policy)
+    for key, value in spec.settings.secrets().items():
+        if not is_text(value.get_secret_value(), LONGEST_SECRET):
+            raise InvalidUserStore(key, f"1 to {LONGEST_SECRET} characters")
     return name
 
 
 def _canonical_name(name: str) -> str | None:
     """The name as it is kept, upper case; None where it cannot be a store's."""
     return name.upper() if name.isascii() and _NAME.match(name.upper()) else None
-
-
-def _check_basic(spec: UserStoreSpec) -> None:
-    if spec.basic is None:
-        return
-    if ":" in spec.basic.username or not is_text(spec.basic.username, 255):
-        raise InvalidUserStore("auth.basic.username", "1 to 255 characters without ':' (RFC 7617 §2)")
-    password = spec.basic.password
-    if password is not None and not is_text(password.get_secret_value(), 1024):
-        raise InvalidUserStore("auth.basic.password", "1 to 1024 characters")
-
-
-def _check_url(url: str, policy: OutboundPolicy | None) -> None:
-    if len(url) > 2000 or not url.isascii() or any(character <= " " for character in url) or "#" in url:
-        raise InvalidUserStore("url", "an https URL of at most 2000 ASCII characters without spaces or '#'")
-    try:
-        (policy or OutboundPolicy()).check_url(url)
-    except OutboundRefused as error:
-        if policy is not None or "allowed_networks" not in str(error):
-            raise InvalidUserStore("url", str(error)) from error
 
 
 def _settings(spec: UserStoreSpec, store_id: str, position: int, revision: int) -> UserStoreSettings:
@@ -142,37 +130,34 @@ def _settings(spec: UserStoreSpec, store_id: str, position: int, revision: int) 
         type=spec.type,
         position=position if spec.position is None else spec.position,
         revision=revision,
-        url=spec.url,
-        basic_username=spec.basic.username if spec.basic else None,
-        sealed_password=None,
-        timeout=spec.timeout,
-        concurrency=spec.concurrency,
-        accepts=spec.accepts,
-        case_sensitive=spec.case_sensitive,
+        settings=spec.settings.without_secrets(),
+        options=spec.options,
     )
 
 
-def _sealed(spec: UserStoreSpec, store: UserStoreSettings, box: SecretBox) -> str | None:
-    if spec.basic is None or spec.basic.password is None:
-        return None
-    return box.seal(spec.basic.password.get_secret_value(), store.secret_context)
+def _kept(known: UserStoreSettings, spec: UserStoreSpec) -> dict[str, str]:
+    """The secrets that stay: all that mean something still, unless they would go to another service."""
+    before = read_settings(known.type, known.settings)
+    if known.type != spec.type or before.service() != spec.settings.service():
+        return {}
+    return {key: sealed for key, sealed in known.sealed.items() if spec.settings.has_place_for(key)}
 
 
-def _secret_to_keep(known: UserStoreSettings, spec: UserStoreSpec, box: SecretBox) -> str | None:
-    """The sealed password after a change: a new one, the old one, or none for another address or name."""
-    if spec.basic is None:
-        return None
-    if spec.basic.password is None:
-        same_service = (known.url, known.basic_username) == (spec.url, spec.basic.username)
-        return known.sealed_password if same_service else None
-    plain = spec.basic.password.get_secret_value().encode()
-    if _opens_to(known, plain, box):
-        return known.sealed_password
-    return _sealed(spec, known, box)
+def _sealed(store: UserStoreSettings, spec: UserStoreSpec, box: SecretBox) -> dict[str, str]:
+    """The secrets that are given, sealed; one that is the same as before stays as it was."""
+    return {
+        key: store.sealed[key] if _opens_to(store, key, plain, box) else _seal(store, key, plain, box)
+        for key, plain in spec.settings.secrets().items()
+    }
 
 
-def _opens_to(store: UserStoreSettings, plain: bytes, box: SecretBox) -> bool:
+def _seal(store: UserStoreSettings, key: str, plain: SecretStr, box: SecretBox) -> str:
+    return box.seal(plain.get_secret_value(), store.secret_context(key))
+
+
+def _opens_to(store: UserStoreSettings, key: str, plain: SecretStr, box: SecretBox) -> bool:
     try:
-        return box.open(store.sealed_password or "", store.secret_context) == plain
+        opened = box.open(store.sealed.get(key, ""), store.secret_context(key))
     except SecretUnreadable:
         return False
+    return same(opened.decode(), plain.get_secret_value())

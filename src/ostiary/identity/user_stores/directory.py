@@ -7,31 +7,38 @@ there is nothing to invalidate.
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
 from types import MappingProxyType
+from typing import Any
 
 from pydantic import SecretStr
 
-from ostiary.foundation.http_client import OutboundClient, OutboundPolicy
+from ostiary.foundation.http_client import OutboundPolicy
 from ostiary.foundation.secrets import SecretBox, SecretUnreadable
 from ostiary.foundation.telemetry import get_logger
 from ostiary.identity.model import UserStoreSettings
 from ostiary.identity.user_stores.breaker import CircuitBreaker
-from ostiary.identity.user_stores.contract import UserStore
-from ostiary.identity.user_stores.rest import RESTUserStore
+from ostiary.identity.user_stores.contract import LoginService, UserStore
+from ostiary.identity.user_stores.guarded import GuardedUserStore
+from ostiary.identity.user_stores.rest import RESTSettings, make_rest
+from ostiary.identity.user_stores.type_settings import TypeSettings
 
 _log = get_logger(__name__)
 
-Build = Callable[[UserStoreSettings, SecretStr | None, OutboundPolicy], UserStore]
+
+@dataclass(frozen=True, slots=True)
+class StoreType:
+    """A type of outside user store: its settings, and how its adapter is made of them."""
+
+    settings: type[TypeSettings]
+    make: Callable[[Any, OutboundPolicy, int], LoginService]
+    """Takes the settings, where we may connect to, and how many logins there are at once."""
 
 
-def _rest(settings: UserStoreSettings, password: SecretStr | None, policy: OutboundPolicy) -> UserStore:
-    client = OutboundClient(policy, connections=settings.concurrency)
-    return RESTUserStore(settings, password, client, CircuitBreaker(time.monotonic))
-
-
-USER_STORES = MappingProxyType[str, Build]({"rest": _rest})
-"""Type in the settings → adapter."""
+USER_STORES = MappingProxyType[str, StoreType]({"rest": StoreType(RESTSettings, make_rest)})
+"""Every type there is, by its name in an organization file."""
 
 
 class UserStores:
@@ -51,7 +58,7 @@ class UserStores:
             return store  # a newer one where this login has read older settings
         if store is not None:
             self._retire(store)
-        made = USER_STORES[settings.type](settings, self._password(settings), self._policy)
+        made = self._guarded(settings)
         stores[settings.id] = (settings.revision, made)
         return made
 
@@ -76,12 +83,18 @@ class UserStores:
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 
-    def _password(self, settings: UserStoreSettings) -> SecretStr | None:
-        if settings.sealed_password is None:
-            return None
-        try:
-            plain = self._box.open(settings.sealed_password, settings.secret_context)
-        except SecretUnreadable as error:
-            _log.error("user_store_secret_unreadable", store=settings.name, reason=str(error))
-            return None
-        return SecretStr(plain.decode())
+    def _guarded(self, settings: UserStoreSettings) -> UserStore:
+        kind = USER_STORES[settings.type]
+        whole = kind.settings.read(settings.settings).with_secrets(dict(self._secrets(settings)))
+        options = settings.options
+        service = kind.make(whole, self._policy, options.concurrency)
+        deadline = timedelta(milliseconds=options.timeout_ms)
+        return GuardedUserStore(service, deadline, options.concurrency, CircuitBreaker(time.monotonic))
+
+    def _secrets(self, settings: UserStoreSettings) -> Iterator[tuple[str, SecretStr]]:
+        """What can be opened; a store without its secret is unavailable, not a mistake of its users."""
+        for key, sealed in settings.sealed.items():
+            try:
+                yield key, SecretStr(self._box.open(sealed, settings.secret_context(key)).decode())
+            except SecretUnreadable as error:
+                _log.error("user_store_secret_unreadable", store=settings.name, key=key, reason=str(error))

@@ -6,50 +6,82 @@ cannot tell unknown from wrong. Everything else is no answer: a 401 means that *
 for the service are wrong, and says nothing about the user.
 """
 
-import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from datetime import timedelta
-from typing import Any
+from typing import Annotated, Any, ClassVar
 
 import orjson
-from pydantic import SecretStr
+from pydantic import Field, SecretStr
 
-from ostiary.foundation.http_client import Answer, OutboundClient, OutboundFailed, OutboundRefused
+from ostiary.foundation.http_client import (
+    OutboundClient,
+    OutboundFailed,
+    OutboundPolicy,
+    OutboundRefused,
+)
 from ostiary.foundation.secrets import random_token
-from ostiary.identity.model import UserStoreSettings
-from ostiary.identity.user_stores.breaker import CircuitBreaker, CircuitOpen
+from ostiary.identity.errors import InvalidUserStore
 from ostiary.identity.user_stores.contract import Refused, StoreUnavailable, UserRecord
+from ostiary.identity.user_stores.steps import note
+from ostiary.identity.user_stores.type_settings import Section, TypeSettings
 
 LARGEST_ANSWER = 65_536
-_COUNTED = frozenset({"connect", "timeout", "protocol"})
+_DOWN = frozenset({"connect", "timeout", "protocol"})
 """Failures that say the service is down; the others say that it is wrong."""
+_LONGER_THAN_ANY = timedelta(seconds=60)
+"""The store's own deadline ends a request long before."""
 
 
-class RESTUserStore:
-    """One login service, with its own connections, limit, deadline and circuit breaker."""
+class Basic(Section):
+    """What the service asks of us: its own user name and password for us (RFC 7617)."""
 
-    def __init__(
-        self,
-        settings: UserStoreSettings,
-        password: SecretStr | None,
-        client: OutboundClient,
-        breaker: CircuitBreaker,
-    ) -> None:
-        self._settings = settings
-        self._headers = _headers(settings, password)
+    username: Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^:\x00-\x1f\x7f]*$")]
+    password: SecretStr | None = Field(default=None, min_length=1, max_length=1024)
+
+
+class Auth(Section):
+    """How a login service knows us."""
+
+    basic: Basic
+
+
+class RESTSettings(TypeSettings):
+    """A RESTful authentication service."""
+
+    ADDRESSES: ClassVar[frozenset[str]] = frozenset({"url", "auth"})
+
+    url: str
+    auth: Auth | None = None
+
+    def check(self, policy: OutboundPolicy | None) -> None:
+        """See `TypeSettings`."""
+        if len(self.url) > 2000 or not self.url.isascii() or any(c <= " " or c == "#" for c in self.url):
+            expected = "an https URL of at most 2000 ASCII characters without spaces or '#'"
+            raise InvalidUserStore("url", expected)
+        try:
+            (policy or OutboundPolicy()).check_url(self.url)
+        except OutboundRefused as error:
+            if policy is not None or "allowed_networks" not in str(error):
+                raise InvalidUserStore("url", str(error)) from error
+
+
+class RESTService:
+    """One login service, with its own connections."""
+
+    def __init__(self, settings: RESTSettings, client: OutboundClient) -> None:
+        self._url = settings.url
+        self._headers = _headers(settings)
         self._client = client
-        self._breaker = breaker
-        self._limiter = asyncio.Semaphore(settings.concurrency)
 
     async def authenticate(self, username: str, password: SecretStr) -> UserRecord | None:
         """See `UserStore`; never returns None, because the service cannot say "no such user"."""
-        answer = await self._ask(username, password)
-        if answer.status != 200:
-            raise StoreUnavailable(f"status_{answer.status}")
-        status = _status(answer.body)
+        if self._headers is None:
+            raise StoreUnavailable("its_password_is_not_set")
+        body = {"credentials": {"username": username, "password": password.get_secret_value()}}
+        status = _status(await self._send(self._headers, orjson.dumps(body)))
         if status == "false":
             raise Refused(certain=False)
         if status != "true":
@@ -57,65 +89,36 @@ class RESTUserStore:
         return UserRecord(immutable_id=username, username=username)
 
     async def probe(self) -> None:
-        """See `UserStore`: it is asked about somebody made up, because it understands nothing else."""
+        """See `LoginService`: it is asked about somebody made up, because it understands nothing else."""
         with suppress(Refused):
             await self.authenticate(f"probe-{random_token(9)}", SecretStr(random_token()))
 
     async def close(self) -> None:
-        """Let what is under way end, then close the connections."""
-        for _ in range(self._settings.concurrency):
-            await self._limiter.acquire()
+        """See `LoginService`."""
         await self._client.close()
 
-    async def _ask(self, username: str, password: SecretStr) -> Answer:
-        if self._headers is None:
-            raise StoreUnavailable("its_password_is_not_set")
-        body = {"credentials": {"username": username, "password": password.get_secret_value()}}
-        whole = self._settings.timeout.total_seconds()
-        end = asyncio.get_running_loop().time() + whole
-        try:
-            async with self._place(end):
-                left = end - asyncio.get_running_loop().time()
-                return await self._send(self._headers, orjson.dumps(body), left, counted=left > whole / 2)
-        except CircuitOpen as error:
-            raise StoreUnavailable("circuit_open", error.retry_after) from error
-
-    @asynccontextmanager
-    async def _place(self, end: float) -> AsyncIterator[None]:
-        """One of the store's places; waiting for it is part of the deadline."""
-        self._breaker.check()
-        try:
-            async with asyncio.timeout_at(end):
-                await self._limiter.acquire()
-        except TimeoutError as error:
-            raise StoreUnavailable("too_many_logins") from error
-        try:
-            yield
-        finally:
-            self._limiter.release()
-
-    async def _send(self, headers: Mapping[str, str], body: bytes, left: float, *, counted: bool) -> Answer:
-        """One request. A time-out counts against the store only if it had most of the deadline."""
-        self._breaker.enter()
+    async def _send(self, headers: Mapping[str, str], body: bytes) -> bytes:
+        """The body of a 200; nothing else is an answer."""
         try:
             answer = await self._client.request(
-                "POST", self._settings.url, headers, body, timedelta(seconds=left), LARGEST_ANSWER
+                "POST", self._url, headers, body, _LONGER_THAN_ANY, LARGEST_ANSWER
             )
         except OutboundRefused as error:
-            self._breaker.abandoned()
             raise StoreUnavailable(f"address_refused: {error}") from error
         except OutboundFailed as error:
-            down = error.reason in _COUNTED and (counted or error.reason != "timeout")
-            self._breaker.failed() if down else self._breaker.abandoned()
-            raise StoreUnavailable(error.reason) from error
-        except BaseException:
-            self._breaker.abandoned()
-            raise
-        self._breaker.failed() if answer.status >= 500 else self._breaker.succeeded()
-        return answer
+            raise StoreUnavailable(error.reason, down=error.reason in _DOWN) from error
+        note("request", method="POST", url=self._url, status=answer.status)
+        if answer.status != 200:
+            raise StoreUnavailable(f"status_{answer.status}", down=answer.status >= 500)
+        return answer.body
 
 
-def _headers(settings: UserStoreSettings, password: SecretStr | None) -> dict[str, str] | None:
+def make_rest(settings: RESTSettings, policy: OutboundPolicy, concurrency: int) -> RESTService:
+    """The adapter of a REST user store."""
+    return RESTService(settings, OutboundClient(policy, connections=concurrency))
+
+
+def _headers(settings: RESTSettings) -> dict[str, str] | None:
     """What every request carries; None where the service's password was cleared and not set again."""
     headers = {
         "Content-Type": "application/json",
@@ -123,11 +126,12 @@ def _headers(settings: UserStoreSettings, password: SecretStr | None) -> dict[st
         "Accept-Encoding": "identity",
         "User-Agent": "ostiary",
     }
-    if settings.basic_username is None:
+    if settings.auth is None:
         return headers
-    if password is None:
+    basic = settings.auth.basic
+    if basic.password is None:
         return None
-    pair = f"{settings.basic_username}:{password.get_secret_value()}"
+    pair = f"{basic.username}:{basic.password.get_secret_value()}"
     return {**headers, "Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
 
 
