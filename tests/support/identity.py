@@ -54,8 +54,14 @@ class World:
     async def store(self, url: str, name: str = "EXTERNAL", **options: Any) -> None:
         """An outside store behind `url`."""
         auth = {"basic": {"username": SERVICE_USER, "password": SERVICE_PASSWORD}}
-        settings = read_user_store_settings("rest", {"url": url, "auth": auth})
-        wanted = UserStoreSpec(self.organization.id, name, "rest", settings, StoreOptions(**options))
+        await self.connect("rest", {"url": url, "auth": auth}, name, **options)
+
+    async def connect(
+        self, type_name: str, settings: dict[str, Any], name: str = "EXTERNAL", **options: Any
+    ) -> None:
+        """An outside store of any type."""
+        read = read_user_store_settings(type_name, settings)
+        wanted = UserStoreSpec(self.organization.id, name, type_name, read, StoreOptions(**options))
         await self.database.write(lambda c: put_user_store(c, wanted, BOX))
 
     async def log_in(self, username: str, password: str = PASSWORD, client: str = "app") -> AuthenticatedUser:

@@ -6,7 +6,7 @@ Two process trees in two data directories, with nothing in common but TLS on loo
 import sys
 from pathlib import Path
 
-from tests.system.ports import free_ports
+from tests.support.ports import free_ports
 from tests.system.server import Server
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.system.ports import free_port
+from tests.support.ports import free_port
 from tests.system.stand_ins import Backend, UnixHTTP
 from tests.system.waiting import until
 

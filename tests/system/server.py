@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx2
 from tests.house.quiet_logs import leaked
-from tests.system.ports import free_ports
+from tests.support.ports import free_ports
 from tests.system.waiting import alive, until
 
 READY_WITHIN = 60.0

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.support.ports import free_port
 from tests.system.data_plane import (
     Answer,
     Backend,
@@ -21,7 +22,6 @@ from tests.system.data_plane import (
     call_on,
     management,
 )
-from tests.system.ports import free_port
 from tests.system.waiting import alive, until
 
 from ostiary.gateway.plan import GatewayPlan

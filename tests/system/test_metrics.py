@@ -15,7 +15,7 @@ import psutil
 import pytest
 import yaml
 from tests.house.repository_files import ROOT
-from tests.system.ports import free_ports
+from tests.support.ports import free_ports
 from tests.system.server import ADMIN_PASSWORD, Server
 from tests.system.waiting import until
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.ports import free_port
 from tests.system.data_plane import Answer, Backend, DataPlane, UnixHTTP, a_certificate, call_on
-from tests.system.ports import free_port
 
 from ostiary.foundation.certificates import CertificateAuthority, Purpose, key_pem, new_key
 from ostiary.gateway.enrolment import CONTROL_PLANE_NAME

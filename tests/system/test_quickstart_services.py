@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import httpx2
 import pytest
-from tests.system.ports import free_ports
+from tests.support.ports import free_ports
 from tests.system.waiting import until
 
 from ostiary.cli.demo.scratch import quickstart_directory

@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx2
 from tests.support.login_service import SERVICE_PASSWORD, SERVICE_USER, LoginService
-from tests.system.ports import free_ports
+from tests.support.ports import free_ports
 from tests.system.server import Server
 from tests.system.waiting import until
 

@@ -71,6 +71,15 @@ def display_name(store: str, username: str, organization: str) -> str:
     return f"{prefix}{username}@{organization}"
 
 
+def canonical_or_none(text: str, *, case_sensitive: bool = False) -> str | None:
+    """A name that a store tells, as we compare it; None where it cannot be one."""
+    profile = _CASE_PRESERVED if case_sensitive else _CASE_MAPPED
+    try:
+        return None if "/" in text else _enforce(profile, _width_mapped(text))
+    except InvalidUserName:
+        return None
+
+
 def named_organization(text: str) -> str | None:
     """What follows the last `@`, which may or may not be an organization."""
     _, at, suffix = _width_mapped(text[:LONGEST_INPUT]).rpartition("@")

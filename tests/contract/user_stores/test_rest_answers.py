@@ -9,6 +9,7 @@ from tests.support.identity import until
 from tests.support.login_service import SERVICE_PASSWORD, SERVICE_USER, LoginService
 
 from ostiary.foundation.http_client import OutboundPolicy
+from ostiary.identity import StoreOptions
 from ostiary.identity.user_stores.breaker import CircuitBreaker
 from ostiary.identity.user_stores.contract import Refused, StoreUnavailable
 from ostiary.identity.user_stores.guarded import GuardedUserStore
@@ -26,7 +27,11 @@ def a_store(
     policy: OutboundPolicy | None = None,
 ) -> GuardedUserStore:
     auth = Auth(basic=Basic(username=SERVICE_USER, password=SecretStr(password) if password else None))
-    service = make_rest(RESTSettings(url=service_url, auth=auth), policy or OutboundPolicy(), concurrency)
+    service = make_rest(
+        RESTSettings(url=service_url, auth=auth),
+        policy or OutboundPolicy(),
+        StoreOptions(concurrency=concurrency),
+    )
     breaker = CircuitBreaker(asyncio.get_running_loop().time, failures=5, cool_down=0.2)
     return GuardedUserStore(service, timeout, concurrency, breaker)
 

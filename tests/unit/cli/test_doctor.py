@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from tests.system.ports import free_port
+from tests.support.ports import free_port
 
 from ostiary.app import Settings, load_settings, migrate
 from ostiary.cli.certificates import Authority

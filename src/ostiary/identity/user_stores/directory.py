@@ -18,10 +18,12 @@ from pydantic import SecretStr
 from ostiary.foundation.http_client import OutboundPolicy
 from ostiary.foundation.secrets import SecretBox, SecretUnreadable
 from ostiary.foundation.telemetry import get_logger
-from ostiary.identity.model import UserStoreSettings
+from ostiary.identity.model import StoreOptions, UserStoreSettings
 from ostiary.identity.user_stores.breaker import CircuitBreaker
 from ostiary.identity.user_stores.contract import LoginService, UserStore
 from ostiary.identity.user_stores.guarded import GuardedUserStore
+from ostiary.identity.user_stores.ldap.service import make_ldap
+from ostiary.identity.user_stores.ldap.settings import ADSettings, LDAPSettings
 from ostiary.identity.user_stores.rest import RESTSettings, make_rest
 from ostiary.identity.user_stores.type_settings import TypeSettings
 
@@ -33,11 +35,17 @@ class StoreType:
     """A type of outside user store: its settings, and how its adapter is made of them."""
 
     settings: type[TypeSettings]
-    make: Callable[[Any, OutboundPolicy, int], LoginService]
-    """Takes the settings, where we may connect to, and how many logins there are at once."""
+    make: Callable[[Any, OutboundPolicy, StoreOptions], LoginService]
+    """Takes the settings, where we may connect to, and what every store has."""
 
 
-USER_STORES = MappingProxyType[str, StoreType]({"rest": StoreType(RESTSettings, make_rest)})
+USER_STORES = MappingProxyType[str, StoreType](
+    {
+        "rest": StoreType(RESTSettings, make_rest),
+        "ldap": StoreType(LDAPSettings, make_ldap),
+        "active_directory": StoreType(ADSettings, make_ldap),
+    }
+)
 """Every type there is, by its name in an organization file."""
 
 
@@ -87,7 +95,7 @@ class UserStores:
         kind = USER_STORES[settings.type]
         whole = kind.settings.read(settings.settings).with_secrets(dict(self._secrets(settings)))
         options = settings.options
-        service = kind.make(whole, self._policy, options.concurrency)
+        service = kind.make(whole, self._policy, options)
         deadline = timedelta(milliseconds=options.timeout_ms)
         return GuardedUserStore(service, deadline, options.concurrency, CircuitBreaker(time.monotonic))
 

@@ -24,6 +24,7 @@ from ostiary.foundation.http_client import (
 )
 from ostiary.foundation.secrets import random_token
 from ostiary.identity.errors import InvalidUserStore
+from ostiary.identity.model import StoreOptions
 from ostiary.identity.user_stores.contract import Refused, StoreUnavailable, UserRecord
 from ostiary.identity.user_stores.steps import note
 from ostiary.identity.user_stores.type_settings import Section, TypeSettings
@@ -113,9 +114,9 @@ class RESTService:
         return answer.body
 
 
-def make_rest(settings: RESTSettings, policy: OutboundPolicy, concurrency: int) -> RESTService:
+def make_rest(settings: RESTSettings, policy: OutboundPolicy, options: StoreOptions) -> RESTService:
     """The adapter of a REST user store."""
-    return RESTService(settings, OutboundClient(policy, connections=concurrency))
+    return RESTService(settings, OutboundClient(policy, connections=options.concurrency))
 
 
 def _headers(settings: RESTSettings) -> dict[str, str] | None:

@@ -1,0 +1,1 @@
+"""LDAP and Active Directory: `settings.py` says what can be set, `service.py` logs people in."""
