@@ -13,6 +13,7 @@ import yaml
 from tests.support import active_directory as ad
 from tests.support import directory_server as ldap
 from tests.support.certificates import Authority
+from tests.support.sql_servers import READER_PASSWORD, PostgreSQL
 from tests.system.administrator import Administrator, claims_of
 from tests.system.server import Server
 
@@ -62,9 +63,16 @@ def active_directory(folder: Path) -> Page:
     )
 
 
+def postgresql(folder: Path) -> Page:
+    server = PostgreSQL(folder)
+    environment = {"SHOP_PASSWORD": READER_PASSWORD}
+    return Page({"url": server.url}, environment, stop=server.stop)
+
+
 MADE: dict[str, Callable[[Path], Page]] = {
     "connect-openldap": openldap,
     "connect-active-directory": active_directory,
+    "connect-a-postgresql-table": postgresql,
 }
 
 
@@ -80,8 +88,7 @@ def server() -> Iterator[Server]:
 
 @pytest.mark.parametrize("page", MADE)
 def test_what_the_page_says_lets_somebody_log_in(server: Server, tmp_path: Path, page: str):
-    folder = tmp_path / "server"
-    folder.mkdir()
+    folder = Path(tempfile.mkdtemp(prefix="ostiary-store-", dir="/tmp"))
     made = MADE[page](folder)
     try:
         document = yaml.safe_load(_block(page, "yaml"))
@@ -100,6 +107,7 @@ def test_what_the_page_says_lets_somebody_log_in(server: Server, tmp_path: Path,
         assert scopes == {made.scope or "default"}
     finally:
         made.stop()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _block(page: str, language: str) -> str:

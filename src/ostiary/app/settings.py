@@ -49,6 +49,8 @@ class OutboundSettings(Section):
 
     allowed_networks: tuple[Network, ...] = LOOPBACK
     """Loopback and private networks that user stores and backends may be in; public addresses always may."""
+    sqlite_directory: Path | None = None
+    """Where SQLite files of user stores may be; without it no organization can connect any file."""
 
 
 class TLSSettings(Section):
@@ -127,7 +129,7 @@ class Settings(BaseSettings):
     def outbound_policy(self) -> OutboundPolicy:
         """Where outbound requests may go, our own listeners excepted."""
         own = frozenset({self.management_port, self.gateway_port, self.http_port, self.metrics_port} - {0})
-        return OutboundPolicy(self.outbound.allowed_networks, own)
+        return OutboundPolicy(self.outbound.allowed_networks, own, self.outbound.sqlite_directory)
 
 
 def load_settings(config: Path | None = None, overrides: Mapping[str, Any] | None = None) -> Settings:

@@ -25,7 +25,7 @@ _PATTERNS: dict[str, str] = {
     r"^[1-9][0-9]{0,8}(KB|MB|GB)$": "an amount such as 10MB",
     r"^ldaps?://[^\s]+$": "an address such as ldaps://dc1.corp.example",
     r"^[a-z][a-z0-9+.-]*://?[^\s]+$": "a URL",
-    r"^(postgresql|mysql|sqlite|mssql|oracle)(\+[a-z0-9]+)?:///?[^\s]+$": "postgresql://…, mysql://… or sqlite:///…",
+    r"^(postgresql|mysql|mariadb|sqlite):///?[^\s]+$": "postgresql://…, mysql://… or sqlite:///…",
 }
 _EXPECTED: dict[str, Callable[[dict[str, Any]], str]] = {
     "string_type": lambda _: "text",

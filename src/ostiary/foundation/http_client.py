@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -51,11 +52,13 @@ class OutboundPolicy:
     """Where outbound requests may go.
 
     `allowed_networks`: loopback and private networks that may be reached (public addresses always
-    may). `own_ports`: our listeners' ports, refused on loopback.
+    may). `own_ports`: our listeners' ports, refused on loopback. `sqlite_directory`: where database files of
+    user stores may be; nowhere without it.
     """
 
     allowed_networks: tuple[Network, ...] = LOOPBACK
     own_ports: frozenset[int] = frozenset()
+    sqlite_directory: Path | None = None
 
     def check_url(self, url: str) -> None:
         """Refuse what no name resolution could make right.

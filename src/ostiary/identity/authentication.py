@@ -67,11 +67,11 @@ class Authentication:
         self._noted = noted
         self._database = database
         self._clock = clock
-        self._stores = UserStores(box, policy)
         self._lockout = Lockout(database, settings.lockout, clock)
         self._refusal_time = RefusalTime(settings.refusals)
         self.hasher = PasswordHasher(settings.hashing)
         """The pool that hashes passwords, for whoever sets one too."""
+        self._stores = UserStores(box, policy, self.hasher)
         self.policy = policy
         """Where user stores may be."""
 

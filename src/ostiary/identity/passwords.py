@@ -56,6 +56,14 @@ class PasswordHasher:
         matches = await self._run(lambda: _matches(known_hash or _NOBODY, password.get_secret_value()))
         return matches and known_hash is not None
 
+    async def compute(self, work: Callable[[], Result]) -> Result:
+        """Do other work of that kind, such as verifying a hash that others made.
+
+        Raises:
+            HashingBusy: the queue is full.
+        """
+        return await self._run(work)
+
     def is_outdated(self, known_hash: str) -> bool:
         """Whether the hash was made with other parameters than ours now."""
         return _ARGON2.check_needs_rehash(known_hash)

@@ -1,12 +1,15 @@
 """Servers of every kind that know `testuser`."""
 
+import tempfile
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 from tests.support.active_directory import ActiveDirectory
 from tests.support.certificates import Authority
 from tests.support.directory_server import DirectoryServer, group
 from tests.support.login_service import LoginService
+from tests.support.sql_servers import MariaDB, PostgreSQL, sqlite_file
 
 
 @pytest.fixture
@@ -39,3 +42,27 @@ def domain(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> It
     server.group("sales", "testuser")
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgreSQL]:
+    """PostgreSQL with customers."""
+    with tempfile.TemporaryDirectory(prefix="ostiary-customers-", dir="/tmp") as folder:
+        server = PostgreSQL(Path(folder))
+        yield server
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def mariadb(authority: Authority) -> Iterator[MariaDB]:
+    """MariaDB with customers."""
+    with tempfile.TemporaryDirectory(prefix="ostiary-customers-", dir="/tmp") as folder:
+        server = MariaDB(Path(folder), authority)
+        yield server
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def sqlite_customers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a SQLite database with customers."""
+    return sqlite_file(tmp_path_factory.mktemp("customers") / "shop.db")

@@ -9,11 +9,12 @@ from tests.support.active_directory import BASE, PASSWORD, READER, READER_PASSWO
 from tests.support.certificates import Authority
 
 from ostiary.foundation.http_client import OutboundPolicy
-from ostiary.identity.model import StoreOptions
+from ostiary.identity import PasswordHasher
 from ostiary.identity.user_stores.contract import Refused, UserRecord
 from ostiary.identity.user_stores.ldap.service import LDAPService, make_ldap
 from ostiary.identity.user_stores.ldap.settings import ADSettings
 from ostiary.identity.user_stores.steps import watched
+from ostiary.identity.user_stores.surroundings import Surroundings
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +45,7 @@ async def make(people: ActiveDirectory, authority: Authority) -> AsyncIterator[A
             }
             | changes
         )
-        made.append(make_ldap(settings, OutboundPolicy(), StoreOptions()))  # type: ignore[arg-type]
+        made.append(make_ldap(settings, Surroundings(OutboundPolicy(), PasswordHasher())))  # type: ignore[arg-type]
         return made[-1]
 
     yield store

@@ -6,6 +6,7 @@ password `secret`, and says what the adapter can tell.
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,8 @@ from tests.support.certificates import Authority
 from tests.support.directory_server import PEOPLE, READER, READER_PASSWORD, DirectoryServer
 from tests.support.identity import BOX, World, a_world
 from tests.support.login_service import LoginService
+from tests.support.sql_servers import READER_PASSWORD as SQL_PASSWORD
+from tests.support.sql_servers import USER_QUERY, MariaDB, PostgreSQL
 
 from ostiary.foundation.database import Database
 from ostiary.foundation.http_client import OutboundPolicy
@@ -46,6 +49,9 @@ class Servers:
     directory: DirectoryServer
     domain: ActiveDirectory
     authority: Authority
+    databases: dict[str, str]
+    """Address by dialect."""
+    files: Path
 
 
 async def primary(world: World, _: Servers) -> Adapter:
@@ -88,6 +94,22 @@ async def active_directory(world: World, servers: Servers) -> Adapter:
     )
 
 
+def sql(dialect: str) -> Callable[[World, Servers], Awaitable[Adapter]]:
+    async def make(world: World, servers: Servers) -> Adapter:
+        settings = {
+            "url": servers.databases[dialect],
+            "password": SQL_PASSWORD,
+            "user_query": USER_QUERY,
+            "ca": servers.authority.ca,
+        }
+        without_tls = {k: v for k, v in settings.items() if k != "ca" or dialect == "mariadb"}
+        await world.connect("sql", without_tls)
+        store = await live_store(world, policy=OutboundPolicy(sqlite_directory=servers.files))
+        return Adapter(store, tells_unknown_from_wrong=True, names_are_ids=False, case_matters=False)
+
+    return make
+
+
 def ldap_settings(servers: Servers) -> dict[str, Any]:
     return {
         "urls": [servers.directory.tls_url],
@@ -103,14 +125,17 @@ STORES: dict[str, Callable[[World, Servers], Awaitable[Adapter]]] = {
     "LDAP": ldap,
     "LDAP by pattern": ldap_by_pattern,
     "Active Directory": active_directory,
+    "PostgreSQL": sql("postgresql"),
+    "MariaDB": sql("mariadb"),
+    "SQLite": sql("sqlite"),
 }
 
 
-async def live_store(world: World, name: str = "EXTERNAL") -> UserStore:
+async def live_store(world: World, name: str = "EXTERNAL", policy: OutboundPolicy | None = None) -> UserStore:
     """The adapter of a configured store."""
     settings = await world.database.read(lambda c: find_user_store(c, world.organization.id, name))
     assert settings is not None
-    return UserStores(BOX, OutboundPolicy()).live(settings)
+    return UserStores(BOX, policy or OutboundPolicy(), world.authentication.hasher).live(settings)
 
 
 @pytest.fixture
@@ -128,8 +153,13 @@ async def adapter(
     directory: DirectoryServer,
     domain: ActiveDirectory,
     authority: Authority,
+    postgresql: PostgreSQL,
+    mariadb: MariaDB,
+    sqlite_customers: Path,
 ) -> AsyncIterator[Adapter]:
-    made = await STORES[request.param](world, Servers(service, directory, domain, authority))
+    databases = {"postgresql": postgresql.url, "mariadb": mariadb.url, "sqlite": "sqlite:///shop.db"}
+    servers = Servers(service, directory, domain, authority, databases, sqlite_customers.parent)
+    made = await STORES[request.param](world, servers)
     yield made
     await made.store.close()
 

@@ -23,12 +23,16 @@ from tests.support.directory_server import (
 )
 
 from ostiary.foundation.http_client import OutboundPolicy
+from ostiary.identity import PasswordHasher
 from ostiary.identity.model import StoreOptions
 from ostiary.identity.user_stores.contract import Refused, StoreUnavailable, UserRecord
 from ostiary.identity.user_stores.ldap.groups import MOST_GROUPS
 from ostiary.identity.user_stores.ldap.service import LDAPService, make_ldap
 from ostiary.identity.user_stores.ldap.settings import LDAPSettings
 from ostiary.identity.user_stores.steps import watched
+from ostiary.identity.user_stores.surroundings import Surroundings
+
+HASHER = PasswordHasher()
 
 
 @pytest.fixture(scope="module")
@@ -69,8 +73,8 @@ class Directory:
     def store(
         self, policy: OutboundPolicy | None = None, timeout_ms: int = 2000, **changes: Any
     ) -> LDAPService:
-        options = StoreOptions(timeout_ms=timeout_ms)
-        made = make_ldap(self.settings(**changes), policy or OutboundPolicy(), options)
+        around = Surroundings(policy or OutboundPolicy(), HASHER, StoreOptions(timeout_ms=timeout_ms))
+        made = make_ldap(self.settings(**changes), around)
         self._made.append(made)
         return made
 

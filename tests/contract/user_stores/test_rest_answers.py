@@ -9,11 +9,14 @@ from tests.support.identity import until
 from tests.support.login_service import SERVICE_PASSWORD, SERVICE_USER, LoginService
 
 from ostiary.foundation.http_client import OutboundPolicy
-from ostiary.identity import StoreOptions
+from ostiary.identity import PasswordHasher, StoreOptions
 from ostiary.identity.user_stores.breaker import CircuitBreaker
 from ostiary.identity.user_stores.contract import Refused, StoreUnavailable
 from ostiary.identity.user_stores.guarded import GuardedUserStore
 from ostiary.identity.user_stores.rest import Auth, Basic, RESTSettings, make_rest
+from ostiary.identity.user_stores.surroundings import Surroundings
+
+HASHER = PasswordHasher()
 
 TIMEOUT = timedelta(milliseconds=300)
 
@@ -27,11 +30,8 @@ def a_store(
     policy: OutboundPolicy | None = None,
 ) -> GuardedUserStore:
     auth = Auth(basic=Basic(username=SERVICE_USER, password=SecretStr(password) if password else None))
-    service = make_rest(
-        RESTSettings(url=service_url, auth=auth),
-        policy or OutboundPolicy(),
-        StoreOptions(concurrency=concurrency),
-    )
+    around = Surroundings(policy or OutboundPolicy(), HASHER, StoreOptions(concurrency=concurrency))
+    service = make_rest(RESTSettings(url=service_url, auth=auth), around)
     breaker = CircuitBreaker(asyncio.get_running_loop().time, failures=5, cool_down=0.2)
     return GuardedUserStore(service, timeout, concurrency, breaker)
 

@@ -235,3 +235,23 @@ async def test_what_takes_effect_later_is_accepted_checked_and_said(database: Da
         "internal_scopes of Mobile (production) (kept until then)",
     ]
     assert lines(await apply(database, to_wire(file))) == []
+
+
+async def test_stores_of_every_type_are_what_the_file_says(database: Database, tmp_path: Path):
+    (tmp_path / "corp-ca.pem").write_text("-----BEGIN CERTIFICATE-----\n")
+    text = (Path(__file__).parent / "stores.yaml").read_text()
+    file = read_file(read_documents(text, "stores.yaml")[0], Resolver(ENVIRONMENT, tmp_path))
+
+    assert [line for line in lines(await apply(database, to_wire(file))) if "store" in line] == [
+        f"+ user store {store.name}" for store in file.user_stores
+    ]
+
+    organization_id = await here(database)
+    stores = await database.read(lambda c: identity.list_user_stores(c, organization_id))
+    assert {store.name: sorted(store.sealed) for store in stores} == {
+        "CORP": ["bind.password"],
+        "AD": [],
+        "SHOP": ["password"],
+    }
+    assert "pass" not in str([store.settings for store in stores]).replace("password_hash", "")
+    assert lines(await apply(database, to_wire(file))) == []

@@ -8,7 +8,7 @@ there is nothing to invalidate.
 import asyncio
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from types import MappingProxyType
 from typing import Any
@@ -18,13 +18,17 @@ from pydantic import SecretStr
 from ostiary.foundation.http_client import OutboundPolicy
 from ostiary.foundation.secrets import SecretBox, SecretUnreadable
 from ostiary.foundation.telemetry import get_logger
-from ostiary.identity.model import StoreOptions, UserStoreSettings
+from ostiary.identity.model import UserStoreSettings
+from ostiary.identity.passwords import PasswordHasher
 from ostiary.identity.user_stores.breaker import CircuitBreaker
 from ostiary.identity.user_stores.contract import LoginService, UserStore
 from ostiary.identity.user_stores.guarded import GuardedUserStore
 from ostiary.identity.user_stores.ldap.service import make_ldap
 from ostiary.identity.user_stores.ldap.settings import ADSettings, LDAPSettings
 from ostiary.identity.user_stores.rest import RESTSettings, make_rest
+from ostiary.identity.user_stores.sql.service import make_sql
+from ostiary.identity.user_stores.sql.settings import SQLSettings
+from ostiary.identity.user_stores.surroundings import Surroundings
 from ostiary.identity.user_stores.type_settings import TypeSettings
 
 _log = get_logger(__name__)
@@ -35,8 +39,8 @@ class StoreType:
     """A type of outside user store: its settings, and how its adapter is made of them."""
 
     settings: type[TypeSettings]
-    make: Callable[[Any, OutboundPolicy, StoreOptions], LoginService]
-    """Takes the settings, where we may connect to, and what every store has."""
+    make: Callable[[Any, Surroundings], LoginService]
+    """Takes the settings and the surroundings."""
 
 
 USER_STORES = MappingProxyType[str, StoreType](
@@ -44,6 +48,7 @@ USER_STORES = MappingProxyType[str, StoreType](
         "rest": StoreType(RESTSettings, make_rest),
         "ldap": StoreType(LDAPSettings, make_ldap),
         "active_directory": StoreType(ADSettings, make_ldap),
+        "sql": StoreType(SQLSettings, make_sql),
     }
 )
 """Every type there is, by its name in an organization file."""
@@ -52,9 +57,9 @@ USER_STORES = MappingProxyType[str, StoreType](
 class UserStores:
     """Adapters by store, made at first use and replaced when their settings change."""
 
-    def __init__(self, box: SecretBox, policy: OutboundPolicy) -> None:
+    def __init__(self, box: SecretBox, policy: OutboundPolicy, hasher: PasswordHasher) -> None:
         self._box = box
-        self._policy = policy
+        self._around = Surroundings(policy, hasher)
         self._live: dict[str, dict[str, tuple[int, UserStore]]] = {}
         self._closing: set[asyncio.Task[None]] = set()
 
@@ -95,7 +100,7 @@ class UserStores:
         kind = USER_STORES[settings.type]
         whole = kind.settings.read(settings.settings).with_secrets(dict(self._secrets(settings)))
         options = settings.options
-        service = kind.make(whole, self._policy, options)
+        service = kind.make(whole, replace(self._around, options=options))
         deadline = timedelta(milliseconds=options.timeout_ms)
         return GuardedUserStore(service, deadline, options.concurrency, CircuitBreaker(time.monotonic))
 

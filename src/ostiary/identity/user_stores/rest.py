@@ -24,9 +24,9 @@ from ostiary.foundation.http_client import (
 )
 from ostiary.foundation.secrets import random_token
 from ostiary.identity.errors import InvalidUserStore
-from ostiary.identity.model import StoreOptions
 from ostiary.identity.user_stores.contract import Refused, StoreUnavailable, UserRecord
 from ostiary.identity.user_stores.steps import note
+from ostiary.identity.user_stores.surroundings import Surroundings
 from ostiary.identity.user_stores.type_settings import Section, TypeSettings
 
 LARGEST_ANSWER = 65_536
@@ -114,9 +114,9 @@ class RESTService:
         return answer.body
 
 
-def make_rest(settings: RESTSettings, policy: OutboundPolicy, options: StoreOptions) -> RESTService:
+def make_rest(settings: RESTSettings, around: Surroundings) -> RESTService:
     """The adapter of a REST user store."""
-    return RESTService(settings, OutboundClient(policy, connections=options.concurrency))
+    return RESTService(settings, OutboundClient(around.policy, connections=around.options.concurrency))
 
 
 def _headers(settings: RESTSettings) -> dict[str, str] | None:

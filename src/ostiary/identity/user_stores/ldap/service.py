@@ -15,9 +15,7 @@ from anyldap.ldap.dn import escape_dn_chars
 from anyldap.ldap.filter import escape_filter_chars
 from pydantic import SecretStr
 
-from ostiary.foundation.http_client import OutboundPolicy
 from ostiary.foundation.secrets import random_token
-from ostiary.identity.model import StoreOptions
 from ostiary.identity.user_names import canonical_or_none
 from ostiary.identity.user_stores.contract import Refused, StoreUnavailable, UserRecord
 from ostiary.identity.user_stores.ldap.client import (
@@ -33,6 +31,7 @@ from ostiary.identity.user_stores.ldap.meanings import meaning_of, policy_meanin
 from ostiary.identity.user_stores.ldap.servers import Servers, Work
 from ostiary.identity.user_stores.ldap.settings import LDAPSettings
 from ostiary.identity.user_stores.steps import note
+from ostiary.identity.user_stores.surroundings import Surroundings
 
 _REFUSALS: Final = (
     InvalidCredentials,
@@ -184,10 +183,10 @@ class LDAPService:
         return self._filter.text.replace("{username}", escape_filter_chars(username))
 
 
-def make_ldap(settings: LDAPSettings, policy: OutboundPolicy, options: StoreOptions) -> LDAPService:
+def make_ldap(settings: LDAPSettings, around: Surroundings) -> LDAPService:
     """The adapter of a directory."""
-    servers = Servers(settings, policy, options.timeout_ms / 1000)
-    return LDAPService(settings, servers, case_sensitive=options.case_sensitive)
+    servers = Servers(settings, around.policy, around.deadline)
+    return LDAPService(settings, servers, case_sensitive=around.options.case_sensitive)
 
 
 def readable(attribute: str, value: bytes) -> str:

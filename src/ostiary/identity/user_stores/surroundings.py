@@ -1,0 +1,23 @@
+"""What an adapter is given besides its own settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ostiary.foundation.http_client import OutboundPolicy
+from ostiary.identity.model import USUAL_OPTIONS, StoreOptions
+from ostiary.identity.passwords import PasswordHasher
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """Where an adapter may connect to, what every store has, and the pool on which hashes are computed."""
+
+    policy: OutboundPolicy
+    hasher: PasswordHasher
+    options: StoreOptions = USUAL_OPTIONS
+
+    @property
+    def deadline(self) -> float:
+        """Seconds that a login there may take."""
+        return self.options.timeout_ms / 1000
