@@ -1,8 +1,12 @@
 """The pages about connecting a user store: their file is applied, and somebody of a real server logs in."""
 
+import asyncio
+import json
 import re
 import shutil
+import subprocess
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,9 +17,15 @@ import yaml
 from tests.support import active_directory as ad
 from tests.support import directory_server as ldap
 from tests.support.certificates import Authority
+from tests.support.http_service import Answer, HTTPService, Seen
+from tests.support.login_service import SERVICE_PASSWORD, LoginService
+from tests.support.ports import free_port
 from tests.support.sql_servers import READER_PASSWORD, PostgreSQL
 from tests.system.administrator import Administrator, claims_of
 from tests.system.server import Server
+
+from ostiary.foundation.certificates import Purpose
+from ostiary.gateway.supervise import find_haproxy
 
 PAGES = Path(__file__).parents[2] / "docs" / "how-to"
 PASSWORD = "secret"
@@ -69,10 +79,74 @@ def postgresql(folder: Path) -> Page:
     return Page({"url": server.url}, environment, stop=server.stop)
 
 
+def legacy(_: Path) -> Page:
+    def answer(request: Seen) -> Answer:
+        said = json.loads(request.body)
+        if request.headers["authorization"] != "Bearer t0ken" or said != {
+            "user": "testuser",
+            "secret": PASSWORD,
+        }:
+            return 200, {"result": {"code": 7}}
+        return 200, {"result": {"code": 0, "userId": 4711, "groups": ["sales"], "mail": "t@legacy.example"}}
+
+    service = InBackground(HTTPService(answer))
+    return Page({"url": f"{service.url}/login"}, {"LEGACY_TOKEN": "t0ken"}, stop=service.stop)
+
+
+def behind_a_firewall(folder: Path) -> Page:
+    """The page's HAProxy between, with the page's configuration."""
+    inner, dmz, ours = InBackground(LoginService({"testuser": PASSWORD})), Authority(), Authority()
+    port = free_port()
+    (folder / "dmz.pem").write_text("".join(dmz.issue("127.0.0.1")))
+    (folder / "ostiary-ca.pem").write_text(ours.ca)
+    configuration = _block("reach-a-store-behind-a-firewall", "haproxy")
+    for said, here in {
+        ":8443": f"127.0.0.1:{port}",
+        "/etc/haproxy": str(folder),
+        "10.20.0.5:8080": inner.url.removeprefix("http://").partition("/")[0],
+    }.items():
+        assert said in configuration
+        configuration = configuration.replace(said, here)
+    (folder / "haproxy.cfg").write_text(configuration)
+    proxy = subprocess.Popen([find_haproxy().binary, "-db", "-f", str(folder / "haproxy.cfg")])
+    certificate, key = ours.issue("ostiary", purpose=Purpose.CLIENT)
+
+    def stop() -> None:
+        proxy.kill()
+        proxy.wait()
+        inner.stop()
+
+    return Page(
+        {"url": f"https://127.0.0.1:{port}/authenticate"},
+        {"EXTERNAL_STORE_PASSWORD": SERVICE_PASSWORD},
+        {"dmz-ca.pem": dmz.ca, "ostiary.pem": certificate, "ostiary-key.pem": key},
+        stop=stop,
+    )
+
+
+class InBackground:
+    """A server on a loop of its own, in a thread."""
+
+    def __init__(self, server: Any) -> None:
+        self._loop = asyncio.new_event_loop()
+        threading.Thread(target=self._loop.run_forever, daemon=True).start()
+        self._server = self._run(server.start())
+        self.url: str = self._server.url
+
+    def stop(self) -> None:
+        self._run(self._server.stop())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+
+    def _run(self, work: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
+
+
 MADE: dict[str, Callable[[Path], Page]] = {
     "connect-openldap": openldap,
     "connect-active-directory": active_directory,
     "connect-a-postgresql-table": postgresql,
+    "connect-a-rest-service-of-another-shape": legacy,
+    "reach-a-store-behind-a-firewall": behind_a_firewall,
 }
 
 

@@ -11,6 +11,11 @@ Path = tuple[str | int, ...]
 _MOST_COMPARED = 200
 
 
+def steps_of(field: str) -> Path:
+    """A dotted key as a path: `urls.0` is the first entry of `urls`."""
+    return tuple(int(step) if step.isdigit() else step for step in field.split(".")) if field else ()
+
+
 class Unacceptable(ValueError):
     """A value a rule refuses; `found` shows it as far as it may be shown."""
 

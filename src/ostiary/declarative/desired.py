@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from ostiary import apim
 from ostiary.apim import KeyType
-from ostiary.declarative.complaints import Complaint, Path, Refused, Unacceptable
+from ostiary.declarative.complaints import Complaint, Path, Refused, Unacceptable, steps_of
 from ostiary.declarative.consistency import keys_of, resources_of
 from ostiary.declarative.current import (
     backend_picture,
@@ -90,7 +90,7 @@ def _user_stores(file: OrganizationFile, complaints: list[Complaint]) -> Iterato
         try:
             settings = store.settings
         except InvalidUserStore as error:
-            complaints.append(Complaint((*path, *error.field.split(".")), "", error.expected))
+            complaints.append(Complaint((*path, *steps_of(error.field)), "", error.expected))
             continue
         secrets = {key: kind for key, secret in store.secrets.items() if (kind := given(secret))}
         picture = user_store_picture(store.type, position, store.options, settings.without_secrets())

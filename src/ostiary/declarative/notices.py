@@ -32,9 +32,6 @@ def _things(file: OrganizationFile) -> Iterator[str]:
     roles = [role.name for role in file.roles if role.permissions]
     if roles:
         yield f"the permissions of {', '.join(roles)} (kept until then)"
-    grouped = [role.name for role in file.roles if role.groups]
-    if grouped:
-        yield f"the groups of {', '.join(grouped)} (kept until then)"
     yield from _clients(file)
 
 

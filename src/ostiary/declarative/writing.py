@@ -8,7 +8,7 @@ from pydantic import SecretStr
 from sqlalchemy import Connection
 
 from ostiary import apim, identity, oauth, organizations, permissions
-from ostiary.declarative.complaints import Complaint, Path
+from ostiary.declarative.complaints import Complaint, Path, steps_of
 from ostiary.declarative.consistency import keys_of, resources_of
 from ostiary.declarative.current import application_named, find_deny_policy, subscribed_api
 from ostiary.declarative.desired import backend_of
@@ -112,7 +112,7 @@ def complaint_of(work: Work, change: Change, error: Exception) -> Complaint:
     """What a slice said against a change, at the place of the file that asks for it."""
     path: Path = work.wish(change).path
     field = getattr(error, "field", "")
-    where = (*path, *field.split(".")) if field else path
+    where = (*path, *steps_of(field))
     expected = getattr(error, "expected", "")
     if isinstance(error, identity.InvalidUserStore) and error.field == "url":
         return Complaint(where, expected, "")  # the outbound policy says what is wrong, in a sentence

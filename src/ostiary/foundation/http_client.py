@@ -11,7 +11,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -112,15 +112,30 @@ class Answer:
     body: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class ForwardProxy:
+    """A proxy on the way out (RFC 9110 §3.7). It resolves names, so only its own address is checked."""
+
+    url: str
+    username: str | None = None
+    password: str = field(default="", repr=False)
+
+
 class OutboundClient:
     """A pool of connections to one party, such as one user store."""
 
     def __init__(
-        self, policy: OutboundPolicy, ssl_context: ssl.SSLContext | None = None, connections: int = 20
+        self,
+        policy: OutboundPolicy,
+        ssl_context: ssl.SSLContext | None = None,
+        connections: int = 20,
+        proxy: ForwardProxy | None = None,
     ) -> None:
         self._policy = policy
+        auth = None if proxy is None or proxy.username is None else (proxy.username, proxy.password)
         self._pool = httpcore2.AsyncConnectionPool(
             ssl_context=ssl_context or ssl.create_default_context(),
+            proxy=None if proxy is None else httpcore2.Proxy(proxy.url, auth),
             max_connections=connections,
             max_keepalive_connections=connections,
             keepalive_expiry=30,
@@ -152,7 +167,7 @@ class OutboundClient:
                 return await _read(response, largest_answer)
         except TimeoutError as error:
             raise OutboundFailed("timeout") from error
-        except (httpcore2.ConnectError, httpcore2.ConnectTimeout, OSError) as error:
+        except (httpcore2.ConnectError, httpcore2.ConnectTimeout, httpcore2.ProxyError, OSError) as error:
             raise OutboundFailed("connect") from error
         except (httpcore2.NetworkError, httpcore2.ProtocolError, httpcore2.TimeoutException) as error:
             raise OutboundFailed("protocol") from error

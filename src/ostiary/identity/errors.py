@@ -37,10 +37,10 @@ class InvalidUser(ValueError):
 
 
 class InvalidUserStore(ValueError):
-    """A user store was described wrongly: `field` and what was expected of it."""
+    """A user store was described wrongly: `field`, a dotted key or "", and what was expected of it."""
 
     def __init__(self, field: str, expected: str) -> None:
-        super().__init__(f"{field}: {expected}")
+        super().__init__(f"{field}: {expected}" if field else expected)
         self.field = field
         self.expected = expected
 

@@ -9,6 +9,7 @@ from tests.support.active_directory import ActiveDirectory
 from tests.support.certificates import Authority
 from tests.support.directory_server import DirectoryServer, group
 from tests.support.login_service import LoginService
+from tests.support.login_shapes import Stores
 from tests.support.sql_servers import MariaDB, PostgreSQL, sqlite_file
 
 
@@ -17,6 +18,13 @@ async def service() -> AsyncIterator[LoginService]:
     started = await LoginService({"testuser": "secret", 'a"b': 'c"}}\\'}).start()
     yield started
     await started.stop()
+
+
+@pytest.fixture
+async def shaped() -> AsyncIterator[Stores]:
+    made = Stores()
+    yield made
+    await made.close()
 
 
 @pytest.fixture(scope="session")

@@ -16,8 +16,10 @@ from tests.support.active_directory import READER as AD_READER
 from tests.support.active_directory import READER_PASSWORD as AD_READER_PASSWORD
 from tests.support.certificates import Authority
 from tests.support.directory_server import PEOPLE, READER, READER_PASSWORD, DirectoryServer
+from tests.support.http_service import HTTPService
 from tests.support.identity import BOX, World, a_world
 from tests.support.login_service import LoginService
+from tests.support.login_shapes import LEGACY, agent, legacy
 from tests.support.sql_servers import READER_PASSWORD as SQL_PASSWORD
 from tests.support.sql_servers import USER_QUERY, MariaDB, PostgreSQL
 
@@ -46,6 +48,8 @@ class Servers:
     """What outside stores can be connected to."""
 
     service: LoginService
+    legacy: HTTPService
+    agent: HTTPService
     directory: DirectoryServer
     domain: ActiveDirectory
     authority: Authority
@@ -63,6 +67,16 @@ async def primary(world: World, _: Servers) -> Adapter:
 async def rest(world: World, servers: Servers) -> Adapter:
     await world.store(servers.service.url)
     return Adapter(await live_store(world), tells_unknown_from_wrong=False, names_are_ids=True)
+
+
+async def rest_of_another_shape(world: World, servers: Servers) -> Adapter:
+    await world.connect("rest", {"url": servers.legacy.url, **LEGACY})
+    return Adapter(await live_store(world), tells_unknown_from_wrong=False, names_are_ids=False)
+
+
+async def rest_agent(world: World, servers: Servers) -> Adapter:
+    await world.connect("rest", {"url": f"{servers.agent.url}/wso2agent", "template": "agent"})
+    return Adapter(await live_store(world), tells_unknown_from_wrong=True, names_are_ids=True)
 
 
 async def ldap(world: World, servers: Servers) -> Adapter:
@@ -122,6 +136,8 @@ def ldap_settings(servers: Servers) -> dict[str, Any]:
 STORES: dict[str, Callable[[World, Servers], Awaitable[Adapter]]] = {
     "PRIMARY": primary,
     "REST": rest,
+    "REST of another shape": rest_of_another_shape,
+    "REST of the agent": rest_agent,
     "LDAP": ldap,
     "LDAP by pattern": ldap_by_pattern,
     "Active Directory": active_directory,
@@ -158,10 +174,13 @@ async def adapter(
     sqlite_customers: Path,
 ) -> AsyncIterator[Adapter]:
     databases = {"postgresql": postgresql.url, "mariadb": mariadb.url, "sqlite": "sqlite:///shop.db"}
-    servers = Servers(service, directory, domain, authority, databases, sqlite_customers.parent)
+    shaped = [await HTTPService(answer).start() for answer in (legacy, agent)]
+    servers = Servers(service, *shaped, directory, domain, authority, databases, sqlite_customers.parent)
     made = await STORES[request.param](world, servers)
     yield made
     await made.store.close()
+    for one in shaped:
+        await one.stop()
 
 
 async def test_the_right_password_gives_the_users_record(adapter: Adapter):

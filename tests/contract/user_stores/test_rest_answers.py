@@ -13,7 +13,8 @@ from ostiary.identity import PasswordHasher, StoreOptions
 from ostiary.identity.user_stores.breaker import CircuitBreaker
 from ostiary.identity.user_stores.contract import Refused, StoreUnavailable
 from ostiary.identity.user_stores.guarded import GuardedUserStore
-from ostiary.identity.user_stores.rest import Auth, Basic, RESTSettings, make_rest
+from ostiary.identity.user_stores.rest.service import make_rest
+from ostiary.identity.user_stores.rest.settings import Auth, Basic, RESTSettings
 from ostiary.identity.user_stores.surroundings import Surroundings
 
 HASHER = PasswordHasher()

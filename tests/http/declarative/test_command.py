@@ -24,7 +24,6 @@ my_company
   + subscription  Mobile > Orders 1.0.0  Gold
 
 not in effect yet: the permissions of support (kept until then)
-not in effect yet: the groups of clerk (kept until then)
 
 """
 CHANGED = """\
@@ -42,8 +41,6 @@ my_company
   ~ api           Orders 1.0.0
       plans  +Unlimited  −Tiny
   - subscription  Mobile > Orders 1.0.0
-
-not in effect yet: the groups of clerk (kept until then)
 
 5 changed, 1 removed
 """

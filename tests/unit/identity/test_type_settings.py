@@ -31,7 +31,7 @@ def test_secrets_are_named_by_their_keys():
 
 
 def test_the_rest_is_json_without_them():
-    assert WHOLE.without_secrets() == {"url": "ldaps://x", "claims": {}, "bind": {"dn": "cn=r"}}
+    assert WHOLE.without_secrets() == {"url": "ldaps://x", "bind": {"dn": "cn=r"}}
 
 
 def test_both_together_are_the_whole_again():

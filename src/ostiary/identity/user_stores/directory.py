@@ -25,7 +25,8 @@ from ostiary.identity.user_stores.contract import LoginService, UserStore
 from ostiary.identity.user_stores.guarded import GuardedUserStore
 from ostiary.identity.user_stores.ldap.service import make_ldap
 from ostiary.identity.user_stores.ldap.settings import ADSettings, LDAPSettings
-from ostiary.identity.user_stores.rest import RESTSettings, make_rest
+from ostiary.identity.user_stores.rest.service import make_rest
+from ostiary.identity.user_stores.rest.settings import RESTSettings
 from ostiary.identity.user_stores.sql.service import make_sql
 from ostiary.identity.user_stores.sql.settings import SQLSettings
 from ostiary.identity.user_stores.surroundings import Surroundings

@@ -75,7 +75,7 @@ class TypeSettings(Section):
             for part in parts:
                 section = section[part]
             del section[name]
-        return found
+        return {key: value for key, value in found.items() if value not in ({}, [])}
 
     def has_place_for(self, key: str) -> bool:
         """Whether the secret of that dotted key means anything in these settings."""

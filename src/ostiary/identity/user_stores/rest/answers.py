@@ -1,0 +1,153 @@
+"""What answers mean: JSON that can be read one way only, and expressions on it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, Literal
+
+import jmespath
+from jmespath.exceptions import JMESPathError
+
+from ostiary.identity.user_stores.contract import StoreUnavailable
+from ostiary.identity.user_stores.rest.settings import Response
+
+Verdict = Literal["accepted", "refused", "unknown"]
+LONGEST_VALUE: Final = 1_000
+MOST_GROUPS: Final = 1_000
+_NOT_AGREED: Final = "not_the_agreed_form"
+
+
+class Expressions:
+    """Expressions of one answer, compiled once."""
+
+    def __init__(
+        self, id_: str | None, groups: str | None, claims: Mapping[str, str], name: str | None = None
+    ) -> None:
+        self._id, self._name, self._groups = (_compiled(text) for text in (id_, name, groups))
+        self._claims = {claim: jmespath.compile(text) for claim, text in claims.items()}
+
+    def id(self, answer: Any) -> str | None:
+        """The person's id: a text or a number; None where no expression asks for one.
+
+        Raises:
+            StoreUnavailable: an expression asks for one and the answer has none.
+        """
+        return _needed(self._id, answer, "id")
+
+    def name(self, answer: Any) -> str | None:
+        """The person's own name; as `id`."""
+        return _needed(self._name, answer, "name")
+
+    def groups(self, answer: Any) -> frozenset[str]:
+        """Names of groups: a list of texts, or one text.
+
+        Raises:
+            StoreUnavailable: the expression finds something else.
+        """
+        found = None if self._groups is None else _search(self._groups, answer)
+        listed = [found] if isinstance(found, str) else found or []
+        if not isinstance(listed, list) or not all(isinstance(one, str) for one in listed):
+            raise StoreUnavailable("response.groups finds no list of texts", knows_user=True)
+        if len(listed) > MOST_GROUPS:
+            raise StoreUnavailable(f"more than {MOST_GROUPS} groups", knows_user=True)
+        return frozenset(one for one in listed if one)
+
+    def claims(self, answer: Any) -> Iterator[tuple[str, str]]:
+        """Claims that the answer has."""
+        for claim, expression in self._claims.items():
+            text = _text(_search(expression, answer))
+            if text:
+                yield claim, text
+
+
+class Judge:
+    """Says what an answer to a login means."""
+
+    def __init__(self, settings: Response) -> None:
+        self._settings = settings
+        said: Mapping[Verdict, str | None] = {
+            "accepted": settings.accepted,
+            "unknown": settings.unknown,
+            "refused": settings.refused,
+        }
+        self._conditions = {verdict: jmespath.compile(text) for verdict, text in said.items() if text}
+
+    def verdict(self, status: int, body: bytes) -> tuple[Verdict, Any]:
+        """What it means, and the answer as JSON where that was read.
+
+        Raises:
+            StoreUnavailable: it is no answer.
+        """
+        settings = self._settings
+        if status in settings.unknown_status:
+            return "unknown", None
+        if status in settings.refused_status:
+            return "refused", None
+        if status not in settings.accepted_status:
+            raise StoreUnavailable(f"status_{status}", down=status >= 500)
+        if settings.accepted is None and not self._conditions:
+            return "accepted", read_json(body) if body.strip() else None
+        answer = read_json(body)
+        met = [
+            verdict for verdict, condition in self._conditions.items() if _search(condition, answer) is True
+        ]
+        if settings.accepted is None and not met:
+            return "accepted", answer
+        if len(met) != 1:  # neither, or both: whoever wrote the conditions has to say
+            raise StoreUnavailable(_NOT_AGREED)
+        return met[0], answer
+
+
+def read_json(body: bytes) -> Any:
+    """An answer, if it can be read one way only: no repeated member, no number that is none (RFC 8259).
+
+    Raises:
+        StoreUnavailable: it is none.
+    """
+    try:
+        return json.loads(body.decode("utf-8"), object_pairs_hook=_once, parse_constant=_no_number)
+    except (ValueError, RecursionError) as error:
+        raise StoreUnavailable(_NOT_AGREED) from error
+
+
+def _compiled(text: str | None) -> Any:
+    return None if text is None else jmespath.compile(text)
+
+
+def _search(expression: Any, answer: Any) -> Any:
+    try:
+        return expression.search(answer)
+    except (JMESPathError, RecursionError, TypeError, ValueError) as error:
+        raise StoreUnavailable(_NOT_AGREED) from error
+
+
+def _needed(expression: Any, answer: Any, what: str) -> str | None:
+    if expression is None:
+        return None
+    text = _text(_search(expression, answer))
+    if not text or len(text) > 255:
+        raise StoreUnavailable(f"response.{what} finds nothing in the answer", knows_user=True)
+    return text
+
+
+def _text(value: Any) -> str:
+    """A text, a number or a truth as text; several of them separated by commas."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str | int | float):
+        return str(value)[:LONGEST_VALUE]
+    if isinstance(value, list):
+        return ",".join(filter(None, map(_text, value)))[:LONGEST_VALUE]
+    return ""
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("a member is repeated")
+    return members
+
+
+def _no_number(name: str) -> Any:
+    raise ValueError(f"{name} is no number")
