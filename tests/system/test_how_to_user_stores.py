@@ -41,7 +41,8 @@ class Page:
     password: str = PASSWORD
     display: str = "CORP/testuser@my_company"
     names: tuple[str, ...] = ("testuser", "TestUser")
-    scope: str | None = None
+    scope: str = "orders:write"
+    """What the groups of the person give."""
     stop: Callable[[], None] = lambda: None
 
 
@@ -76,7 +77,8 @@ def active_directory(folder: Path) -> Page:
 def postgresql(folder: Path) -> Page:
     server = PostgreSQL(folder)
     environment = {"SHOP_PASSWORD": READER_PASSWORD}
-    return Page({"url": server.url}, environment, stop=server.stop)
+    display = "SHOP/testuser@my_company"
+    return Page({"url": server.url}, environment, display=display, stop=server.stop)
 
 
 def legacy(_: Path) -> Page:
@@ -90,7 +92,9 @@ def legacy(_: Path) -> Page:
         return 200, {"result": {"code": 0, "userId": 4711, "groups": ["sales"], "mail": "t@legacy.example"}}
 
     service = InBackground(HTTPService(answer))
-    return Page({"url": f"{service.url}/login"}, {"LEGACY_TOKEN": "t0ken"}, stop=service.stop)
+    display = "LEGACY/testuser@my_company"
+    store = {"url": f"{service.url}/login"}
+    return Page(store, {"LEGACY_TOKEN": "t0ken"}, display=display, stop=service.stop)
 
 
 def behind_a_firewall(folder: Path) -> Page:
@@ -120,6 +124,8 @@ def behind_a_firewall(folder: Path) -> Page:
         {"url": f"https://127.0.0.1:{port}/authenticate"},
         {"EXTERNAL_STORE_PASSWORD": SERVICE_PASSWORD},
         {"dmz-ca.pem": dmz.ca, "ostiary.pem": certificate, "ostiary-key.pem": key},
+        display="EXTERNAL/testuser@my_company",
+        scope="default",
         stop=stop,
     )
 
@@ -177,11 +183,23 @@ def test_what_the_page_says_lets_somebody_log_in(server: Server, tmp_path: Path,
 
         subjects = {claims_of(answer["access_token"])["sub"] for answer in answers}
         assert len(subjects) == 1
-        scopes = {answer["scope"] for answer in answers}
-        assert scopes == {made.scope or "default"}
+        assert {answer["scope"] for answer in answers} == {made.scope}
+        _trace(server, made)
     finally:
         made.stop()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _trace(server: Server, page: Page) -> None:
+    """`ostiary trace login` tells who was asked and what came of it, and never the password."""
+    for password, code in ((page.password, 0), ("a-wrong-password", 1)):
+        environment = {"OSTIARY_TRACE_PASSWORD": password}
+        store = page.display.partition("/")[0]
+        done = server.ostiary("trace", "login", f"{store}/testuser", "--org", "my_company", **environment)
+        assert done.returncode == code, done.stdout + done.stderr
+        assert f"{store} is asked about testuser" in done.stdout
+        assert (f"accepted: {page.display}" in done.stdout) is (code == 0)
+        assert password == "secret" or password not in done.stdout
 
 
 def _block(page: str, language: str) -> str:
@@ -199,6 +217,7 @@ def _token(server: Server, name: str, page: Page) -> dict[str, Any]:
         KEYS[server.directory] = (keys.client_id, keys.secret)
     with server.gateway() as http:
         form = {"grant_type": "password", "username": f"{name}@my_company", "password": page.password}
+        form["scope"] = "orders:write"
         answer = http.post("/token", data=form, auth=KEYS[server.directory])
     assert answer.status_code == 200, answer.text
     found: dict[str, Any] = answer.json()

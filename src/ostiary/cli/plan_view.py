@@ -14,7 +14,7 @@ _COUNTS = (
     (Action.REMOVE, "to remove", "removed"),
 )
 _SUMMARY: dict[Kind, tuple[str, ...]] = {
-    Kind.USER_STORE: ("type", "url"),
+    Kind.USER_STORE: ("type", "url", "urls"),
     Kind.PLAN: ("requests", "per"),
     Kind.ROLE: ("permissions", "users", "groups", "clients"),
     Kind.SCOPE: ("roles", "everyone"),

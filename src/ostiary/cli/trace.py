@@ -18,6 +18,7 @@ from ostiary.cli.client import ManagementClient
 from ostiary.cli.data_directory import DataDirectory
 from ostiary.cli.errors import OperatorError
 from ostiary.cli.explain import ask, lines
+from ostiary.cli.trace_login import login
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -31,6 +32,9 @@ _VARIABLE = "OSTIARY_TRACE_TOKEN"
 @command.callback()
 def _trace() -> None:
     """What would happen, step by step."""
+
+
+command.command()(login)
 
 
 @command.command()

@@ -42,7 +42,9 @@ from ostiary.identity.user_stores.configuration import (
     put_user_store,
 )
 from ostiary.identity.user_stores.configuration import read_settings as read_user_store_settings
-from ostiary.identity.user_stores.directory import USER_STORES, StoreType
+from ostiary.identity.user_stores.directory import USER_STORES, StoreType, UserStores
+from ostiary.identity.user_stores.testing import Tested
+from ostiary.identity.user_stores.testing import test_store as test_user_store
 from ostiary.identity.user_stores.type_settings import FROM_FILE, Section, TypeSettings
 from ostiary.identity.users import (
     check_claims,
@@ -76,6 +78,7 @@ __all__ = [
     "StoreOptions",
     "StoreType",
     "Subject",
+    "Tested",
     "TypeSettings",
     "UnknownUser",
     "UnknownUserStore",
@@ -83,6 +86,7 @@ __all__ = [
     "UserSpec",
     "UserStoreSettings",
     "UserStoreSpec",
+    "UserStores",
     "bootstrap_admin",
     "check_claims",
     "check_spec",
@@ -102,4 +106,5 @@ __all__ = [
     "put_user_store",
     "read_user_store_settings",
     "reset_admin_password",
+    "test_user_store",
 ]

@@ -19,7 +19,7 @@ from ostiary.foundation.database import Database
 from ostiary.foundation.http_client import OutboundPolicy
 from ostiary.foundation.secrets import SecretBox
 from ostiary.foundation.telemetry import get_logger
-from ostiary.identity.chain import Candidate, ChainRefused, Walk, candidates
+from ostiary.identity.chain import Candidate, ChainRefused, Walk, candidates, note_those_left_out
 from ostiary.identity.errors import InvalidUserName, LoginRefused, LoginUnavailable
 from ostiary.identity.lockout import Attempt, Lockout
 from ostiary.identity.model import AuthenticatedUser, UserStoreSettings
@@ -32,6 +32,9 @@ from ostiary.identity.user_names import UserName, named_organization
 from ostiary.identity.user_stores.contract import UserRecord, UserStore
 from ostiary.identity.user_stores.directory import UserStores
 from ostiary.identity.user_stores.primary import PrimaryUserStore
+from ostiary.identity.user_stores.steps import is_watched
+from ostiary.identity.user_stores.testing import Tested, test_store
+from ostiary.identity.user_stores.type_settings import Secrets
 from ostiary.organizations import Organization, find
 
 _log = get_logger(__name__)
@@ -120,6 +123,14 @@ class Authentication:
             await self._refusal_time.hold(organization.id, started)
             raise
 
+    async def test(self, store: UserStoreSettings, secrets: Secrets | None = None) -> Tested:
+        """Try a store on connections of its own. `secrets` are used besides those that are sealed."""
+        made = self._stores.unshared(store, secrets or {})
+        try:
+            return await test_store(made)
+        finally:
+            await made.close()
+
     async def close(self) -> None:
         """Close the stores' connections and the hashing pool."""
         await self._stores.close()
@@ -146,6 +157,8 @@ class Authentication:
         self._stores.keep_only(organization.id, login.chain)
         if login.username is None:
             raise _refusal(organization, "unacceptable_name")
+        if is_watched():
+            note_those_left_out(login.username, login.chain, login.candidates)
         walk = Walk(
             login.candidates, organization.chain, password, lambda who: self._store(organization, who)
         )

@@ -14,6 +14,7 @@ from ostiary.identity.lockout import Attempt, LockedOut, identity_key
 from ostiary.identity.model import UserStoreSettings
 from ostiary.identity.user_names import PRIMARY, UserName
 from ostiary.identity.user_stores.contract import Refused, StoreUnavailable, UserRecord, UserStore
+from ostiary.identity.user_stores.steps import note
 from ostiary.organizations import ChainPolicy
 
 
@@ -69,6 +70,25 @@ def candidates(
     return [primary] if policy is ChainPolicy.FIRST_KNOWN else [primary, *outside]
 
 
+def note_those_left_out(
+    username: UserName, chain: Sequence[UserStoreSettings], chosen: Sequence[Candidate]
+) -> None:
+    """Say of each store that is not asked why, to whoever watches."""
+    asked = {candidate.store for candidate in chosen}
+    for settings in chain:
+        if settings.name in asked:
+            continue
+        if not settings.options.enabled:
+            why = "it is switched off"
+        elif username.store is not None:
+            why = f"the name says {username.store}"
+        elif not settings.takes(username.canonical(case_sensitive=settings.case_sensitive)):
+            why = f"it accepts {settings.options.accepts} only"
+        else:
+            why = "PRIMARY knows the name"
+        note("not asked", store=settings.name, why=why)
+
+
 @dataclass(slots=True)
 class Walk:
     """One login's way through its candidates."""
@@ -112,23 +132,28 @@ class Walk:
             await attempt.reserve(candidate.identity)
         except LockedOut:
             self._reason, self.disturbed = f"locked_in_{candidate.store}", True
-            self.results.append((candidate.store, "locked"))
+            self._told(candidate, "locked")
             return None
+        note("asks", store=candidate.store, name=candidate.username)
         self.asked.append(candidate.store)
         try:
             record = await self.store_of(candidate).authenticate(candidate.username, self.password)
         except Refused:
             attempt.refused(candidate.identity)
-            self.results.append((candidate.store, "refused"))
+            self._told(candidate, "refused")
             raise
         except StoreUnavailable as outage:
             self._unavailable, self.disturbed = outage, True
-            self.results.append((candidate.store, "unavailable"))
+            self._told(candidate, "unavailable", reason=outage.reason)
             if outage.knows_user:
                 raise LoginUnavailable(outage.retry_after) from outage
             return None
-        self.results.append((candidate.store, "unknown" if record is None else "accepted"))
+        self._told(candidate, "unknown" if record is None else "accepted")
         if record is None:
             self._reason = "unknown"
             attempt.refused(candidate.identity)
         return record
+
+    def _told(self, candidate: Candidate, answer: str, **more: object) -> None:
+        self.results.append((candidate.store, answer))
+        note("answer", store=candidate.store, answer=answer, **more)

@@ -1,16 +1,16 @@
 """`ostiary doctor`: each thing that can be wrong, made wrong; every failure says what to do."""
 
-import asyncio
 import os
 import shutil
 import socket
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from tests.support.login_service import SERVICE_PASSWORD, SERVICE_USER, LoginService
 from tests.support.ports import free_port
 
 from ostiary.app import Settings, load_settings, migrate
@@ -20,9 +20,9 @@ from ostiary.cli.doctor import examine, machine, state, table
 from ostiary.cli.doctor.findings import Finding
 from ostiary.foundation.clock import utc_now
 from ostiary.foundation.http_client import LOOPBACK, OutboundPolicy
-from ostiary.foundation.secrets import load_or_create_key
+from ostiary.foundation.secrets import SecretBox, load_or_create_key
 from ostiary.gateway import NodeRecord
-from ostiary.identity import StoreOptions, UserStoreSettings
+from ostiary.identity import PasswordHasher, StoreOptions, UserStores, UserStoreSettings
 
 NOW = datetime(2031, 5, 1, tzinfo=UTC)
 STORE = UserStoreSettings(
@@ -216,40 +216,80 @@ async def test_an_agent_that_does_not_answer_fails(tmp_path: Path):
 
 
 @pytest.fixture
-def listening() -> Iterator[int]:
-    with socket.socket() as store:
-        store.bind(("127.0.0.1", 0))
-        store.listen()
-        yield store.getsockname()[1]
+async def stores() -> AsyncIterator[UserStores]:
+    hasher = PasswordHasher()
+    yield UserStores(SecretBox(b"k" * 32), OutboundPolicy(LOOPBACK), hasher)
+    await hasher.close()
 
 
-async def test_a_store_that_takes_connections_is_well(listening: int):
-    store = replace(STORE, settings={"url": f"http://127.0.0.1:{listening}/login"})
+@pytest.fixture
+async def service() -> AsyncIterator[LoginService]:
+    started = await LoginService({"testuser": "secret"}).start()
+    yield started
+    await started.stop()
 
-    assert (await state.store_finding("acme", store, OutboundPolicy(LOOPBACK))).state == "ok"
+
+def at(service: LoginService) -> UserStoreSettings:
+    """A store there, with our password for it sealed."""
+    settings = {"url": service.url, "auth": {"basic": {"username": SERVICE_USER}}}
+    sealed = SecretBox(b"k" * 32).seal(SERVICE_PASSWORD, STORE.secret_context("auth.basic.password"))
+    return replace(STORE, settings=settings, sealed={"auth.basic.password": sealed})
+
+
+async def test_a_store_that_refuses_somebody_made_up_is_well(service: LoginService, stores: UserStores):
+    found = await state.store_finding("acme", at(service), stores)
+
+    assert (found.state, found.says) == ("ok", "it can be asked, and refuses somebody made up")
+
+
+async def test_a_store_that_accepts_anybody_fails(service: LoginService, stores: UserStores):
+    service.mode = "ok"
+
+    found = await state.store_finding("acme", at(service), stores)
+
+    assert (found.state, "accepts anybody" in found.says, bool(found.do)) == ("fail", True, True)
+
+
+@pytest.mark.parametrize(
+    ("mode", "says"),
+    [
+        ("401", "it does not know us"),
+        ("500", "status_500"),
+        ("html", "its answer has not the agreed form"),
+        ("hang", "it did not answer in time"),
+    ],
+)
+async def test_a_store_that_answers_wrongly_fails(
+    service: LoginService, stores: UserStores, mode: str, says: str
+):
+    service.mode = mode
+
+    found = await state.store_finding("acme", at(service), stores)
+
+    assert (found.state, bool(found.do)) == ("fail", True)
+    assert says in found.says
 
 
 @pytest.mark.parametrize(
     ("url", "says"),
     [
-        ("http://127.0.0.1:9/login", "Connect call failed"),
+        ("http://127.0.0.1:9/login", "nobody answers"),
         ("http://192.0.2.1/login", "is not protected"),
         ("https://169.254.169.254/login", "is never reached from here"),
-        ("https://no-such-host.invalid/login", "no-such-host.invalid"),
+        ("https://no-such-host.invalid/login", "nobody answers"),
     ],
 )
-async def test_a_store_that_cannot_be_reached_fails(url: str, says: str):
-    found = await state.store_finding("acme", replace(STORE, settings={"url": url}), OutboundPolicy(LOOPBACK))
+async def test_a_store_that_cannot_be_reached_fails(stores: UserStores, url: str, says: str):
+    found = await state.store_finding("acme", replace(STORE, settings={"url": url}), stores)
 
     assert (found.what, found.state, bool(found.do)) == ("user store EXTERNAL of acme", "fail", True)
     assert says in found.says
 
 
-async def test_a_store_that_speaks_no_tls_fails(listening: int):
-    store = replace(STORE, settings={"url": f"https://127.0.0.1:{listening}/login"})
+async def test_a_store_that_is_switched_off_is_left_alone(stores: UserStores):
+    off = replace(STORE, options=StoreOptions(enabled=False))
 
-    found = await asyncio.wait_for(state.store_finding("acme", store, OutboundPolicy(LOOPBACK)), 5)
-    assert (found.state, "did not answer in time" in found.says) == ("fail", True)
+    assert (await state.store_finding("acme", off, stores)).says == "it is switched off"
 
 
 def test_a_check_that_breaks_is_a_finding(settings: Settings, monkeypatch: pytest.MonkeyPatch):

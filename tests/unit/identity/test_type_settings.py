@@ -66,7 +66,6 @@ def test_a_secret_has_a_place_where_its_part_is():
 def test_people_are_shown_which_secrets_are_set():
     assert shown(Settings.model_validate(WHOLE.without_secrets()), {"token"}) == {
         "url": "ldaps://x",
-        "claims": {},
         "bind": {"dn": "cn=r", "password_is_set": False},
         "token_is_set": True,
     }

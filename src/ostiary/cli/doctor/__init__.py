@@ -48,6 +48,10 @@ def examine(settings: Settings) -> Iterator[Finding]:
     """Make every check that applies to what is in the data directory."""
     from ostiary.cli.doctor import machine, state
     from ostiary.foundation.clock import utc_now
+    from ostiary.foundation.secrets import SecretBox
+
+    def box() -> SecretBox:
+        return SecretBox(directory.secret_key.read_bytes())  # which is not made here where it is lost
 
     directory, known, now = DataDirectory(settings.data_dir), state.Known(), utc_now()
     is_up = state.is_held(directory)
@@ -62,7 +66,8 @@ def examine(settings: Settings) -> Iterator[Finding]:
         yield from _safely("database", lambda: state.database(settings, known))
         yield from _safely("clock", lambda: state.clock(known, now))
         yield from _safely(
-            "user stores", lambda: asyncio.run(state.user_stores(known, settings.outbound_policy))
+            "user stores",
+            lambda: asyncio.run(state.user_stores(known, settings.outbound_policy, box())),
         )
         yield from _safely("gateway nodes", lambda: state.nodes(known, now, is_up))
     yield from _safely("listeners", lambda: _listeners(settings, is_up))

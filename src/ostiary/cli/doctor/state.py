@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 import httpx2
 from sqlalchemy import func, select
@@ -20,10 +18,17 @@ from ostiary.cli.data_directory import DataDirectory
 from ostiary.cli.doctor.findings import Finding, fail, ok, warn
 from ostiary.foundation.database import DatabaseUnusable, check_usable, write_engine
 from ostiary.foundation.events import latest_number, outbox
-from ostiary.foundation.http_client import OutboundFailed, OutboundPolicy, OutboundRefused
+from ostiary.foundation.http_client import OutboundPolicy
 from ostiary.foundation.metrics import read
+from ostiary.foundation.secrets import SecretBox
 from ostiary.gateway import NodeRecord, list_nodes
-from ostiary.identity import UserStoreSettings, list_user_stores
+from ostiary.identity import (
+    PasswordHasher,
+    UserStores,
+    UserStoreSettings,
+    list_user_stores,
+    test_user_store,
+)
 from ostiary.organizations import all_organizations
 
 if TYPE_CHECKING:
@@ -96,46 +101,59 @@ def clock(known: Known, now: datetime) -> Iterator[Finding]:
         yield ok("clock", f"{now:%Y-%m-%d %H:%M:%S} UTC")
 
 
-async def user_stores(known: Known, policy: OutboundPolicy) -> Sequence[Finding]:
-    """Whether each store can be connected to; nobody is logged in."""
+async def user_stores(known: Known, policy: OutboundPolicy, box: SecretBox) -> Sequence[Finding]:
+    """Whether each store can be asked, and refuses somebody made up."""
     turn = asyncio.Semaphore(_AT_ONCE)
+    hasher = PasswordHasher()
+    stores = UserStores(box, policy, hasher)
 
     async def one(organization: str, store: UserStoreSettings) -> Finding:
         async with turn:
-            return await store_finding(organization, store, policy)
+            return await store_finding(organization, store, stores)
 
-    return await asyncio.gather(*(one(*each) for each in known.stores))
-
-
-async def store_finding(organization: str, store: UserStoreSettings, policy: OutboundPolicy) -> Finding:
-    """Connect to a store, with TLS where its address says so."""
-    what, parts = f"user store {store.name} of {organization}", urlsplit(store.settings["url"])
-    host = parts.hostname or ""
-    port = parts.port or (443 if parts.scheme == "https" else 80)
-    tls = ssl.create_default_context() if parts.scheme == "https" else None
     try:
-        policy.check_url(store.settings["url"])
-        async with asyncio.timeout(store.options.timeout_ms / 1000):
-            address = str((await policy.resolve(host, port))[0])
-            _, writer = await asyncio.open_connection(
-                address, port, ssl=tls, server_hostname=host if tls else None
-            )
-            writer.close()
-    except OutboundRefused as error:
-        return fail(what, str(error), "correct its url, or the setting outbound.allowed_networks")
-    except OutboundFailed:
-        return fail(what, f"{host} does not resolve", "correct its url, or this machine's name resolution")
-    except ssl.SSLError as error:
-        return fail(
-            what, f"{host}: {error.reason}", "renew its certificate, or trust its authority (SSL_CERT_FILE)"
-        )
-    except TimeoutError:
-        return fail(
-            what, f"{host}:{port} did not answer in time", "see whether it runs; its users cannot log in"
-        )
-    except OSError as error:
-        return fail(what, f"{host}:{port}: {error.strerror}", "start it; until then its users cannot log in")
-    return ok(what, f"{host}:{port} takes connections")
+        return await asyncio.gather(*(one(*each) for each in known.stores))
+    finally:
+        await hasher.close()
+
+
+async def store_finding(organization: str, store: UserStoreSettings, stores: UserStores) -> Finding:
+    """Reach a store as a login would."""
+    what = f"user store {store.name} of {organization}"
+    if not store.options.enabled:
+        return ok(what, "it is switched off")
+    made = stores.unshared(store, {})
+    try:
+        tested = await test_user_store(made)
+    finally:
+        await made.close()
+    if tested.accepts_anybody:
+        do = "switch it off (`enabled: false`) until its service refuses people who do not exist"
+        return fail(what, "it accepts anybody, even somebody made up with a random password", do)
+    if tested.problem is not None:
+        return fail(what, _PROBLEMS.get(tested.problem, tested.problem), _advice(tested.problem))
+    return ok(what, "it can be asked, and refuses somebody made up")
+
+
+_PROBLEMS: Final = {
+    "connect": "nobody answers at its address",
+    "timeout": "it did not answer in time",
+    "protocol": "what answers does not speak HTTP",
+    "its_password_is_not_set": "what we prove ourselves with is not set, or is no key",
+    "not_the_agreed_form": "its answer has not the agreed form",
+    "status_401": "it does not know us: it answers 401",
+}
+
+
+def _advice(problem: str) -> str:
+    """What to do about it."""
+    if problem.startswith("address_refused"):
+        return "correct its address, or the setting outbound.allowed_networks"
+    if problem in ("its_password_is_not_set", "status_401") or "refused" in problem:
+        return "set its secret again: `ostiary apply --set-secrets`"
+    if "certificate" in problem:
+        return "renew its certificate, or trust its authority (`ca`)"
+    return "`ostiary trace login` shows each step; its users cannot log in meanwhile"
 
 
 def nodes(known: Known, now: datetime, is_up: bool) -> Iterator[Finding]:

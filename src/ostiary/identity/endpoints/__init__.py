@@ -4,7 +4,7 @@ from ostiary.foundation.clock import Clock
 from ostiary.foundation.database import Database
 from ostiary.foundation.secrets import SecretBox
 from ostiary.identity.authentication import Authentication
-from ostiary.identity.endpoints import user_stores, users
+from ostiary.identity.endpoints import trying, user_stores, users
 from ostiary.permissions import GuardedRouter
 
 __all__ = ["routers"]
@@ -17,4 +17,5 @@ def routers(
     return (
         users.router(database, authentication.hasher, clock),
         user_stores.router(database, box, authentication.policy),
+        trying.router(database, authentication),
     )

@@ -86,6 +86,22 @@ def delete_user_store(connection: Connection, organization_id: str, name: str) -
         narrow(connection, organization_id, "subject", subject_id)
 
 
+def settings_of(
+    connection: Connection, spec: UserStoreSpec, policy: OutboundPolicy | None = None
+) -> UserStoreSettings:
+    """What a store would be, were it put: with the secrets that would stay, and none of `spec`'s own.
+
+    Raises:
+        InvalidUserStore: names the field and what was expected of it.
+    """
+    name = check_spec(spec, policy)
+    known = user_stores.find(connection, spec.organization_id, name)
+    if known is None:
+        return _settings(replace(spec, name=name), "", position=0, revision=1)
+    wanted = _settings(replace(spec, name=name), known.id, known.position, known.revision)
+    return replace(wanted, sealed=_kept(known, spec))
+
+
 def read_settings(type_name: str, settings: Mapping[str, Any]) -> TypeSettings:
     """What a user store of that type has of its own.
 

@@ -30,7 +30,7 @@ from ostiary.identity.user_stores.rest.settings import RESTSettings
 from ostiary.identity.user_stores.sql.service import make_sql
 from ostiary.identity.user_stores.sql.settings import SQLSettings
 from ostiary.identity.user_stores.surroundings import Surroundings
-from ostiary.identity.user_stores.type_settings import TypeSettings
+from ostiary.identity.user_stores.type_settings import Secrets, TypeSettings
 
 _log = get_logger(__name__)
 
@@ -72,7 +72,7 @@ class UserStores:
             return store  # a newer one where this login has read older settings
         if store is not None:
             self._retire(store)
-        made = self._guarded(settings)
+        made = self.unshared(settings, {})
         stores[settings.id] = (settings.revision, made)
         return made
 
@@ -97,9 +97,11 @@ class UserStores:
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 
-    def _guarded(self, settings: UserStoreSettings) -> UserStore:
+    def unshared(self, settings: UserStoreSettings, secrets: Secrets) -> UserStore:
+        """An adapter for these settings that nobody else uses; `secrets` take the place of sealed ones."""
         kind = USER_STORES[settings.type]
-        whole = kind.settings.read(settings.settings).with_secrets(dict(self._secrets(settings)))
+        known = {**dict(self._secrets(settings)), **secrets}
+        whole = kind.settings.read(settings.settings).with_secrets(known)
         options = settings.options
         service = kind.make(whole, replace(self._around, options=options))
         deadline = timedelta(milliseconds=options.timeout_ms)

@@ -49,6 +49,11 @@ def watched() -> Iterator[Steps]:
         _WATCHED.reset(token)
 
 
+def is_watched() -> bool:
+    """Whether anybody watches: whether facts that cost something are worth computing."""
+    return _WATCHED.get() is not None
+
+
 def note(what: str, **facts: object) -> None:
     """Say what was just done, if somebody watches. Facts are computed by the caller: keep them cheap."""
     steps = _WATCHED.get()

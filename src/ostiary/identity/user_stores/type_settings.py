@@ -99,7 +99,7 @@ def shown(settings: TypeSettings, set_keys: Collection[str]) -> dict[str, Any]:
             section = section[part]
         section.pop(name, None)
         section[f"{name}_is_set"] = key in set_keys
-    return found
+    return {key: value for key, value in found.items() if value not in ({}, [])}
 
 
 def inner_types(annotation: Any) -> Iterator[Any]:
