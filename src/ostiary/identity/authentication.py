@@ -19,6 +19,7 @@ from ostiary.foundation.database import Database
 from ostiary.foundation.http_client import OutboundPolicy
 from ostiary.foundation.secrets import SecretBox
 from ostiary.foundation.telemetry import get_logger
+from ostiary.identity.belonging import bounded, learn
 from ostiary.identity.chain import Candidate, ChainRefused, Walk, candidates, note_those_left_out
 from ostiary.identity.errors import InvalidUserName, LoginRefused, LoginUnavailable
 from ostiary.identity.lockout import Attempt, Lockout
@@ -188,8 +189,9 @@ class Authentication:
         attempt.accepted(candidate.identity)
 
         def unit(connection: Connection) -> tuple[AuthenticatedUser, Result]:
+            user = self._seen(connection, organization, candidate, bounded(record))
             go_on = then(connection)
-            user = self._admitted(connection, organization, candidate, record)
+            self._check(connection, user)
             attempt.write(connection, self._clock)
             return user, go_on(user)
 
@@ -202,18 +204,23 @@ class Authentication:
         _log.info("login_accepted", user=user.subject.display(organization.name))
         return result
 
-    def _admitted(
+    def _seen(
         self, connection: Connection, organization: Organization, candidate: Candidate, record: UserRecord
     ) -> AuthenticatedUser:
+        """The user as its store has just told; tokens may be narrowed by that."""
         now = self._clock()
         subject = subjects.see(
             connection, organization.id, candidate.store_id, candidate.store, record, now, checked_at=now
         )
-        standing = check_standing(connection, organization.id, subject.id, self._clock)
-        if standing.problem is not None:
-            raise ChainRefused(standing.problem.value)
+        learn(connection, subject, record)
         groups = frozenset(f"{candidate.store}/{group}" for group in record.groups)
         return AuthenticatedUser(subject, groups, record.claims)
+
+    def _check(self, connection: Connection, user: AuthenticatedUser) -> None:
+        subject = user.subject
+        standing = check_standing(connection, subject.organization_id, subject.id, self._clock)
+        if standing.problem is not None:
+            raise ChainRefused(standing.problem.value)
 
     def _store(self, organization: Organization, candidate: Candidate) -> UserStore:
         if candidate.settings is None:

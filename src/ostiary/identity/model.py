@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Annotated, Any, Final
@@ -49,6 +49,8 @@ class StandingProblem(StrEnum):
     """No such subject, or its user or its user store is gone."""
     DISABLED = "disabled"
     """An administrator disabled it."""
+    STORE_OFF = "of_a_store_that_is_switched_off"
+    """Its user store is not enabled now; it may be again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,10 @@ class Standing:
     locked_until: datetime | None
     password_checked_at: datetime | None
     store_reports_deletions: bool
+    reauthenticate_after: timedelta | None = None
+    """How long the store's last word holds; None is as long as the installation says."""
+    groups: frozenset[str] | None = None
+    """The groups its store told last, as `STORE/group`; None where it never did."""
 
     @property
     def may_continue(self) -> bool:
@@ -118,7 +124,9 @@ class StoreOptions(Section):
     case_sensitive: bool = False
     """Whether names that differ in case are different people."""
     enabled: bool = True
-    """A store that is not is asked about nobody."""
+    """A store that is not is asked about nobody, and its users' tokens and refresh end."""
+    reauthenticate_after_seconds: Annotated[int, Field(ge=1, le=31_536_000)] | None = None
+    """Seconds after the last password check that refresh ends; None is the installation's setting."""
     migrate_until: Annotated[date, BeforeValidator(_day)] | None = None
     """Until when passwords that were right there are kept, so that it can be unplugged."""
 

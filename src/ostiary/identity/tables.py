@@ -29,6 +29,8 @@ subjects = Table(
     Column("first_seen_at", Instant, nullable=False),
     Column("password_checked_at", Instant),
     Column("disabled_at", Instant),
+    Column("groups", JSON(none_as_null=True)),  # as the store said at the last login; NULL: never
+    Column("claims", JSON(none_as_null=True)),
     UniqueConstraint("organization_id", "store_id", "immutable_id"),
 )
 Index("ix_subjects_username", subjects.c.organization_id, subjects.c.store, subjects.c.username)

@@ -29,11 +29,14 @@ _SEE = upserts(
 _HERE = and_(
     subjects.c.organization_id == bindparam("key_organization_id"), subjects.c.id == bindparam("key_id")
 )
+_TOLD = select(subjects.c.groups, subjects.c.claims).where(_HERE)
+_LEARN = update(subjects).where(_HERE)
 _STANDING = (
     select(
         subjects,
         and_(subjects.c.store_id == PRIMARY, users.c.id.is_not(None)).label("user_exists"),
         user_stores.c.id.is_not(None).label("store_exists"),
+        user_stores.c.options.label("store_options"),
     )
     .join_from(
         subjects,
@@ -79,6 +82,18 @@ def see(
     }
     subject_id = str(run(connection, _SEE, row).scalar_one())
     return Subject(subject_id, organization_id, store, record.immutable_id, record.username)
+
+
+def learn(
+    connection: Connection, organization_id: str, subject_id: str, record: UserRecord
+) -> frozenset[str]:
+    """Keep the groups and claims a store has just told; returns the groups that are no longer there."""
+    here = _here(organization_id, subject_id)
+    before = connection.execute(_TOLD, here).one()
+    groups, claims = sorted(record.groups), dict(record.claims)
+    if (before.groups, before.claims) != (groups, claims):
+        connection.execute(_LEARN, here | {"groups": groups, "claims": claims})
+    return frozenset(before.groups or ()) - record.groups
 
 
 def set_disabled(

@@ -53,6 +53,8 @@ def put_user_store(
     if wanted == known:
         return False
     user_stores.change(connection, replace(wanted, revision=known.revision + 1))
+    if known.options.enabled and not wanted.options.enabled:
+        _narrow_users(connection, known)
     return True
 
 
@@ -79,11 +81,17 @@ def delete_user_store(connection: Connection, organization_id: str, name: str) -
     if store is None:
         raise UnknownUserStore(name)
     user_stores.remove(connection, organization_id, store.name)
-    if subjects.count_of_store(connection, organization_id, store.id) > _MOST_NARROWED_ONE_BY_ONE:
-        narrow(connection, organization_id, "organization", organization_id)
+    _narrow_users(connection, store)
+
+
+def _narrow_users(connection: Connection, store: UserStoreSettings) -> None:
+    """Refuse the tokens that are out of everybody seen in the store."""
+    here = store.organization_id
+    if subjects.count_of_store(connection, here, store.id) > _MOST_NARROWED_ONE_BY_ONE:
+        narrow(connection, here, "organization", here)
         return
-    for subject_id in subjects.ids_of_store(connection, organization_id, store.id):
-        narrow(connection, organization_id, "subject", subject_id)
+    for subject_id in subjects.ids_of_store(connection, here, store.id):
+        narrow(connection, here, "subject", subject_id)
 
 
 def settings_of(

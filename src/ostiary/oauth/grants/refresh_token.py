@@ -44,6 +44,14 @@ class _Refused(str):
 
 
 @dataclass(frozen=True, slots=True)
+class _Holder:
+    """Whose token it is, and the groups the user store told last."""
+
+    subject: Subject
+    groups: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class _Redemption:
     """One refresh token presented by its client, with everything known of it in this transaction."""
 
@@ -103,10 +111,11 @@ class RefreshTokenGrant:
         self, connection: Connection, request: GrantRequest, redemption: _Redemption
     ) -> Issued | _Refused:
         client, family, now = redemption.client, redemption.family, redemption.now
-        subject = self._subject(connection, redemption)
-        if isinstance(subject, _Refused):
-            return subject
-        member = Member(subject.id, subject.store, subject.username, family.groups)
+        holder = self._holder(connection, redemption)
+        if isinstance(holder, _Refused):
+            return holder
+        subject = holder.subject
+        member = Member(subject.id, subject.store, subject.username, holder.groups)
         scope = decide_scope(connection, client, request.scope, member, bound=family.scope)
         access = AccessRecord(
             new_id(), scope, redemption.epoch, now, now + self.issuer.access_lifetime(client)
@@ -128,10 +137,10 @@ class RefreshTokenGrant:
         if successor is None:
             revoke_family(connection, request.organization.id, family.id, redemption.now)
             return _Refused("replayed")
-        subject = self._subject(connection, redemption)
-        if isinstance(subject, _Refused):
-            return subject
-        claims = claims_for_user(request.organization, client, subject, successor.access, family.id)
+        holder = self._holder(connection, redemption)
+        if isinstance(holder, _Refused):
+            return holder
+        claims = claims_for_user(request.organization, client, holder.subject, successor.access, family.id)
         return self.issuer.same_successor(connection, client, claims, redemption.value)
 
     def _unanswered(self, connection: Connection, redemption: _Redemption) -> RefreshRecord | None:
@@ -145,14 +154,16 @@ class RefreshTokenGrant:
         successor = repository.find_refresh(connection, refresh_fingerprint(self.box, successor_value))
         return successor if successor is not None and successor.consumed_at is None else None
 
-    def _subject(self, connection: Connection, redemption: _Redemption) -> Subject | _Refused:
+    def _holder(self, connection: Connection, redemption: _Redemption) -> _Holder | _Refused:
         """The user, if it may go on: one function asks for every grant, and old answers wear out."""
         family = redemption.family
         standing = check_standing(connection, family.organization_id, family.subject_id, self.clock)
         if standing.subject is None or not standing.may_continue:
             return _Refused(f"the user is {standing.problem}")
         checked_at = standing.password_checked_at or family.password_checked_at
-        too_long_ago = redemption.now - checked_at > self.settings.reauthenticate_after
+        limit = standing.reauthenticate_after or self.settings.reauthenticate_after
+        too_long_ago = redemption.now - checked_at > limit
         if too_long_ago and not standing.store_reports_deletions:
             return _Refused("the password was checked too long ago")
-        return standing.subject
+        groups = family.groups if standing.groups is None else standing.groups
+        return _Holder(standing.subject, groups)

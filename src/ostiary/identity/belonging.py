@@ -1,0 +1,57 @@
+"""What a store tells of a user besides its password: groups and claims, within bounds.
+
+They are kept with the subject, told anew at each login. Too much of them refuses nobody: what is over
+the bounds is left out, so a user has fewer groups, never more.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Final
+
+from sqlalchemy import Connection
+
+from ostiary.identity.model import Subject
+from ostiary.identity.repository import subjects
+from ostiary.identity.user_names import is_text
+from ostiary.identity.user_stores.contract import UserRecord
+from ostiary.identity.user_stores.steps import note
+from ostiary.organizations import narrow
+
+MOST_GROUPS: Final = 500
+LONGEST_GROUP: Final = 255
+MOST_CLAIMS: Final = 50
+LONGEST_CLAIM_NAME: Final = 100
+LONGEST_CLAIM: Final = 1_000
+MOST_CLAIM_BYTES: Final = 16_384
+"""UTF-8 of all names and values together."""
+
+
+def bounded(record: UserRecord) -> UserRecord:
+    """The record with no more groups and claims than are kept; the first by name where there are too many."""
+    fitting = sorted(group for group in record.groups if is_text(group, LONGEST_GROUP))
+    kept = replace(record, groups=frozenset(fitting[:MOST_GROUPS]), claims=dict(_fitting(record.claims)))
+    fewer = {name: len(getattr(record, name)) - len(getattr(kept, name)) for name in ("groups", "claims")}
+    if any(fewer.values()):
+        note("left out, because it is too much or too long", **fewer)
+    return kept
+
+
+def learn(connection: Connection, subject: Subject, record: UserRecord) -> None:
+    """Keep what a store has just told of the subject.
+
+    Tokens of somebody who has left a group are refused: they may carry what the group gave. Call it
+    before the epoch of a new token is read.
+    """
+    if subjects.learn(connection, subject.organization_id, subject.id, record):
+        narrow(connection, subject.organization_id, "subject", subject.id)
+
+
+def _fitting(claims: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    room, places = MOST_CLAIM_BYTES, MOST_CLAIMS
+    for name, value in sorted(claims.items()):
+        if not is_text(name, LONGEST_CLAIM_NAME) or not is_text(value, LONGEST_CLAIM):
+            continue
+        size = len(name.encode()) + len(value.encode())
+        if size <= room and places:
+            room, places = room - size, places - 1
+            yield name, value

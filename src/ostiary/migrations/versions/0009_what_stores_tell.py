@@ -1,0 +1,16 @@
+"""Groups and claims are kept with the subject, as its store told them last."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0009"
+down_revision = "0008"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Make the change."""
+    with op.batch_alter_table("subjects") as table:
+        table.add_column(sa.Column("groups", sa.JSON(none_as_null=True), nullable=True))
+        table.add_column(sa.Column("claims", sa.JSON(none_as_null=True), nullable=True))
