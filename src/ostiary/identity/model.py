@@ -119,6 +119,8 @@ class StoreOptions(Section):
     """Whether names that differ in case are different people."""
     enabled: bool = True
     """A store that is not is asked about nobody."""
+    description: Annotated[str, Field(min_length=1, max_length=200, pattern=ONE_LINE)] | None = None
+    """What people should know of it."""
     migrate_until: Annotated[date, BeforeValidator(_day)] | None = None
     """Until when passwords that were right there are kept, so that it can be unplugged."""
 
