@@ -162,11 +162,18 @@ class UserStoreSettings:
         """Whether names that differ in case are different people there."""
         return self.options.case_sensitive
 
+    @property
+    def is_migrating(self) -> bool:
+        """Whether passwords that were right there are kept here, or were."""
+        return self.options.migrate_until is not None
+
     def takes(self, username: str) -> bool:
         """Whether the store may be asked about this canonical name."""
+        if not (self.options.enabled or self.is_migrating):  # kept credentials outlive the store
+            return False
         pattern = self.options.accepts
-        if not self.options.enabled or pattern is None:
-            return self.options.enabled
+        if pattern is None:
+            return True
         return fnmatchcase(username, pattern if self.options.case_sensitive else pattern.lower())
 
     def secret_context(self, key: str) -> str:
