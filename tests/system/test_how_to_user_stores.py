@@ -44,6 +44,7 @@ class Page:
     scope: str = "orders:write"
     """What the groups of the person give."""
     stop: Callable[[], None] = lambda: None
+    outlives_its_store: bool = False
 
 
 def openldap(folder: Path) -> Page:
@@ -130,6 +131,18 @@ def behind_a_firewall(folder: Path) -> Page:
     )
 
 
+def migrated_from(_: Path) -> Page:
+    old = InBackground(LoginService({"testuser": PASSWORD}))
+    return Page(
+        {"url": old.url, "migrate_until": "2999-12-31"},
+        {"EXTERNAL_STORE_PASSWORD": SERVICE_PASSWORD},
+        display="LEGACY/testuser@my_company",
+        scope="default",
+        stop=old.stop,
+        outlives_its_store=True,
+    )
+
+
 class InBackground:
     """A server on a loop of its own, in a thread."""
 
@@ -153,6 +166,7 @@ MADE: dict[str, Callable[[Path], Page]] = {
     "connect-a-postgresql-table": postgresql,
     "connect-a-rest-service-of-another-shape": legacy,
     "reach-a-store-behind-a-firewall": behind_a_firewall,
+    "migrate-away-from-an-old-store": migrated_from,
 }
 
 
@@ -187,6 +201,9 @@ def test_what_the_page_says_lets_somebody_log_in(server: Server, tmp_path: Path,
         _trace(server, made)
     finally:
         made.stop()
+        if made.outlives_its_store:
+            answer = _token(server, made.names[0], made)
+            assert claims_of(answer["access_token"])["sub"] in subjects
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -28,17 +28,10 @@ def working_scopes(values: Iterable[str]) -> list[str]:
 def _things(file: OrganizationFile) -> Iterator[str]:
     if file.organization.features:
         yield f"the organization's features {', '.join(file.organization.features)}"
-    yield from _stores(file)
     roles = [role.name for role in file.roles if role.permissions]
     if roles:
         yield f"the permissions of {', '.join(roles)} (kept until then)"
     yield from _clients(file)
-
-
-def _stores(file: OrganizationFile) -> Iterator[str]:
-    for store in file.user_stores:
-        if store.options.migrate_until is not None:
-            yield f"migrate_until of the user store {store.name}"
 
 
 def _clients(file: OrganizationFile) -> Iterator[str]:

@@ -32,6 +32,7 @@ from ostiary.identity.standing import check_standing
 from ostiary.identity.user_names import UserName, named_organization
 from ostiary.identity.user_stores.contract import UserRecord, UserStore
 from ostiary.identity.user_stores.directory import UserStores
+from ostiary.identity.user_stores.migrating import MigratingUserStore, Trust
 from ostiary.identity.user_stores.primary import PrimaryUserStore
 from ostiary.identity.user_stores.steps import is_watched
 from ostiary.identity.user_stores.testing import Tested, test_store
@@ -76,6 +77,7 @@ class Authentication:
         self.hasher = PasswordHasher(settings.hashing)
         """The pool that hashes passwords, for whoever sets one too."""
         self._stores = UserStores(box, policy, self.hasher)
+        self._trust = Trust()
         self.policy = policy
         """Where user stores may be."""
 
@@ -225,7 +227,17 @@ class Authentication:
     def _store(self, organization: Organization, candidate: Candidate) -> UserStore:
         if candidate.settings is None:
             return PrimaryUserStore(self._database, self.hasher, organization.id)
-        return self._stores.live(candidate.settings)
+        settings = candidate.settings
+        if not settings.is_migrating:
+            return self._stores.live(settings)
+        return MigratingUserStore(
+            settings,
+            lambda: self._stores.live(settings),
+            self._database,
+            self.hasher,
+            self._trust,
+            self._clock,
+        )
 
     def _observe(self, organization: Organization, walk: Walk, started: float) -> None:
         if walk.asked and not walk.disturbed:

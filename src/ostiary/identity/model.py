@@ -125,6 +125,8 @@ class StoreOptions(Section):
     """Whether names that differ in case are different people."""
     enabled: bool = True
     """A store that is not is asked about nobody, and its users' tokens and refresh end."""
+    description: Annotated[str, Field(min_length=1, max_length=200, pattern=ONE_LINE)] | None = None
+    """What people should know of it."""
     reauthenticate_after_seconds: Annotated[int, Field(ge=1, le=31_536_000)] | None = None
     """Seconds after the last password check that refresh ends; None is the installation's setting."""
     migrate_until: Annotated[date, BeforeValidator(_day)] | None = None
@@ -168,11 +170,18 @@ class UserStoreSettings:
         """Whether names that differ in case are different people there."""
         return self.options.case_sensitive
 
+    @property
+    def is_migrating(self) -> bool:
+        """Whether passwords that were right there are kept here, or were."""
+        return self.options.migrate_until is not None
+
     def takes(self, username: str) -> bool:
         """Whether the store may be asked about this canonical name."""
+        if not (self.options.enabled or self.is_migrating):  # kept credentials outlive the store
+            return False
         pattern = self.options.accepts
-        if not self.options.enabled or pattern is None:
-            return self.options.enabled
+        if pattern is None:
+            return True
         return fnmatchcase(username, pattern if self.options.case_sensitive else pattern.lower())
 
     def secret_context(self, key: str) -> str:

@@ -41,4 +41,4 @@ def _problem(row: Row[tuple[object, ...]], options: StoreOptions) -> StandingPro
         return StandingProblem.DISABLED
     if not (row.user_exists or row.store_exists):
         return StandingProblem.UNKNOWN
-    return None if options.enabled else StandingProblem.STORE_OFF
+    return None if options.enabled or row.has_moved else StandingProblem.STORE_OFF

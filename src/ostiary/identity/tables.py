@@ -50,6 +50,20 @@ user_stores = Table(
     UniqueConstraint("organization_id", "name"),
 )
 
+kept_credentials = Table(
+    "kept_credentials",
+    metadata,
+    Column("organization_id", String(36), primary_key=True),
+    Column("store_id", String(36), primary_key=True),
+    Column("username", String(255), primary_key=True),  # what was typed, canonical: it may be an address
+    Column("immutable_id", String(255), nullable=False),
+    Column("own_name", String(255), nullable=False),
+    Column("password_hash", String(255), nullable=False),
+    Column("groups", JSON, nullable=False),
+    Column("claims", JSON, nullable=False),
+    Column("kept_at", Instant, nullable=False),
+)
+
 login_attempts = Table(
     "login_attempts",
     metadata,

@@ -41,6 +41,8 @@ async def test_a_connected_store_is_asked_and_its_secret_is_not_shown(
         "accepts": None,
         "case_sensitive": False,
         "enabled": True,
+        "description": None,
+        "reauthenticate_after_seconds": None,
         "migrate_until": None,
         "position": 0,
     }

@@ -134,3 +134,25 @@ def test_case_width_and_suffix_change_nothing(text: str):
 
 def _has_suffix(text: str) -> bool:
     return text.replace("＠", "@").rpartition("@")[2].lower() == "my_company"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("admin", "аdmin"),
+        ("strasse", "straße"),
+        ("irem", "ırem"),
+        ("irem", "İrem"),
+        ("jose", "josé"),
+    ],
+)
+def test_names_that_look_alike_are_never_one_person(one: str, other: str):
+    """Security cases #8: folding that reaches further than RFC 8265 gives a name to two people."""
+    assert parse(one) != parse(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("josé", "jose\u0301"), ("ADMIN", "admin"), ("ａｄｍｉｎ", "admin")]
+)
+def test_spellings_that_mean_the_same_are_one_person(one: str, other: str):
+    assert parse(one) == parse(other)

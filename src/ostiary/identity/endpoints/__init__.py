@@ -4,7 +4,7 @@ from ostiary.foundation.clock import Clock
 from ostiary.foundation.database import Database
 from ostiary.foundation.secrets import SecretBox
 from ostiary.identity.authentication import Authentication
-from ostiary.identity.endpoints import trying, user_stores, users
+from ostiary.identity.endpoints import trying, user_stores, users, userstores
 from ostiary.permissions import GuardedRouter
 
 __all__ = ["routers"]
@@ -18,4 +18,5 @@ def routers(
         users.router(database, authentication.hasher, clock),
         user_stores.router(database, box, authentication.policy),
         trying.router(database, authentication),
+        userstores.router(database, box, authentication),
     )

@@ -14,6 +14,7 @@ from ostiary.foundation.secrets import SecretBox
 from ostiary.identity.endpoints.problems import Taken, problems
 from ostiary.identity.errors import UnknownUserStore
 from ostiary.identity.model import StoreOptions, UserStoreSettings, UserStoreSpec
+from ostiary.identity.repository import kept_credentials, subjects
 from ostiary.identity.user_stores.configuration import (
     delete_user_store,
     find_user_store,
@@ -67,6 +68,7 @@ def router(database: Database, box: SecretBox, policy: OutboundPolicy) -> Guarde
     """List, read, create, change and delete user stores of the URL's organization."""
     guarded = GuardedRouter(PREFIX, tags=["User stores"])
     _reading(guarded, database)
+    _migration(guarded, database)
     _writing(guarded, database, box, policy)
     return guarded
 
@@ -85,6 +87,27 @@ def _reading(guarded: GuardedRouter, database: Database) -> None:
         here = organization(request).id
         with problems():
             return _present(await database.read(lambda connection: _known(connection, here, name)))
+
+
+def _migration(guarded: GuardedRouter, database: Database) -> None:
+    @guarded.get("/{name}/migration", access=needs(f"{_PERMISSION}/view", f"{_SCOPE}_view"))
+    async def read_migration(request: Request, name: str) -> dict[str, Any]:
+        """How far moving away from a store is: people seen, and those whose password is kept here."""
+        here = organization(request).id
+
+        def unit(connection: Connection) -> dict[str, Any]:
+            store = _known(connection, here, name)
+            progress = kept_credentials.progress(connection, here, store.id)
+            last, until = progress.last_kept_at, store.options.migrate_until
+            return {
+                "migrate_until": until and until.isoformat(),
+                "seen": subjects.count_of_store(connection, here, store.id),
+                "kept": progress.kept,
+                "last_kept_at": last and last.isoformat(),
+            }
+
+        with problems():
+            return await database.read(unit)
 
 
 def _writing(guarded: GuardedRouter, database: Database, box: SecretBox, policy: OutboundPolicy) -> None:

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, func, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, exists, func, select, update
 
 from ostiary.foundation.identifiers import new_id
 from ostiary.identity.model import Subject
 from ostiary.identity.repository import run, upserts
-from ostiary.identity.tables import subjects, user_stores, users
+from ostiary.identity.tables import kept_credentials, subjects, user_stores, users
 from ostiary.identity.user_names import PRIMARY
 from ostiary.identity.user_stores.contract import UserRecord
 
@@ -31,12 +31,18 @@ _HERE = and_(
 )
 _TOLD = select(subjects.c.groups, subjects.c.claims).where(_HERE)
 _LEARN = update(subjects).where(_HERE)
+_MOVED = exists().where(
+    kept_credentials.c.organization_id == subjects.c.organization_id,
+    kept_credentials.c.store_id == subjects.c.store_id,
+    kept_credentials.c.immutable_id == subjects.c.immutable_id,
+)
 _STANDING = (
     select(
         subjects,
         and_(subjects.c.store_id == PRIMARY, users.c.id.is_not(None)).label("user_exists"),
         user_stores.c.id.is_not(None).label("store_exists"),
         user_stores.c.options.label("store_options"),
+        _MOVED.label("has_moved"),
     )
     .join_from(
         subjects,
@@ -116,7 +122,10 @@ def find(connection: Connection, organization_id: str, subject_id: str) -> Subje
 def standing_row(
     connection: Connection, organization_id: str, subject_id: str
 ) -> Row[tuple[object, ...]] | None:
-    """The subject with `user_exists` and `store_exists`: whether what it stands for is still there."""
+    """The subject with `user_exists` and `store_exists`: whether what it stands for is still there.
+
+    `store_options` as they are kept, and `has_moved`: its password is checked here, not at its store.
+    """
     return connection.execute(_STANDING, _here(organization_id, subject_id)).first()
 
 
@@ -126,10 +135,10 @@ def count_of_store(connection: Connection, organization_id: str, store_id: str) 
     return int(connection.execute(select(func.count()).select_from(subjects).where(here)).scalar_one())
 
 
-def ids_of_store(connection: Connection, organization_id: str, store_id: str) -> Sequence[str]:
-    """The `sub` of everybody seen in a store."""
+def ids_at_store(connection: Connection, organization_id: str, store_id: str, at_most: int) -> Sequence[str]:
+    """The `sub` of up to `at_most` people seen in a store whose passwords are checked there."""
     here = and_(subjects.c.organization_id == organization_id, subjects.c.store_id == store_id)
-    return connection.execute(select(subjects.c.id).where(here)).scalars().all()
+    return connection.execute(select(subjects.c.id).where(here, ~_MOVED).limit(at_most)).scalars().all()
 
 
 def subject_of(row: Row[tuple[object, ...]]) -> Subject:

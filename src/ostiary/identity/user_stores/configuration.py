@@ -18,7 +18,7 @@ from ostiary.foundation.identifiers import new_id
 from ostiary.foundation.secrets import SecretBox, SecretUnreadable, same
 from ostiary.identity.errors import InvalidUserStore, UnknownUserStore
 from ostiary.identity.model import RESERVED_STORES, UserStoreSettings, UserStoreSpec
-from ostiary.identity.repository import subjects, user_stores
+from ostiary.identity.repository import kept_credentials, subjects, user_stores
 from ostiary.identity.user_names import is_text
 from ostiary.identity.user_stores.directory import USER_STORES
 from ostiary.identity.user_stores.type_settings import TypeSettings
@@ -81,16 +81,18 @@ def delete_user_store(connection: Connection, organization_id: str, name: str) -
     if store is None:
         raise UnknownUserStore(name)
     user_stores.remove(connection, organization_id, store.name)
+    kept_credentials.remove_all(connection, organization_id, store.id)
     _narrow_users(connection, store)
 
 
 def _narrow_users(connection: Connection, store: UserStoreSettings) -> None:
-    """Refuse the tokens that are out of everybody seen in the store."""
+    """Refuse the tokens that are out of everybody whose password that store checks."""
     here = store.organization_id
-    if subjects.count_of_store(connection, here, store.id) > _MOST_NARROWED_ONE_BY_ONE:
+    seen = subjects.ids_at_store(connection, here, store.id, _MOST_NARROWED_ONE_BY_ONE + 1)
+    if len(seen) > _MOST_NARROWED_ONE_BY_ONE:
         narrow(connection, here, "organization", here)
         return
-    for subject_id in subjects.ids_of_store(connection, here, store.id):
+    for subject_id in seen:
         narrow(connection, here, "subject", subject_id)
 
 

@@ -7,7 +7,7 @@ database all take it from here, so none of them knows a type by name.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from typing import Annotated, Any, ClassVar, Final, get_args
+from typing import Annotated, Any, ClassVar, Final, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
@@ -26,18 +26,11 @@ FileText = Annotated[str, FROM_FILE]
 class Section(BaseModel):
     """A part of a type's settings. A secret is a field of type `SecretStr | None`; None: not set."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class TypeSettings(Section):
-    """What a type of user store has besides what every store has."""
-
-    ADDRESSES: ClassVar[frozenset[str]] = frozenset()
-    """Keys that say whom the secrets are for: another value clears them, so none is ever sent elsewhere."""
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     @classmethod
-    def read(cls, settings: Mapping[str, Any]) -> TypeSettings:
-        """Read settings with these keys.
+    def read(cls, settings: Mapping[str, Any]) -> Self:
+        """Read a mapping with these keys.
 
         Raises:
             InvalidUserStore: names the field and what was expected of it. Never shows what was given.
@@ -49,6 +42,13 @@ class TypeSettings(Section):
             field = ".".join(str(step) for step in first["loc"])
             said = "no such key here" if first["type"] == "extra_forbidden" else first["msg"]
             raise InvalidUserStore(field, said.removeprefix("Value error, ")) from None
+
+
+class TypeSettings(Section):
+    """What a type of user store has besides what every store has."""
+
+    ADDRESSES: ClassVar[frozenset[str]] = frozenset()
+    """Keys that say whom the secrets are for: another value clears them, so none is ever sent elsewhere."""
 
     def check(self, policy: OutboundPolicy | None) -> None:
         """Hold every address against the policy; without one, against what no policy allows.

@@ -1,0 +1,144 @@
+"""Moving away from a store: the first login that it accepts keeps the password's hash here.
+
+What moves is the credential, not the identity: subject, name, groups and claims stay those of the old store.
+Until the day, whoever's password is not the kept one is asked of the old store again, where it may have been
+changed; after the day, or once the store is switched off, nobody is asked there any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, time, timedelta
+from typing import Final
+
+from pydantic import SecretStr
+
+from ostiary.foundation.clock import Clock
+from ostiary.foundation.database import Database
+from ostiary.foundation.secrets import random_token
+from ostiary.foundation.telemetry import get_logger
+from ostiary.identity.errors import HashingBusy, InvalidUser
+from ostiary.identity.model import UserStoreSettings
+from ostiary.identity.passwords import PasswordHasher
+from ostiary.identity.repository import kept_credentials
+from ostiary.identity.repository.kept_credentials import KeptCredential
+from ostiary.identity.user_stores.contract import Refused, StoreUnavailable, UserRecord, UserStore
+from ostiary.identity.user_stores.steps import note
+
+_log = get_logger(__name__)
+_DAY: Final = timedelta(days=1)
+
+
+class Trust:
+    """Which stores refuse somebody made up: a yes of the others proves nothing, and nothing of it is kept."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, int], bool] = {}
+
+    async def deserves(self, settings: UserStoreSettings, store: UserStore) -> bool:
+        """Ask about somebody made up, once for each revision of a store."""
+        key = (settings.id, settings.revision)
+        if key not in self._known:
+            try:
+                self._known[key] = await self._refuses(store)
+            except StoreUnavailable:
+                return False  # it is asked again with the next login
+            if not self._known[key]:
+                advice = "nothing is kept of it: make its service refuse people who do not exist"
+                _log.error("user_store_accepts_anybody", store=settings.name, advice=advice)
+        return self._known[key]
+
+    async def _refuses(self, store: UserStore) -> bool:
+        try:
+            made_up = f"probe-{random_token(9).lower()}"
+            return await store.authenticate(made_up, SecretStr(random_token())) is None
+        except Refused:
+            return True
+
+
+class MigratingUserStore:
+    """A store that is moved away from. `old` gives its adapter, where it has to be asked."""
+
+    def __init__(
+        self,
+        settings: UserStoreSettings,
+        old: Callable[[], UserStore],
+        database: Database,
+        hasher: PasswordHasher,
+        trust: Trust,
+        clock: Clock,
+    ) -> None:
+        self._settings = settings
+        self._old = old
+        self._database = database
+        self._hasher = hasher
+        self._trust = trust
+        self._clock = clock
+
+    async def authenticate(self, username: str, password: SecretStr) -> UserRecord | None:
+        """See `UserStore`."""
+        kept = await self._kept(username)
+        if kept is not None or self.is_over:  # where nobody else is asked, an unknown name costs a hash too
+            is_right = await self._is_right(kept, password)
+            note("kept credential", is_right=is_right)
+            if kept is not None and is_right:
+                return kept.record
+        if not self.is_over:
+            return await self._ask(username, password, kept)
+        note(
+            "not asked any more", since="the day" if self._settings.options.enabled else "it is switched off"
+        )
+        if kept is not None:
+            raise Refused(certain=True)
+        return None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the old store is asked about nobody any more."""
+        until = self._settings.options.migrate_until
+        end = None if until is None else datetime.combine(until, time(), UTC) + _DAY
+        return not self._settings.options.enabled or (end is not None and self._clock() >= end)
+
+    async def probe(self) -> None:
+        """See `UserStore`."""
+        await self._old().probe()
+
+    async def close(self) -> None:
+        """The old store's adapter is closed by whoever made it."""
+
+    async def _ask(
+        self, username: str, password: SecretStr, kept: KeptCredential | None
+    ) -> UserRecord | None:
+        store = self._old()
+        try:
+            record = await store.authenticate(username, password)
+        except (Refused, StoreUnavailable):
+            if kept is not None:  # known here: that the old store is gone changes nothing
+                raise Refused(certain=True) from None
+            raise
+        if record is None and kept is not None:
+            raise Refused(certain=True)
+        if record is not None and await self._trust.deserves(self._settings, store):
+            await self._keep(username, password, record)
+        return record
+
+    async def _is_right(self, kept: KeptCredential | None, password: SecretStr) -> bool:
+        try:
+            return await self._hasher.verify(password, kept.password_hash if kept else None)
+        except HashingBusy as error:
+            raise StoreUnavailable("hashing_busy", knows_user=kept is not None) from error
+
+    async def _kept(self, username: str) -> KeptCredential | None:
+        here, store = self._settings.organization_id, self._settings.id
+        return await self._database.read(lambda c: kept_credentials.find(c, here, store, username))
+
+    async def _keep(self, username: str, password: SecretStr, record: UserRecord) -> None:
+        """Keep it; a busy pool leaves it for the next login."""
+        try:
+            credential = KeptCredential(record, await self._hasher.hash(password))
+        except (HashingBusy, InvalidUser):
+            return
+        here, store, now = self._settings.organization_id, self._settings.id, self._clock()
+        await self._database.write(lambda c: kept_credentials.put(c, here, store, username, credential, now))
+        note("credential kept")
+        _log.info("credential_kept", store=self._settings.name)

@@ -1,0 +1,31 @@
+"""Bounds of what a store may tell of a user."""
+
+from ostiary.identity.belonging import MOST_CLAIM_BYTES, bounded
+from ostiary.identity.user_stores.contract import UserRecord
+
+
+def test_what_is_within_bounds_is_kept_as_it_is():
+    record = UserRecord("1", "ann", frozenset({"sales"}), {"email": "ann@example.com"})
+
+    assert bounded(record) == record
+
+
+def test_groups_over_the_bound_are_left_out_and_never_invented():
+    groups = frozenset({f"g{n:04}" for n in range(600)} | {"x" * 256, "a\0b", ""})
+
+    kept = bounded(UserRecord("1", "ann", groups)).groups
+
+    assert kept == {f"g{n:04}" for n in range(500)}
+
+
+def test_claims_over_the_bounds_are_left_out():
+    claims = {f"c{n:02}": "v" for n in range(60)} | {"a": "x" * 1_001, "b": "\ud800"}
+
+    assert list(bounded(UserRecord("1", "ann", claims=claims)).claims) == [f"c{n:02}" for n in range(50)]
+
+
+def test_all_claims_together_are_bounded_in_bytes():
+    kept = bounded(UserRecord("1", "ann", claims={f"c{n:02}": "\u00e9" * 1_000 for n in range(40)})).claims
+
+    size = sum(len(f"{name}{value}".encode()) for name, value in kept.items())
+    assert MOST_CLAIM_BYTES - 2_003 < size <= MOST_CLAIM_BYTES
