@@ -19,7 +19,8 @@ def lines(tmp_path: Path, name: str, text: str | bytes, form: str | None = None)
 
 
 def test_a_csv_file_is_read_row_by_row(tmp_path: Path):
-    text = f'\ufeffusername,hash,disabled,claim:email\nbob,{HASH},,b@x\n"o\'brien",{HASH},true,\n=1+1,{HASH},no,\n'
+    head = "\ufeffusername,hash,disabled,claim:email"
+    text = f'{head}\nbob,{HASH},,b@x\n"o\'brien",{HASH},true,\n=1+1,{HASH},no,\n'
 
     assert lines(tmp_path, "users.csv", text) == [
         Line(2, "bob", HASH, {"email": "b@x"}),
