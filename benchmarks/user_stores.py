@@ -2,9 +2,9 @@
 
     python -m benchmarks.user_stores [--people 100000] [--logins 300]
 
-Starts the servers that the tests use: slapd, PostgreSQL, MariaDB, a REST service in a process of its own. CPU
-is that of this process, which does all that a worker does in a login: chain, lock-out, adapter, subject, commit.
-The hash of a table is computed here; its cost is printed beside. Ratios are of medians measured in turns.
+Starts the servers that the tests use: slapd, PostgreSQL, MariaDB, a REST service in a process of its own.
+CPU is that of this process, which does all that a worker does in a login: chain, lock-out, adapter, subject,
+commit. The hash of a table is computed here; its cost is printed beside. Ratios are of medians, in turns.
 """
 
 import argparse

@@ -207,6 +207,25 @@ def test_what_the_page_says_lets_somebody_log_in(server: Server, tmp_path: Path,
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def test_users_of_a_file_log_in(server: Server, tmp_path: Path):
+    (tmp_path / "users.csv").write_text(_block("import-users", "csv") + "bob,plain text,,\n")
+    page = Page({}, names=("alice",))
+    Administrator(server.directory, "my_company").apply()
+
+    for said in (
+        "1 would be created, 0 there already, 1 refused",
+        "1 created, 0 there",
+        "0 created, 1 there",
+    ):
+        more = ["--dry-run"] if "would" in said else []
+        done = server.ostiary("users", "import", str(tmp_path / "users.csv"), "--org", "my_company", *more)
+        assert said in done.stdout, done.stdout + done.stderr
+        assert "line 3: hash: a hash that can be verified here" in done.stdout
+        assert done.returncode == 1
+
+    assert _token(server, "Alice", page)["access_token"]
+
+
 def _trace(server: Server, page: Page) -> None:
     """`ostiary trace login` tells who was asked and what came of it, and never the password."""
     for password, code in ((page.password, 0), ("a-wrong-password", 1)):

@@ -172,7 +172,8 @@ class Authentication:
         except ChainRefused as refused:
             raise _refusal(organization, refused.reason, login.username) from None
         except LoginUnavailable:
-            _log.warning("login_unavailable", user=login.username.display(), asked=walk.asked)
+            name = login.username.display()
+            _log.warning("login_unavailable", user=name, asked=walk.asked, reasons=walk.outages)
             raise
         finally:
             self._observe(organization, walk, started)

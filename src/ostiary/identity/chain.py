@@ -100,6 +100,8 @@ class Walk:
     asked: list[str] = field(default_factory=list)
     results: list[tuple[str, str]] = field(default_factory=list)
     """Store and what it answered: accepted, refused, unknown or unavailable; or locked."""
+    outages: dict[str, str] = field(default_factory=dict)
+    """Store and why it could not be asked."""
     disturbed: bool = False
     """Whether its time says nothing about an ordinary login."""
     _unavailable: StoreUnavailable | None = None
@@ -116,7 +118,8 @@ class Walk:
             try:
                 record = await self._ask(candidate, attempt)
             except Refused as refusal:
-                self._reason = f"refused_by_{candidate.store}"
+                meaning = f" ({refusal.meaning})" if refusal.meaning else ""
+                self._reason = f"refused_by_{candidate.store}{meaning}"
                 if refusal.certain and self.policy is ChainPolicy.FIRST_KNOWN:
                     break
             else:
@@ -144,6 +147,7 @@ class Walk:
             raise
         except StoreUnavailable as outage:
             self._unavailable, self.disturbed = outage, True
+            self.outages[candidate.store] = outage.reason
             self._told(candidate, "unavailable", reason=outage.reason)
             if outage.knows_user:
                 raise LoginUnavailable(outage.retry_after) from outage

@@ -13,6 +13,7 @@ import argon2
 from argon2.exceptions import InvalidHashError, VerificationError
 from pydantic import SecretStr
 
+from ostiary.identity import hashes
 from ostiary.identity.errors import HashingBusy, InvalidUser
 from ostiary.identity.settings import HashingSettings
 from ostiary.identity.user_names import is_text
@@ -22,6 +23,7 @@ LONGEST_PASSWORD = 1024
 
 Result = TypeVar("Result")
 _ARGON2 = argon2.PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1, type=argon2.Type.ID)
+_OURS = "$argon2id$"
 _NOBODY = "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 
 
@@ -66,7 +68,7 @@ class PasswordHasher:
 
     def is_outdated(self, known_hash: str) -> bool:
         """Whether the hash was made with other parameters than ours now."""
-        return _ARGON2.check_needs_rehash(known_hash)
+        return not known_hash.startswith(_OURS) or _ARGON2.check_needs_rehash(known_hash)
 
     async def close(self) -> None:
         """Finish what is running and end the threads."""
@@ -108,6 +110,8 @@ def is_acceptable(password: SecretStr) -> bool:
 
 
 def _matches(known_hash: str, password: str) -> bool:
+    if not known_hash.startswith(_OURS):
+        return hashes.verify(known_hash, SecretStr(password))  # imported, and not used since
     try:
         return _ARGON2.verify(known_hash, password)
     except (VerificationError, InvalidHashError):

@@ -101,7 +101,8 @@ async def test_every_refusal_is_one_for_the_client_and_told_apart_for_the_operat
     with watched() as steps, pytest.raises(Refused) as refusal:
         await make().authenticate(name, SecretStr(password))
 
-    assert refusal.value.certain
+    assert (refusal.value.certain, refusal.value.meaning) == (True, meaning)
+    assert meaning not in str(refusal.value)
     assert [step.facts["meaning"] for step in steps.found if step.what == "refused"] == [meaning]
 
 

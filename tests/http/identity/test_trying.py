@@ -8,6 +8,8 @@ import pytest
 from tests.support.identity import World
 from tests.support.login_service import SERVICE_PASSWORD, SERVICE_USER, LoginService
 
+from ostiary.identity import LoginUnavailable
+
 STORES = "/user-stores"
 
 
@@ -140,6 +142,19 @@ async def test_an_outage_is_told_from_a_refusal(api: httpx2.AsyncClient, service
 
     assert found["decision"] == "unavailable"
     assert [step["facts"]["reason"] for step in found["steps"] if step["what"] == "answer"] == ["status_500"]
+
+
+async def test_the_log_has_what_the_client_is_not_told(
+    api: httpx2.AsyncClient, world: World, service: LoginService, capfd: pytest.CaptureFixture[str]
+):
+    await api.post(STORES, json=described(service.url))
+    service.mode = "401"
+
+    with pytest.raises(LoginUnavailable) as outage:
+        await world.log_in("testuser", "secret")
+
+    assert "status_401" not in str(outage.value)
+    assert "status_401" in capfd.readouterr().out
 
 
 async def test_wrong_passwords_count_here_too(api: httpx2.AsyncClient, service: LoginService):

@@ -1,5 +1,6 @@
 """The internal REST API of PRIMARY users: /api/identity/v1/users."""
 
+from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import Body, Query
@@ -12,6 +13,7 @@ from ostiary.foundation.clock import Clock
 from ostiary.foundation.database import Database
 from ostiary.identity.endpoints.problems import Taken, problems
 from ostiary.identity.errors import UnknownUser
+from ostiary.identity.importing import MOST_AT_ONCE, ImportedUser, import_users
 from ostiary.identity.model import User, UserSpec
 from ostiary.identity.passwords import PasswordHasher
 from ostiary.identity.users import delete_user, disable_user, enable_user, find_user, list_users, put_user
@@ -38,11 +40,32 @@ class NewUserBody(UserBody):
     username: str
 
 
+class ImportedBody(BaseModel):
+    """A user of an import."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    username: Annotated[str, Field(max_length=512)]
+    hash: SecretStr
+    claims: dict[str, str] = Field(default_factory=dict)
+    disabled: bool = False
+
+
+class ImportBody(BaseModel):
+    """Some users of an import; `dry_run` changes nothing."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    users: Annotated[list[ImportedBody], Field(min_length=1, max_length=MOST_AT_ONCE)]
+    dry_run: bool = False
+
+
 def router(database: Database, hasher: PasswordHasher, clock: Clock) -> GuardedRouter:
     """List, read, create, change and delete users of the URL's organization."""
     guarded = GuardedRouter(PREFIX, tags=["Users"])
     _reading(guarded, database)
     _writing(guarded, database, hasher, clock)
+    _importing(guarded, database, clock)
     return guarded
 
 
@@ -101,6 +124,19 @@ def _writing(guarded: GuardedRouter, database: Database, hasher: PasswordHasher,
         with problems():
             await database.write(lambda connection: delete_user(connection, here, username))
         return Response(status_code=204)
+
+
+def _importing(guarded: GuardedRouter, database: Database, clock: Clock) -> None:
+    @guarded.post("/import", access=needs(f"{_PERMISSION}/create", f"{_SCOPE}_create"))
+    async def import_some(request: Request, body: Annotated[ImportBody, Body()]) -> dict[str, Any]:
+        """Make users with hashes that others made. Those that are there already stay as they are."""
+        here = organization(request).id
+        users = [
+            ImportedUser(one.username, one.hash.get_secret_value(), one.claims, one.disabled)
+            for one in body.users
+        ]
+        done = await database.write(lambda c: import_users(c, here, users, clock, is_dry_run=body.dry_run))
+        return {"users": [asdict(one) for one in done]}
 
 
 async def _spec(here: str, username: str, body: UserBody, hasher: PasswordHasher) -> UserSpec:

@@ -27,11 +27,15 @@ class UserRecord:
 
 
 class Refused(Exception):
-    """The store says no. Not `certain` where it cannot tell an unknown user from a wrong password."""
+    """The store says no. Not `certain` where it cannot tell an unknown user from a wrong password.
 
-    def __init__(self, *, certain: bool) -> None:
+    `meaning`: what it says besides, such as that the account is locked; for the log, never for the client.
+    """
+
+    def __init__(self, *, certain: bool, meaning: str = "") -> None:
         super().__init__("refused" if certain else "refused, or no such user")
         self.certain = certain
+        self.meaning = meaning
 
 
 class StoreUnavailable(Exception):

@@ -145,16 +145,18 @@ class LDAPService:
         async def work(connection: DirectoryConnection) -> Entry | None:
             policy = await connection.bind(dn, password)
             if policy is not None and policy.error is not None:
-                note("refused", server=connection.address.url, dn=dn, meaning=policy_meaning(policy.error))
-                raise Refused(certain=certain)
+                meaning = policy_meaning(policy.error)
+                note("refused", server=connection.address.url, dn=dn, meaning=meaning)
+                raise Refused(certain=certain, meaning=meaning)
             note("bind", server=connection.address.url, dn=dn)
             return None if then is None else await then(connection)
 
         try:
             return await self._servers.run("login", work)
         except _REFUSALS as error:
-            note("refused", dn=dn, meaning=meaning_of(error))
-            raise Refused(certain=certain) from None
+            meaning = meaning_of(error)
+            note("refused", dn=dn, meaning=meaning)
+            raise Refused(certain=certain, meaning=meaning) from None
         except DirectoryError as error:
             raise StoreUnavailable(f"a login could not be tried ({meaning_of(error)})") from error
 

@@ -77,15 +77,17 @@ class SQLService:
         known, salt = _as_text(row["hash"]), _as_text(row.get("salt"))
         self._last_hash = (known, salt)
         is_right = await self._is_right(known, salt, password)
-        if self._settings.hash_layout is None and (problem := problem_of(known)) is not None:
-            note("refused", meaning=f"the hash cannot be checked: {problem}")
+        problem = problem_of(known) if self._settings.hash_layout is None else None
+        if problem is not None:
+            meaning = f"the hash cannot be checked: {problem}"
         elif not _is_active(row):
-            note("refused", meaning="the row is not active")
+            meaning = "the row is not active"
         elif not is_right:
-            note("refused", meaning="wrong password")
+            meaning = "wrong password"
         else:
             return
-        raise Refused(certain=True)
+        note("refused", meaning=meaning)
+        raise Refused(certain=True, meaning=meaning)
 
     async def _is_right(self, known: str, salt: str, password: SecretStr) -> bool:
         layout = self._settings.hash_layout

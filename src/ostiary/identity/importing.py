@@ -1,0 +1,79 @@
+"""Importing users into PRIMARY with the hashes that others made; the next login makes them ours.
+
+A user that is there already stays as it is, so that an import can be begun again after it was interrupted.
+Roles are not imported: whoever may make users may not give them permissions by that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from sqlalchemy import Connection
+
+from ostiary.foundation.clock import Clock
+from ostiary.identity.errors import InvalidUser
+from ostiary.identity.hashes import problem_of
+from ostiary.identity.model import UserSpec
+from ostiary.identity.users import disable_user, find_user, put_user
+
+MOST_AT_ONCE: Final = 200
+LONGEST_HASH: Final = 1024
+Outcome = Literal["created", "exists", "refused"]
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedUser:
+    """A user as a file has it."""
+
+    username: str
+    password_hash: str = field(repr=False)
+    claims: Mapping[str, str] = field(default_factory=dict)
+    disabled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What became of one user; `field` and `expected` where it was refused."""
+
+    outcome: Outcome
+    field: str = ""
+    expected: str = ""
+
+
+def import_users(
+    connection: Connection,
+    organization_id: str,
+    users: Sequence[ImportedUser],
+    clock: Clock,
+    *,
+    is_dry_run: bool = False,
+) -> list[Imported]:
+    """Make those that are new and right; what became of each, in their order."""
+    return [_import(connection, organization_id, user, clock, is_dry_run=is_dry_run) for user in users]
+
+
+def _import(
+    connection: Connection, organization_id: str, user: ImportedUser, clock: Clock, *, is_dry_run: bool
+) -> Imported:
+    problem = problem_of(user.password_hash)
+    if problem is not None or len(user.password_hash) > LONGEST_HASH:
+        return Imported(
+            "refused", "hash", f"a hash that can be verified here (this one: {problem or 'too long'})"
+        )
+    spec = UserSpec(organization_id, user.username, user.password_hash, user.claims)
+    savepoint = connection.begin_nested()
+    try:
+        if find_user(connection, organization_id, user.username) is not None:
+            return Imported("exists")
+        put_user(connection, spec, clock)
+        if user.disabled:
+            disable_user(connection, organization_id, user.username, clock)
+    except InvalidUser as error:
+        savepoint.rollback()
+        return Imported("refused", error.field, error.expected)
+    finally:
+        if savepoint.is_active:
+            savepoint.rollback() if is_dry_run else savepoint.commit()
+    return Imported("created")
