@@ -17,7 +17,7 @@ from ostiary.identity.user_stores.contract import UserRecord
 from ostiary.identity.user_stores.steps import note
 from ostiary.organizations import narrow
 
-MOST_GROUPS: Final = 500
+MOST_GROUPS: Final = 1_000
 LONGEST_GROUP: Final = 255
 MOST_CLAIMS: Final = 50
 LONGEST_CLAIM_NAME: Final = 100
