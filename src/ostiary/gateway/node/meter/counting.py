@@ -50,6 +50,8 @@ class Counting:
         """Workers that are ending and have nothing more to count."""
         self._is_told = False
         self._read_again_at = 0.0
+        self.has_read_current = False
+        """Whether the last look that was due could read what the current worker counts against limits."""
 
     def look(self, *, now: bool = False) -> None:
         """See how the workers are doing; read their tables when it is time, and of those that stop each time.
@@ -66,7 +68,7 @@ class Counting:
                 readings += self._visit(worker, is_due, done)
         ended = self._ended({worker.pid for worker in workers})
         if is_due:
-            self._read_windows(workers)
+            self.has_read_current = self._read_windows(workers)
         changes = [reading for reading in readings if not reading.is_empty]
         if changes or ended:
             self._store.note(changes, ended, int(self._now()) // _SECONDS_IN_AN_HOUR)
@@ -130,18 +132,21 @@ class Counting:
     def _read(self, line: Line, standing: Standing) -> list[Reading]:
         return [self._ledger.compare(standing.name, line.table(USAGE))]
 
-    def _read_windows(self, workers: list[Worker]) -> None:
+    def _read_windows(self, workers: list[Worker]) -> bool:
         """Read what the current worker has counted against limits; the master names it first."""
         current = next((one for one in workers if not one.old and one.pid in self._open), None)
         if current is None or current.pid not in self._names:
-            return
-        with suppress(NotReadable):
+            return False
+        try:
             counts = self._counted_against_limits(self._open[current.pid])
             succeeds = any(one.old and one.pid in self._open for one in workers)
             self.windows.read(self._names[current.pid], counts, self._now(), succeeds=succeeds)
             kept = self.windows.kept()
             self._store.keep(self._kept, kept)
             self._kept = kept
+        except NotReadable:
+            return False
+        return True
 
     def _counted_against_limits(self, line: Line) -> dict[str, int]:
         found: dict[str, int] = {}

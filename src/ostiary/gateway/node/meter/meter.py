@@ -23,6 +23,8 @@ from ostiary.gateway.node.meter.windows import current_windows
 
 _log = get_logger(__name__)
 _LAST_REPORT_WITHIN: Final = 2.0
+_NEW_WITHIN: Final = 1.0
+_NEW_EVERY: Final = 0.02
 _SILENCE: Final = 3.0
 """Seconds after which what the others counted is too old to rely on."""
 _SHARE_EVERY: Final = 0.5
@@ -71,9 +73,15 @@ class Meter:
     async def look(self, *, now: bool = False) -> list[MapEntry]:
         """Read what is due to be read; returns how HAProxy's maps have to change.
 
-        With `now` everything is read: a worker that is new is about to be told what it cannot know.
+        With `now` everything is read: a worker that is new is about to be told what it cannot know. It may
+        not answer yet; it is asked again, for `_NEW_WITHIN` seconds at most.
         """
-        return await self._on_thread(partial(self._look, now=now))
+        changes = await self._on_thread(partial(self._look, now=now))
+        until = self._ticks() + _NEW_WITHIN
+        while now and not self._counting.has_read_current and self._ticks() < until:
+            await asyncio.sleep(_NEW_EVERY)
+            changes += await self._on_thread(partial(self._look, now=True))
+        return changes
 
     async def share(self) -> None:
         """Exchange counts with the other nodes, when it is time; alone, ask only whether that is still so.
