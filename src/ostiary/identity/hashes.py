@@ -19,7 +19,8 @@ from typing import Any, Final
 
 import argon2
 import bcrypt
-from argon2.exceptions import InvalidHashError, VerificationError
+from argon2.exceptions import HashingError, InvalidHashError, VerificationError
+from argon2.low_level import hash_secret_raw
 from passlib.hash import sha256_crypt, sha512_crypt
 from pydantic import SecretStr
 
@@ -29,10 +30,25 @@ _LONGEST_HASH: Final = 4_096
 _MEMORY: Final = 256 * 2**20
 """Bytes that one verification may take."""
 _ITERATIONS: Final = 2_000_000
-"""PBKDF2; about half a second."""
+"""PBKDF2; about half a second, as long as the key is one block."""
+_KEY_BYTES: Final = range(16, 129)
+"""A shorter key is right for too many passwords; each block of a longer one costs all iterations again."""
+_TOUCHED: Final = 2 * 2**30
+"""Bytes of memory that one verification may go through, all passes together."""
 _LONGEST_BCRYPT: Final = 72
 """Bytes that bcrypt looks at. A longer password is never right: its rest would not be checked."""
 _ARGON2: Final = argon2.PasswordHasher()
+_GARBLED: Final = (
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    MemoryError,
+    RecursionError,
+    HashingError,
+)
+"""What a text of a known shape can still cause, whose parts are none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +62,8 @@ class Scheme:
 
     def affordable(self, match: re.Match[str]) -> bool:
         """Whether verifying it is bounded."""
-        return all(0 < int(match[name]) <= most for name, most in self.costs.items())
+        told = {name: match[name] for name in self.costs}
+        return all(text is None or 0 < int(text) <= self.costs[name] for name, text in told.items())
 
 
 def scheme_of(text: str) -> str | None:
@@ -72,7 +89,7 @@ def verify(text: str, password: SecretStr) -> bool:
     scheme, match = found
     try:
         return scheme.verify(match, password.get_secret_value().encode())
-    except (ValueError, KeyError, TypeError, OverflowError, MemoryError):
+    except _GARBLED:
         return False
 
 
@@ -98,6 +115,8 @@ def _read(text: str) -> tuple[Scheme, re.Match[str]] | None:
 
 
 def _argon2(match: re.Match[str], password: bytes) -> bool:
+    if int(match["m"]) * 1024 * int(match["t"]) > _TOUCHED:
+        return False
     try:
         return _ARGON2.verify(match["hash"], password)
     except (VerificationError, InvalidHashError):
@@ -122,11 +141,17 @@ def _pbkdf2(salt: Callable[[str], bytes], expected: Callable[[str], bytes]) -> V
 
     def verifier(match: re.Match[str], password: bytes) -> bool:
         known = expected(match["key"])
-        digest = f"sha{match['digest'] or '1'}"
-        made = hashlib.pbkdf2_hmac(digest, password, salt(match["salt"]), int(match["rounds"]), len(known))
-        return len(known) >= 16 and hmac.compare_digest(made, known)
+        return _is_pbkdf2(match["digest"] or "1", password, salt(match["salt"]), int(match["rounds"]), known)
 
     return verifier
+
+
+def _is_pbkdf2(digest: str, password: bytes, salt: bytes, rounds: int, known: bytes) -> bool:
+    """Whether the key is that of the password; not computed beyond what is bounded."""
+    if not 0 < rounds <= _ITERATIONS or len(known) not in _KEY_BYTES:
+        return False
+    made = hashlib.pbkdf2_hmac(f"sha{digest}", password, salt, rounds, len(known))
+    return hmac.compare_digest(made, known)
 
 
 def _scrypt(expected: Callable[[str], bytes], salt: Callable[[str], bytes]) -> Verifier:
@@ -136,7 +161,7 @@ def _scrypt(expected: Callable[[str], bytes], salt: Callable[[str], bytes]) -> V
         groups = match.groupdict()
         n = 1 << int(groups["ln"]) if groups.get("ln") else int(groups["n"])
         r, p, known = int(groups["r"]), int(groups["p"]), expected(match["key"])
-        if 128 * n * r > _MEMORY or len(known) < 16:
+        if 128 * n * r > _MEMORY or 128 * n * r * p > _TOUCHED or len(known) not in _KEY_BYTES:
             return False
         made = hashlib.scrypt(
             password, salt=salt(match["salt"]), n=n, r=r, p=p, maxmem=2 * _MEMORY, dklen=len(known)
@@ -159,26 +184,38 @@ def _aspnet(match: re.Match[str], password: bytes) -> bool:
     """ASP.NET Core Identity version 3, and version 2, which is told by its first byte."""
     data = base64.b64decode(match["data"], validate=True)
     if data[0] == 0 and len(data) == 49:
-        made = hashlib.pbkdf2_hmac("sha1", password, data[1:17], 1_000, 32)
-        return hmac.compare_digest(made, data[17:])
+        return _is_pbkdf2("1", password, data[1:17], 1_000, data[17:])
     function, rounds, size = (int.from_bytes(data[at : at + 4]) for at in (1, 5, 9))
     salt, known = data[13 : 13 + size], data[13 + size :]
-    if data[0] != 1 or not 0 < rounds <= _ITERATIONS or len(salt) < 8 or not 16 <= len(known) <= 128:
+    if data[0] != 1 or len(salt) < 8:
         return False
-    digest = ("sha1", "sha256", "sha512")[function]
-    return hmac.compare_digest(hashlib.pbkdf2_hmac(digest, password, salt, rounds, len(known)), known)
+    return _is_pbkdf2(("1", "256", "512")[function], password, salt, rounds, known)
 
 
 def _keycloak(match: re.Match[str], password: bytes) -> bool:
     """A credential of Keycloak: `credentialData` and `secretData`, objects or the JSON texts of them."""
     whole = json.loads(match[0])
     told, secret = _object(whole["credentialData"]), _object(whole["secretData"])
-    digest = {"pbkdf2": "sha1", "pbkdf2-sha256": "sha256", "pbkdf2-sha512": "sha512"}[told["algorithm"]]
-    rounds, known = int(told["hashIterations"]), base64.b64decode(secret["value"])
-    if not 0 < rounds <= _ITERATIONS or not 16 <= len(known) <= 128:
+    known, salt = base64.b64decode(secret["value"]), base64.b64decode(secret["salt"])
+    if told["algorithm"] == "argon2":
+        return _is_keycloak_argon2(told, password, salt, known)
+    digest = {"pbkdf2": "1", "pbkdf2-sha256": "256", "pbkdf2-sha512": "512"}[told["algorithm"]]
+    return _is_pbkdf2(digest, password, salt, int(told["hashIterations"]), known)
+
+
+def _is_keycloak_argon2(told: dict[str, Any], password: bytes, salt: bytes, known: bytes) -> bool:
+    """Keycloak keeps Argon2's numbers as lists of texts, beside the key."""
+    numbers = {name: values[0] for name, values in told["additionalParameters"].items()}
+    kind = {"id": argon2.Type.ID, "i": argon2.Type.I, "d": argon2.Type.D}[numbers.get("type", "id")]
+    version = {"1.3": 19, "1.0": 16}[numbers.get("version", "1.3")]
+    memory, lanes = int(numbers["memory"]), int(numbers.get("parallelism", 1))
+    passes = int(told["hashIterations"])
+    if not 0 < memory * 1024 <= _MEMORY or not 0 < passes * memory * 1024 <= _TOUCHED:
         return False
-    salt = base64.b64decode(secret["salt"])
-    return hmac.compare_digest(hashlib.pbkdf2_hmac(digest, password, salt, rounds, len(known)), known)
+    if not 0 < lanes <= _ARGON2_COSTS["p"] or len(known) not in _KEY_BYTES:
+        return False
+    made = hash_secret_raw(password, salt, passes, memory, lanes, len(known), kind, version)
+    return hmac.compare_digest(made, known)
 
 
 def _object(value: Any) -> dict[str, Any]:
@@ -219,18 +256,13 @@ _BCRYPT_COSTS = {"cost": 15}
 _PBKDF2_COSTS = {"rounds": _ITERATIONS}
 
 
-def _crypt_bounded(match: re.Match[str], password: bytes) -> bool:
-    rounds = match["rounds"]
-    return (rounds is None or 0 < int(rounds) <= 200_000) and _sha2_crypt(match, password)
-
-
 SCHEMES: Final[tuple[Scheme, ...]] = (
     Scheme("argon2", _shape(rf"(?:argon2|\{{ARGON2\}})?{_ARGON2_TEXT}"), _argon2, _ARGON2_COSTS),
     Scheme(
         "bcrypt", _shape(rf"(?:bcrypt\$|\{{CRYPT\}}|\{{BCRYPT\}})?{_BCRYPT_TEXT}"), _bcrypt, _BCRYPT_COSTS
     ),
     Scheme("bcrypt of SHA-256", _shape(rf"bcrypt_sha256\${_BCRYPT_TEXT}"), _bcrypt_of_sha256, _BCRYPT_COSTS),
-    Scheme("SHA-2 crypt", _shape(rf"(?:\{{CRYPT\}})?{_CRYPT_TEXT}"), _crypt_bounded),
+    Scheme("SHA-2 crypt", _shape(rf"(?:\{{CRYPT\}})?{_CRYPT_TEXT}"), _sha2_crypt, {"rounds": 200_000}),
     Scheme(
         "PBKDF2 (Passlib)",
         _shape(r"\$pbkdf2(?:-sha(?P<digest>256|512))?\$(?P<rounds>\d{1,9})\$(?P<salt>[^$]*)\$(?P<key>[^$]+)"),
@@ -261,6 +293,12 @@ SCHEMES: Final[tuple[Scheme, ...]] = (
         "scrypt (Werkzeug)",
         _shape(r"scrypt:(?P<n>\d{1,9}):(?P<r>\d{1,4}):(?P<p>\d{1,4})\$(?P<salt>[^$]*)\$(?P<key>[0-9a-f]+)"),
         _scrypt(_hex, _text),
+        {"n": 2**21, "r": 64, "p": 16},
+    ),
+    Scheme(
+        "scrypt (Django)",
+        _shape(r"scrypt\$(?P<n>\d{1,9})\$(?P<salt>[^$]*)\$(?P<r>\d{1,4})\$(?P<p>\d{1,4})\$(?P<key>[^$]+)"),
+        _scrypt(_b64, _text),
         {"n": 2**21, "r": 64, "p": 16},
     ),
     Scheme(

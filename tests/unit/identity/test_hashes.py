@@ -14,6 +14,13 @@ from ostiary.identity.hashes import SCHEMES, problem_of, scheme_of, verify, veri
 LINES = (Path(__file__).parent / "known_hashes.txt").read_text().splitlines()[1:]
 KNOWN = {made: (scheme, text) for scheme, made, text in (line.split(" | ", 2) for line in LINES)}
 
+KEYCLOAK_ARGON2 = (
+    '{"credentialData": {"algorithm": "argon2", "hashIterations": 5, "additionalParameters": {'
+    '"memory": ["7168"], "type": ["id"], "version": ["1.3"], "hashLength": ["32"], "parallelism": ["1"]}},'
+    ' "secretData": {"value": "2Ek5zMZVGrFVTlHZZgywf+fd0fS6/y+DB3Z5fAX1+zM=",'
+    ' "salt": "MDEyMzQ1Njc4OWFiY2RlZg=="}}'
+)
+
 
 @pytest.mark.parametrize("made", KNOWN)
 def test_a_hash_of_another_program_is_verified(made: str):
@@ -62,6 +69,10 @@ def test_what_is_too_weak_or_no_hash_is_nobodys(text: str):
         "$2b$31$Cx5kLVrlWT6dxii96fveSu3pk0Vh0ungapfVzTmV1cPmF5xAK/A1G",
         "$6$rounds=999999999$somesalt$" + "a" * 86,
         "scrypt:16777216:8:1$salt$" + "a" * 128,
+        "scrypt:262144:8:16$salt$" + "a" * 128,
+        "scrypt:16384:8:1$salt$" + "aa" * 2_000,
+        "pbkdf2:sha1:2000000$salt$" + "ab" * 2_000,
+        "$argon2id$v=19$m=262144,t=32,p=1$c2FsdHNhbHRzYWx0$otnZMF7gn3T/mBjwQNsF2/BkISQse8/VHNX8NziXT1c",
         "$scrypt$ln=21,r=64,p=16$LmVMKQXgPCdkDGEsReid8w$q2w7i5HKtFUzBVHWycgpIWarP/KMvZ51wesfSDhttII",
         '{"credentialData": {"algorithm": "pbkdf2-sha512", "hashIterations": 999999999},'
         ' "secretData": {"value": "' + "A" * 88 + '", "salt": "AAAA"}}',
@@ -70,6 +81,34 @@ def test_what_is_too_weak_or_no_hash_is_nobodys(text: str):
 def test_a_cost_beyond_all_reason_is_not_computed(text: str):
     """Whoever writes a hash could keep a core and the memory busy with it: these would not end here."""
     assert not verify(text, SecretStr("secret"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        base64.b64encode(b"\1\0\0\0\7\0\0\0\n\0\0\0\x10" + bytes(48)).decode(),
+        '{"credentialData":' + "[" * 1_900 + "]" * 1_900 + "}",
+        '{"credentialData": {"algorithm": "argon2", "hashIterations": 1}, "secretData": {}}',
+        '{"credentialData": {"algorithm": [], "hashIterations": 1e999}, "secretData": {"value": 1}}',
+        KEYCLOAK_ARGON2.replace('{"memory"', '[{"memory"').replace("]}}", "]}]}"),
+        KEYCLOAK_ARGON2.replace('["id"]', "[]"),
+        KEYCLOAK_ARGON2.replace("MDEyMzQ1Njc4OWFiY2RlZg==", "AA=="),
+    ],
+)
+def test_a_hash_of_a_known_shape_with_impossible_parts_is_no_error(text: str):
+    """Whoever writes a row could make a login fail with an error instead of a refusal."""
+    assert scheme_of(text) is not None
+    assert not verify(text, SecretStr("secret"))
+
+
+def test_a_hash_of_keycloak_by_argon2_is_verified_within_bounds():
+    """Its numbers are lists of texts. The key was computed by libargon2."""
+    assert verify(KEYCLOAK_ARGON2, SecretStr("correct horse"))
+    assert not verify(KEYCLOAK_ARGON2, SecretStr("correct hors"))
+    assert not verify(
+        KEYCLOAK_ARGON2.replace('"7168"', '"999999999"'),
+        SecretStr("correct horse"),
+    )
 
 
 def test_a_short_key_is_no_proof():
