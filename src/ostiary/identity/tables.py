@@ -64,6 +64,13 @@ kept_credentials = Table(
     Column("kept_at", Instant, nullable=False),
 )
 
+Index(
+    "ix_kept_credentials_person",
+    kept_credentials.c.organization_id,
+    kept_credentials.c.store_id,
+    kept_credentials.c.immutable_id,
+)
+
 login_attempts = Table(
     "login_attempts",
     metadata,

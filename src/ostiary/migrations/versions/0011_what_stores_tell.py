@@ -14,3 +14,5 @@ def upgrade() -> None:
     with op.batch_alter_table("subjects") as table:
         table.add_column(sa.Column("groups", sa.JSON(none_as_null=True), nullable=True))
         table.add_column(sa.Column("claims", sa.JSON(none_as_null=True), nullable=True))
+    columns = ["organization_id", "store_id", "immutable_id"]
+    op.create_index("ix_kept_credentials_person", "kept_credentials", columns)
