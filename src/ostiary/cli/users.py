@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import islice
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -14,6 +13,8 @@ from ostiary.cli.user_files import Line, read_users
 
 command = typer.Typer(help="Users of PRIMARY.", no_args_is_help=True)
 _AT_ONCE: Final = 100
+_MOST_TEXT: Final = 500_000
+"""Characters sent at once; the server takes 4 MB."""
 _MOST_SHOWN: Final = 100
 
 
@@ -51,7 +52,7 @@ def import_(
         where = f"{'' if org is None else f'/t/{org}'}/api/identity/v1/users/import"
         task = progress.add_task("users", total=None)
         lines = read_users(file, form)
-        while some := list(islice(lines, _AT_ONCE)):
+        for some in batches(lines):
             for line, told in _sent(client, where, some, dry_run=dry_run):
                 counts[told["outcome"]] += 1
                 if told["outcome"] == "refused" and len(refused) < _MOST_SHOWN:
@@ -70,6 +71,20 @@ def import_(
     console.print(said)
     if counts["refused"]:
         raise typer.Exit(1)
+
+
+def batches(lines: Iterable[Line]) -> Iterator[list[Line]]:
+    """The lines in order, as many at a time as one request may have."""
+    some: list[Line] = []
+    size = 0
+    for line in lines:
+        some.append(line)
+        size += sum(map(len, (line.username, line.hash, *line.claims.keys(), *line.claims.values())))
+        if len(some) == _AT_ONCE or size > _MOST_TEXT:
+            yield some
+            some, size = [], 0
+    if some:
+        yield some
 
 
 def _sent(

@@ -8,6 +8,7 @@ import pytest
 
 from ostiary.cli.errors import OperatorError
 from ostiary.cli.user_files import Line, read_users
+from ostiary.cli.users import batches
 
 HASH = "pbkdf2_sha256$1000$salt$qN+JnzxPIE2WfgrWPAkph8EAVeuwF7PZ0ordIY1Peq0="
 
@@ -114,3 +115,92 @@ def test_a_file_of_another_kind_is_refused(
 
 def test_a_hash_is_in_no_text():
     assert HASH not in repr(Line(1, "bob", HASH))
+
+
+def test_lines_after_a_broken_one_are_read(tmp_path: Path):
+    text = f'username,hash\n"bob"x,{HASH}\neve,{HASH}\n'
+
+    broken, eve = lines(tmp_path, "users.csv", text)
+
+    assert (broken.number, "a line of CSV" in broken.problem) == (2, True)
+    assert eve == Line(3, "eve", HASH)
+
+
+def test_a_first_line_that_is_somebody_is_not_repeated(tmp_path: Path):
+    with pytest.raises(OperatorError, match="columns username, hash") as refusal:
+        lines(tmp_path, "users.csv", f"bob,{HASH}\n")
+
+    assert HASH not in str(refusal.value)
+
+
+def test_a_column_that_is_there_twice_is_refused(tmp_path: Path):
+    with pytest.raises(OperatorError, match="not: column 3"):
+        lines(tmp_path, "users.csv", f"username,hash,hash\nbob,{HASH},x\n")
+
+
+@pytest.mark.parametrize("said", ["locked", "x", "on", "tru"])
+def test_what_may_mean_disabled_lets_nobody_in(tmp_path: Path, said: str):
+    (line,) = lines(tmp_path, "users.csv", f"username,hash,disabled\nbob,{HASH},{said}\n")
+
+    assert line == Line(2, problem="true, false or nothing under disabled")
+
+
+@pytest.mark.parametrize(
+    ("text", "form"),
+    [
+        (f"username,hash\n{'b' * 513},{HASH}\neve,{HASH}\n", "csv"),
+        (f"username,hash\nbob,{'x' * 1025}\neve,{HASH}\n", "csv"),
+        (f"dn: x\nuid: {'b' * 600}\nuserPassword: {HASH}\n\ndn: x\nuid: eve\nuserPassword: {HASH}\n", "ldif"),
+        (
+            json.dumps([{"userName": "\ud800", "password": HASH}, {"userName": "eve", "password": HASH}]),
+            "scim",
+        ),
+    ],
+    ids=["name", "hash", "name in LDIF", "half a character"],
+)
+def test_what_the_server_could_not_read_costs_one_line(tmp_path: Path, text: str, form: str):
+    bad, eve = lines(tmp_path, "users", text, form)
+
+    assert (bool(bad.problem), bad.username, bad.hash) == (True, "", "")
+    assert (eve.username, eve.problem) == ("eve", "")
+
+
+@pytest.mark.parametrize("form", ["csv", "ldif"])
+def test_a_line_without_end_is_not_read_whole(tmp_path: Path, form: str):
+    head = "username,hash" if form == "csv" else "dn: x"
+
+    with pytest.raises(OperatorError, match="line 2: at most 100,000 characters"):
+        lines(tmp_path, "users", f"{head}\n" + "x" * 300_000, form)
+
+
+@pytest.mark.parametrize(
+    "user",
+    [
+        {"userName": None, "password": HASH},
+        {"userName": 5, "password": HASH},
+        {"password": HASH},
+        {"userName": "bob", "password": [HASH]},
+        {"userName": "bob", "password": HASH, "active": "false"},
+        {"userName": "bob", "password": HASH, "active": None},
+        {"userName": "bob", "password": HASH, "name": [1]},
+        {"userName": "bob", "password": HASH, "emails": {"a": 1}},
+    ],
+)
+def test_a_user_of_another_shape_is_named_by_its_path(tmp_path: Path, user: dict[str, object]):
+    (line,) = lines(tmp_path, "users", json.dumps([user]), "scim")
+
+    assert line == Line(1, problem="Resources[0] as its program exports it")
+
+
+def test_a_comment_of_two_lines_belongs_to_nobody(tmp_path: Path):
+    text = f"dn: x\nuid: bob\n# a comment that\n goes on\nuserPassword: {HASH}\n"
+
+    assert lines(tmp_path, "users.ldif", text) == [Line(1, "bob", HASH)]
+
+
+def test_one_request_has_100_lines_or_half_a_million_characters():
+    small = [Line(number, "bob", HASH) for number in range(250)]
+    large = [Line(number, "bob", HASH, {"note": "x" * 50_000}) for number in range(25)]
+
+    assert [len(some) for some in batches(small)] == [100, 100, 50]
+    assert [len(some) for some in batches(large)] == [10, 10, 5]
