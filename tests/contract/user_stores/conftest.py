@@ -11,6 +11,7 @@ from tests.support.directory_server import DirectoryServer, group
 from tests.support.login_service import LoginService
 from tests.support.login_shapes import Stores
 from tests.support.sql_servers import MariaDB, PostgreSQL, sqlite_file
+from tests.support.sql_stores import Stores as SQLStores
 
 
 @pytest.fixture
@@ -74,3 +75,19 @@ def mariadb(authority: Authority) -> Iterator[MariaDB]:
 def sqlite_customers(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The file of a SQLite database with customers."""
     return sqlite_file(tmp_path_factory.mktemp("customers") / "shop.db")
+
+
+@pytest.fixture(params=["postgresql", "mariadb", "sqlite"])
+async def stores(request: pytest.FixtureRequest, sqlite_customers: Path) -> AsyncIterator[SQLStores]:
+    sqlite = request.param == "sqlite"
+    url = "sqlite:///shop.db" if sqlite else request.getfixturevalue(request.param).url
+    made = SQLStores(url, sqlite_customers.parent)
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+async def postgres(postgresql: PostgreSQL) -> AsyncIterator[SQLStores]:
+    made = SQLStores(postgresql.url)
+    yield made
+    await made.close()

@@ -4,7 +4,7 @@ import asyncio
 import socket
 import ssl
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,71 +13,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 from tests.support.certificates import Authority
-from tests.support.sql_servers import GROUPS_QUERY, READER_PASSWORD, USER_QUERY, MariaDB, PostgreSQL
+from tests.support.sql_servers import GROUPS_QUERY, USER_QUERY, MariaDB, PostgreSQL
+from tests.support.sql_stores import Stores, ask, record_of
 
 from ostiary.foundation.http_client import OutboundPolicy
-from ostiary.identity import InvalidUserStore, PasswordHasher
-from ostiary.identity.model import StoreOptions
-from ostiary.identity.user_stores.contract import Refused, StoreUnavailable, UserRecord
-from ostiary.identity.user_stores.sql.service import SQLService, make_sql
+from ostiary.identity import InvalidUserStore
+from ostiary.identity.user_stores.contract import UserRecord
 from ostiary.identity.user_stores.sql.settings import SQLSettings
 from ostiary.identity.user_stores.steps import watched
-from ostiary.identity.user_stores.surroundings import Surroundings
-
-HASHER = PasswordHasher()
-
-
-class Stores:
-    """Adapters, closed at the end."""
-
-    def __init__(self, url: str, files: Path | None = None) -> None:
-        self.url = url
-        self._policy = OutboundPolicy(sqlite_directory=files)
-        self._made: list[SQLService] = []
-
-    def make(self, timeout_ms: int = 5000, **changes: Any) -> SQLService:
-        usual = {"url": self.url, "password": READER_PASSWORD, "user_query": USER_QUERY}
-        read = SQLSettings.read({k: v for k, v in (usual | changes).items() if v is not None})
-        around = Surroundings(self._policy, HASHER, StoreOptions(timeout_ms=timeout_ms))
-        self._made.append(make_sql(read, around))  # type: ignore[arg-type]
-        return self._made[-1]
-
-    async def close(self) -> None:
-        for one in self._made:
-            await one.close()
-
-
-@pytest.fixture(params=["postgresql", "mariadb", "sqlite"])
-async def stores(request: pytest.FixtureRequest, sqlite_customers: Path) -> AsyncIterator[Stores]:
-    sqlite = request.param == "sqlite"
-    url = "sqlite:///shop.db" if sqlite else request.getfixturevalue(request.param).url
-    made = Stores(url, sqlite_customers.parent)
-    yield made
-    await made.close()
-
-
-@pytest.fixture
-async def postgres(postgresql: PostgreSQL) -> AsyncIterator[Stores]:
-    made = Stores(postgresql.url)
-    yield made
-    await made.close()
-
-
-async def ask(store: SQLService, name: str = "testuser", password: str = "secret") -> str:
-    """What came of it, in a few words."""
-    try:
-        record = await store.authenticate(name, SecretStr(password))
-    except Refused as refusal:
-        return "certainly refused" if refusal.certain else "refused"
-    except StoreUnavailable as outage:
-        return f"unavailable: {outage.reason}"
-    return "unknown" if record is None else "accepted"
-
-
-async def record_of(store: SQLService, name: str = "testuser") -> UserRecord:
-    record = await store.authenticate(name, SecretStr("secret"))
-    assert record is not None
-    return record
 
 
 async def test_a_person_has_the_tables_id_groups_and_claims(stores: Stores):

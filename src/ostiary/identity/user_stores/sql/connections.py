@@ -11,6 +11,7 @@ import socket
 import sqlite3
 import ssl
 import tempfile
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -43,12 +44,18 @@ _MEANINGS: Final = {
     "42501": "the account may not read it",
     "42601": "the query is no SQL",
     "57014": "the query took too long",
+    "22P02": "the name or id does not fit the column's type: compare it as text",
+    "22P05": "the name is not of the database's character set",
+    "22003": "the number is too large for the column",
     "1045": "the account or its password is refused",
     "1049": "there is no such database",
     "1146": "there is no such table",
     "1054": "there is no such column",
     "1142": "the account may not read it",
     "1064": "the query is no SQL",
+    "1267": "the name is not of the column's character set: convert the column in the query",
+    "1969": "the query took too long",
+    "3024": "the query took too long",
 }
 """What a database's codes mean (PostgreSQL: appendix A; MySQL: server error messages)."""
 _UNTRUSTED: Final = "untrusted"
@@ -58,7 +65,23 @@ _CONNECTION_REFUSED: Final = {
     "certificate": _UNTRUSTED,
 }
 """Words of libpq, and the code they stand for."""
-_NO_FAULT_OF_THE_SERVER: Final = ("28", "3D", "42", "10", "11")
+_NO_FAULT_OF_THE_SERVER: Final = (
+    "22",
+    "28",
+    "3D",
+    "42",
+    "1045",
+    "1049",
+    "1054",
+    "1064",
+    "1142",
+    "1146",
+    "1267",
+)
+"""How codes begin that say nothing of a server's health: what one types must not close a store to all."""
+_NO_FILE: Final = "/dev/null/none"
+_SQLITE_STEPS: Final = 10_000
+"""Steps of SQLite's machine between two looks at the clock; less than a millisecond."""
 
 
 class Connections:
@@ -85,7 +108,7 @@ class Connections:
         )
         self._ca_file = _pem_file(settings.ca) if self._database.dialect == "postgresql" else None
 
-    async def rows(self, query: TextClause, most: int, **values: str) -> Sequence[Row]:
+    async def rows(self, query: TextClause, most: int, **values: str | None) -> Sequence[Row]:
         """At most that many rows of a query.
 
         Raises:
@@ -107,7 +130,7 @@ class Connections:
         if self._ca_file is not None:
             self._ca_file.unlink(missing_ok=True)
 
-    def _read(self, query: TextClause, most: int, values: Mapping[str, str]) -> Sequence[Row]:
+    def _read(self, query: TextClause, most: int, values: Mapping[str, str | None]) -> Sequence[Row]:
         try:
             return self._fetch(query, most, values)
         except DBAPIError as error:
@@ -115,8 +138,9 @@ class Connections:
                 raise
             return self._fetch(query, most, values)  # it was closed while nobody used it
 
-    def _fetch(self, query: TextClause, most: int, values: Mapping[str, str]) -> Sequence[Row]:
+    def _fetch(self, query: TextClause, most: int, values: Mapping[str, str | None]) -> Sequence[Row]:
         with self._engine.connect() as connection:
+            _end_at(connection.connection.driver_connection, time.monotonic() + self._around.deadline)
             return [dict(row) for row in connection.execute(query, dict(values)).mappings().fetchmany(most)]
 
     async def _resolve(self) -> None:
@@ -143,7 +167,11 @@ class Connections:
         return self._settings.tls and not (self._database.is_loopback and self._settings.ca is None)
 
     def _postgresql(self) -> Any:
-        """libpq connects to `hostaddr` and checks the certificate for `host`."""
+        """libpq connects to `hostaddr`, checks the certificate for `host`, and is told all it may use.
+
+        It would offer the password in the environment, one of a file, a client certificate or a Kerberos
+        ticket of this process to whichever server an organization names.
+        """
         milliseconds = self._around.options.timeout_ms
         tls: dict[str, Any] = {"sslmode": "verify-full", "sslrootcert": str(self._ca_file or "system")}
         return psycopg.connect(
@@ -151,7 +179,11 @@ class Connections:
             hostaddr=self._address,
             port=self._database.port,
             user=self._database.user,
-            password=self._password(),
+            password=self._password() or "",
+            passfile=_NO_FILE,
+            sslcertmode="disable",
+            gssencmode="disable",
+            require_auth="!gss,!sspi",
             dbname=self._database.path,
             connect_timeout=max(2, round(self._around.deadline)),
             tcp_user_timeout=milliseconds,
@@ -180,6 +212,13 @@ class Connections:
             defer_connect=True,
         )
         connection.connect(socket.create_connection((self._address, self._database.port), deadline))
+        is_maria_db = "mariadb" in connection.get_server_info().lower()  # type: ignore[no-untyped-call]
+        seconds = self._around.deadline
+        limit = (
+            f"max_statement_time={seconds}" if is_maria_db else f"max_execution_time={int(seconds * 1000)}"
+        )
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET SESSION {limit}")
         return connection
 
     def _sqlite(self) -> Any:
@@ -195,6 +234,12 @@ _CONNECT: Final[Mapping[str, Callable[[Connections], Any]]] = {
 }
 
 
+def _end_at(connection: Any, end: float) -> None:
+    """SQLite runs in this process, so it is stopped here; servers are told a time when connected to."""
+    if isinstance(connection, sqlite3.Connection):
+        connection.set_progress_handler(lambda: time.monotonic() > end, _SQLITE_STEPS)
+
+
 def _unavailable(error: Exception) -> StoreUnavailable:
     """What an administrator needs to know; never a database's own text, which may hold a name."""
     cause: Any = getattr(error, "orig", None) or error
@@ -202,10 +247,14 @@ def _unavailable(error: Exception) -> StoreUnavailable:
     if isinstance(cause, InvalidUserStore):
         return StoreUnavailable(str(cause))
     if isinstance(cause, sqlite3.Error):
+        if isinstance(cause, sqlite3.OperationalError) and cause.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT:
+            return StoreUnavailable("the query took too long", down=True)
         return StoreUnavailable(f"SQLite: {getattr(cause, 'sqlite_errorname', type(cause).__name__)}")
     if isinstance(cause, ssl.SSLCertVerificationError):
         return StoreUnavailable(f"its certificate is not trusted ({cause.verify_message})", down=True)
     code = _code(cause)
+    if code[:2] == "22" and code not in _MEANINGS:
+        return StoreUnavailable(f"the database cannot compare the value (code {code})")
     if code in _MEANINGS:
         note("database", code=code, meaning=_MEANINGS[code])
         is_down = not code.startswith(_NO_FAULT_OF_THE_SERVER)

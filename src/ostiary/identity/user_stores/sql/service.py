@@ -21,6 +21,10 @@ from ostiary.identity.user_stores.surroundings import Surroundings
 
 MOST_GROUPS: Final = 1_000
 _LONGEST_ID: Final = 255
+_NOBODY: Final = (
+    "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+    "",
+)
 _YES: Final = frozenset({"1", "t", "true", "y", "yes", "active", "enabled"})
 
 
@@ -33,15 +37,14 @@ class SQLService:
         self._connections = Connections(settings, around)
         self._user_query = text(settings.user_query)
         self._groups_query = text(settings.groups_query) if settings.groups_query else None
-        self._last_hash: tuple[str, str] | None = None
+        self._last_hash = _NOBODY
         """Somebody's hash and salt: verifying takes as long for a name that nobody has."""
 
     async def authenticate(self, username: str, password: SecretStr) -> UserRecord | None:
         """See `UserStore`."""
         row = await self._find(username)
         if row is None:
-            if self._last_hash is not None:
-                await self._is_right(*self._last_hash, password)
+            await self._is_right(*self._last_hash, password)
             return None
         try:
             await self._prove(row, password)
@@ -55,7 +58,7 @@ class SQLService:
         await self._find(f"probe-{random_token(9)}")
         if self._groups_query is not None:
             try:
-                await self._connections.rows(self._groups_query, 1, id="0")
+                await self._connections.rows(self._groups_query, 1, id=None)
             except StoreUnavailable as outage:
                 raise StoreUnavailable(f"groups_query: {outage.reason}", down=outage.down) from outage
 
@@ -74,10 +77,11 @@ class SQLService:
 
     async def _prove(self, row: Row, password: SecretStr) -> None:
         """Whether the password is the row's; the same work whether the row may log in or not."""
-        known, salt = _as_text(row["hash"]), _as_text(row.get("salt"))
-        self._last_hash = (known, salt)
-        is_right = await self._is_right(known, salt, password)
+        known, salt = _as_text(row["hash"]).strip(), _as_text(row.get("salt"))
         problem = problem_of(known) if self._settings.hash_layout is None else None
+        if problem is None:
+            self._last_hash = (known, salt)
+        is_right = await self._is_right(known, salt, password)
         if problem is not None:
             meaning = f"the hash cannot be checked: {problem}"
         elif not _is_active(row):
@@ -148,6 +152,8 @@ def _is_active(row: Row) -> bool:
     if "active" not in row:
         return True
     value = row["active"]
+    if isinstance(value, bytes) and len(value) == 1 and value < b" ":  # BIT(1) of MySQL
+        return value == b"\1"
     return value is True or _as_text(value).strip().lower() in _YES
 
 
