@@ -77,7 +77,7 @@ class Authentication:
         self.hasher = PasswordHasher(settings.hashing)
         """The pool that hashes passwords, for whoever sets one too."""
         self._stores = UserStores(box, policy, self.hasher)
-        self._trust = Trust()
+        self._trust = Trust(clock)
         self.policy = policy
         """Where user stores may be."""
 

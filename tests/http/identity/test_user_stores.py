@@ -4,10 +4,12 @@ from typing import Any
 
 import httpx2
 import pytest
+from sqlalchemy import Connection
 from tests.support.identity import World
 from tests.support.login_service import SERVICE_PASSWORD, SERVICE_USER, LoginService
 
-from ostiary.identity import LoginUnavailable
+from ostiary.identity import LoginRefused, LoginUnavailable
+from ostiary.organizations import latest_minimum
 
 
 @pytest.fixture
@@ -110,3 +112,37 @@ async def test_bad_input_names_the_field_and_changes_nothing(
     assert answer.status_code == 400
     assert field in answer.json()["description"]
     assert (await api.get("/user-stores")).json() == {"user_stores": []}
+
+
+async def test_a_kept_password_can_be_forgotten(api: httpx2.AsyncClient, world: World, service: LoginService):
+    await api.post("/user-stores", json=a_body(service.url, migrate_until="2999-12-31"))
+    first = await world.log_in("testuser", "secret")
+    service.users["testuser"] = "changed"
+    assert await world.log_in("testuser", "secret") == first
+    assert (await api.get("/user-stores/external/migration")).json()["kept"] == 1
+
+    def minimum(connection: Connection) -> int:
+        return latest_minimum(connection, world.organization.id, [("subject", first.subject.id)])
+
+    before = await world.database.read(minimum)
+
+    forgotten = await api.delete("/user-stores/external/migration/TestUser")
+
+    assert forgotten.status_code == 204
+    assert await world.database.read(minimum) > before
+    assert (await api.get("/user-stores/external/migration")).json()["kept"] == 0
+    with pytest.raises(LoginRefused):
+        await world.log_in("testuser", "secret")
+    again = await world.log_in("testuser", "changed")
+    assert again.subject.id == first.subject.id
+
+
+@pytest.mark.parametrize(
+    "path", ["external/migration/nobody", "external/migration/a%20b", "nowhere/migration/testuser"]
+)
+async def test_what_is_not_kept_cannot_be_forgotten(
+    api: httpx2.AsyncClient, service: LoginService, path: str
+):
+    await api.post("/user-stores", json=a_body(service.url, migrate_until="2999-12-31"))
+
+    assert (await api.delete(f"/user-stores/{path}")).status_code == 404

@@ -18,6 +18,7 @@ from ostiary.identity.repository import kept_credentials, subjects
 from ostiary.identity.user_stores.configuration import (
     delete_user_store,
     find_user_store,
+    forget_credential,
     list_user_stores,
     put_user_store,
     read_settings,
@@ -108,6 +109,14 @@ def _migration(guarded: GuardedRouter, database: Database) -> None:
 
         with problems():
             return await database.read(unit)
+
+    @guarded.delete("/{name}/migration/{username}", access=needs(f"{_PERMISSION}/update", f"{_SCOPE}_update"))
+    async def forget(request: Request, name: str, username: str) -> Response:
+        """Forget the kept password of a person and refuse their tokens; the old store is asked again."""
+        here = organization(request).id
+        with problems():
+            await database.write(lambda connection: forget_credential(connection, here, name, username))
+        return Response(status_code=204)
 
 
 def _writing(guarded: GuardedRouter, database: Database, box: SecretBox, policy: OutboundPolicy) -> None:

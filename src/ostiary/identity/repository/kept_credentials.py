@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import Connection, and_, bindparam, delete, func, select
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, func, select, update
 
 from ostiary.identity.repository import run, upserts
 from ostiary.identity.tables import kept_credentials as kept
@@ -59,7 +59,10 @@ def put(
     credential: KeptCredential,
     now: datetime,
 ) -> None:
-    """Keep this of that name, in place of what was kept before."""
+    """Keep this of that name, in place of what was kept before.
+
+    Other names of the same person get the new password too: the old one is right for none of them.
+    """
     record = credential.record
     row = {
         "organization_id": organization_id,
@@ -73,6 +76,13 @@ def put(
         "kept_at": now,
     }
     run(connection, _PUT, row)
+    person = _person(organization_id, store_id, record.immutable_id)
+    connection.execute(update(kept).where(person).values(password_hash=credential.password_hash))
+
+
+def remove(connection: Connection, organization_id: str, store_id: str, immutable_id: str) -> None:
+    """Forget what is kept of a person, whatever the name."""
+    connection.execute(delete(kept).where(_person(organization_id, store_id, immutable_id)))
 
 
 def progress(connection: Connection, organization_id: str, store_id: str) -> Progress:
@@ -87,3 +97,11 @@ def remove_all(connection: Connection, organization_id: str, store_id: str) -> N
     """Forget everything kept of a store."""
     here = and_(kept.c.organization_id == organization_id, kept.c.store_id == store_id)
     connection.execute(delete(kept).where(here))
+
+
+def _person(organization_id: str, store_id: str, immutable_id: str) -> ColumnElement[bool]:
+    return and_(
+        kept.c.organization_id == organization_id,
+        kept.c.store_id == store_id,
+        kept.c.immutable_id == immutable_id,
+    )

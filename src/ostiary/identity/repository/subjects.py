@@ -141,6 +141,16 @@ def ids_at_store(connection: Connection, organization_id: str, store_id: str, at
     return connection.execute(select(subjects.c.id).where(here, ~_MOVED).limit(at_most)).scalars().all()
 
 
+def id_of(connection: Connection, organization_id: str, store_id: str, immutable_id: str) -> str | None:
+    """The `sub` of that person of a store."""
+    here = and_(
+        subjects.c.organization_id == organization_id,
+        subjects.c.store_id == store_id,
+        subjects.c.immutable_id == immutable_id,
+    )
+    return connection.execute(select(subjects.c.id).where(here)).scalar()
+
+
 def subject_of(row: Row[tuple[object, ...]]) -> Subject:
     """The subject in a row of its table."""
     return Subject(row.id, row.organization_id, row.store, row.immutable_id, row.username)

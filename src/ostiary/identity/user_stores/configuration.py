@@ -16,13 +16,13 @@ from sqlalchemy import Connection
 from ostiary.foundation.http_client import OutboundPolicy
 from ostiary.foundation.identifiers import new_id
 from ostiary.foundation.secrets import SecretBox, SecretUnreadable, same
-from ostiary.identity.errors import InvalidUserStore, UnknownUserStore
+from ostiary.identity.errors import InvalidUserName, InvalidUserStore, UnknownUser, UnknownUserStore
 from ostiary.identity.model import RESERVED_STORES, UserStoreSettings, UserStoreSpec
 from ostiary.identity.repository import kept_credentials, subjects, user_stores
-from ostiary.identity.user_names import is_text
+from ostiary.identity.user_names import UserName, is_text
 from ostiary.identity.user_stores.directory import USER_STORES
 from ostiary.identity.user_stores.type_settings import TypeSettings
-from ostiary.organizations import narrow
+from ostiary.organizations import by_id, narrow
 
 _NAME = re.compile(r"[A-Z0-9][A-Z0-9._-]{0,62}\Z")
 LONGEST_SECRET = 20_000
@@ -83,6 +83,31 @@ def delete_user_store(connection: Connection, organization_id: str, name: str) -
     user_stores.remove(connection, organization_id, store.name)
     kept_credentials.remove_all(connection, organization_id, store.id)
     _narrow_users(connection, store)
+
+
+def forget_credential(connection: Connection, organization_id: str, store_name: str, username: str) -> None:
+    """Forget the password kept of a person of a store that is moved away from; their tokens are refused.
+
+    Raises:
+        UnknownUserStore: there is none of that name.
+        UnknownUser: nothing is kept of that name there.
+    """
+    store = find_user_store(connection, organization_id, store_name)
+    if store is None:
+        raise UnknownUserStore(store_name)
+    organization = by_id(connection, organization_id)
+    try:
+        name = UserName.parse(username, organization.name if organization else "")
+    except InvalidUserName as error:
+        raise UnknownUser(username) from error
+    canonical = name.canonical(case_sensitive=store.case_sensitive)
+    kept = kept_credentials.find(connection, organization_id, store.id, canonical)
+    if kept is None:
+        raise UnknownUser(username)
+    kept_credentials.remove(connection, organization_id, store.id, kept.record.immutable_id)
+    subject_id = subjects.id_of(connection, organization_id, store.id, kept.record.immutable_id)
+    if subject_id is not None:
+        narrow(connection, organization_id, "subject", subject_id)
 
 
 def _narrow_users(connection: Connection, store: UserStoreSettings) -> None:

@@ -27,26 +27,31 @@ from ostiary.identity.user_stores.steps import note
 
 _log = get_logger(__name__)
 _DAY: Final = timedelta(days=1)
+_TRUSTED_FOR: Final = timedelta(minutes=1)
 
 
 class Trust:
     """Which stores refuse somebody made up: a yes of the others proves nothing, and nothing of it is kept."""
 
-    def __init__(self) -> None:
-        self._known: dict[tuple[str, int], bool] = {}
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._known: dict[str, tuple[int, datetime, bool]] = {}
 
     async def deserves(self, settings: UserStoreSettings, store: UserStore) -> bool:
-        """Ask about somebody made up, once for each revision of a store."""
-        key = (settings.id, settings.revision)
-        if key not in self._known:
-            try:
-                self._known[key] = await self._refuses(store)
-            except StoreUnavailable:
-                return False  # it is asked again with the next login
-            if not self._known[key]:
-                advice = "nothing is kept of it: make its service refuse people who do not exist"
-                _log.error("user_store_accepts_anybody", store=settings.name, advice=advice)
-        return self._known[key]
+        """Ask about somebody made up, and again each minute: a service may begin to accept anybody."""
+        now = self._clock()
+        revision, asked_at, is_trusted = self._known.get(settings.id, (0, now, False))
+        if revision == settings.revision and now - asked_at < _TRUSTED_FOR:
+            return is_trusted
+        try:
+            is_trusted = await self._refuses(store)
+        except StoreUnavailable:
+            return False  # it is asked again with the next login
+        self._known[settings.id] = (settings.revision, now, is_trusted)
+        if not is_trusted:
+            advice = "nothing is kept of it: make its service refuse people who do not exist"
+            _log.error("user_store_accepts_anybody", store=settings.name, advice=advice)
+        return is_trusted
 
     async def _refuses(self, store: UserStore) -> bool:
         try:
@@ -78,11 +83,10 @@ class MigratingUserStore:
     async def authenticate(self, username: str, password: SecretStr) -> UserRecord | None:
         """See `UserStore`."""
         kept = await self._kept(username)
-        if kept is not None or self.is_over:  # where nobody else is asked, an unknown name costs a hash too
-            is_right = await self._is_right(kept, password)
-            note("kept credential", is_right=is_right)
-            if kept is not None and is_right:
-                return kept.record
+        is_right = await self._is_right(kept, password)  # who has not moved costs a hash too
+        note("kept credential", is_right=is_right)
+        if kept is not None and is_right:
+            return kept.record
         if not self.is_over:
             return await self._ask(username, password, kept)
         note(
