@@ -5,6 +5,7 @@ outside user stores are put, listed and deleted by functions of a connection.
 """
 
 from ostiary.identity.authentication import Authentication
+from ostiary.identity.belonging import claims_of
 from ostiary.identity.bootstrap import (
     ADMINISTRATOR,
     NoDefaultOrganization,
@@ -91,6 +92,7 @@ __all__ = [
     "check_claims",
     "check_spec",
     "check_standing",
+    "claims_of",
     "delete_user",
     "delete_user_store",
     "disable_subject",

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from ostiary.foundation.clock import Clock
 from ostiary.foundation.identifiers import new_id
+from ostiary.identity.belonging import say_claims_changed
 from ostiary.identity.errors import InvalidUser, InvalidUserName, UnknownUser
 from ostiary.identity.lockout import identity_key
 from ostiary.identity.model import User, UserSpec
@@ -36,9 +37,12 @@ def put_user(connection: Connection, spec: UserSpec, clock: Clock) -> bool:
     known = users.find(connection, spec.organization_id, username)
     if known is None:
         return _create(connection, spec, username, clock)
-    if spec.password_hash is None and dict(known.claims) == dict(spec.claims):
+    same_claims = dict(known.claims) == dict(spec.claims)
+    if spec.password_hash is None and same_claims:
         return False
     users.change(connection, known, spec.password_hash, spec.claims, clock())
+    if not same_claims:
+        say_claims_changed(connection, known.organization_id, known.subject_id)
     if spec.password_hash is not None:
         _end_locks_and_tokens(connection, known)
     return True
