@@ -12,8 +12,9 @@ from tests.support.identity import World, a_world
 from tests.support.login_service import LoginService
 
 from ostiary.identity import delete_user, delete_user_store, put_user
-from ostiary.identity.challenges import Person
+from ostiary.identity.challenges import Person, Reason
 from ostiary.identity.challenges.tables import challenge_answers, challenge_questions
+from ostiary.identity.endpoints.challenge_documents import REFUSALS
 from ostiary.identity.model import UserSpec
 
 USERS = "http://test/t/my_company/api/users/v1"
@@ -44,6 +45,11 @@ def problem(answer: httpx2.Response) -> tuple[int, str]:
     body = answer.json()
     assert set(body) == {"code", "message", "description", "traceId"}
     return answer.status_code, body["code"]
+
+
+def test_every_reason_has_its_answer_and_none_is_a_fault_of_ours():
+    assert set(REFUSALS) == set(Reason)
+    assert all(400 <= status < 500 for status, *_ in REFUSALS.values())
 
 
 async def test_a_user_may_answer_two_sets_of_four_questions(api: httpx2.AsyncClient, url: str):

@@ -34,7 +34,7 @@ from ostiary.identity.challenges.model import (
 from ostiary.identity.challenges.questions import require_turned_on
 from ostiary.identity.challenges.repository import KeptAnswer
 from ostiary.identity.lockout import LockedOut, Lockout, identity_key
-from ostiary.identity.model import StandingProblem, Subject
+from ostiary.identity.model import Standing, StandingProblem, Subject
 from ostiary.identity.passwords import PasswordHasher
 from ostiary.identity.standing import check_standing
 
@@ -79,7 +79,7 @@ class ChallengeAnswers:
         """
 
         def unit(connection: Connection) -> Sequence[QuestionSet]:
-            self._subject(connection, person)
+            self._standing(connection, person)
             return _offered(connection, person)
 
         return await self._database.read(unit)
@@ -92,9 +92,9 @@ class ChallengeAnswers:
         """
 
         def unit(connection: Connection) -> Sequence[Answered]:
-            self._subject(connection, person)
+            self._standing(connection, person)
             kept = repository.answers_of(connection, person.organization_id, person.subject_id)
-            return [Answered(one.set_id, one.question, one.answered_at) for one in kept]
+            return [Answered(one.set_id, one.question) for one in kept]
 
         return await self._database.read(unit)
 
@@ -130,7 +130,7 @@ class ChallengeAnswers:
         """
 
         def unit(connection: Connection) -> int:
-            self._subject(connection, person)
+            self._standing(connection, person)
             if set_id is not None and not is_name(set_id):
                 return 0
             return repository.remove_answers(connection, person.organization_id, person.subject_id, set_id)
@@ -147,7 +147,7 @@ class ChallengeAnswers:
         Every refusal costs the same hashes.
 
         Raises:
-            AnswersRefused: for every reason alike; also where nothing was given.
+            AnswersRefused: for every reason alike; also where nothing was given, or too much.
             LoginUnavailable: too many logins of this person are under way; nothing was counted.
             HashingBusy: as `change`.
         """
@@ -157,12 +157,12 @@ class ChallengeAnswers:
             try:
                 await attempt.reserve(identity)
             except LockedOut:
-                subject, hashes = None, {}
+                hashes = {}
             right = await self._all_right(given, hashes)
             if subject is None or not right:
                 attempt.refused(identity)
                 _log.info("challenge_answers_refused", subject=person.subject_id)
-                raise AnswersRefused("locked, unknown or wrong")
+                raise AnswersRefused
         return subject
 
     async def _all_right(self, given: Mapping[str, SecretStr], hashes: Mapping[str, str]) -> bool:
@@ -196,7 +196,7 @@ class ChallengeAnswers:
     def _check(
         self, connection: Connection, person: Person, change: Change, given: Sequence[GivenAnswer]
     ) -> _Checked:
-        self._subject(connection, person)
+        self._standing(connection, person)
         kept = repository.answers_of(connection, person.organization_id, person.subject_id)
         sets = {one.id: one for one in _offered(connection, person)}
         change.check([one.set_id for one in kept], given[0].set_id)
@@ -206,35 +206,29 @@ class ChallengeAnswers:
         others = [one for one in kept if one.set_id != given[0].set_id]
         return _Checked([choose(sets, one) for one in given], answers, others)
 
-    def _subject(self, connection: Connection, person: Person) -> Subject:
+    def _standing(self, connection: Connection, person: Person) -> Standing:
+        """What stands against a person there is; disabled ones are people too."""
         require_turned_on(connection, person.organization_id)
-        subject = self._known(connection, person)
-        if subject is None:
-            raise ChallengeRefused(Reason.UNKNOWN_USER, "there is no such user")
-        return subject
+        if is_id(person.subject_id):
+            standing = check_standing(connection, person.organization_id, person.subject_id, self._clock)
+            if standing.problem is not StandingProblem.UNKNOWN:
+                return standing
+        raise ChallengeRefused(Reason.UNKNOWN_USER, "there is no such user")
 
     def _hashes(self, connection: Connection, person: Person) -> tuple[Subject | None, Mapping[str, str]]:
         try:
-            subject = self._subject(connection, person)
+            standing = self._standing(connection, person)
         except ChallengeRefused:
             return None, {}
-        standing = check_standing(connection, person.organization_id, person.subject_id, self._clock)
-        if not standing.may_continue:
-            return None, {}
-        kept = repository.answers_of(connection, person.organization_id, person.subject_id)
-        return subject, {one.set_id: one.answer_hash for one in kept}
-
-    def _known(self, connection: Connection, person: Person) -> Subject | None:
-        if not is_id(person.subject_id):
-            return None
-        standing = check_standing(connection, person.organization_id, person.subject_id, self._clock)
-        return None if standing.problem is StandingProblem.UNKNOWN else standing.subject
+        here = person.organization_id, person.subject_id
+        kept = repository.answers_of(connection, *here) if standing.may_continue else ()
+        return standing.subject, {one.set_id: one.answer_hash for one in kept}
 
 
 def _identity(subject: Subject | None, person: Person) -> str:
     """What attempts are counted under: what logins are, so that one lock is for both."""
     if subject is None:
-        return identity_key(_CHANGES, person.subject_id)
+        return identity_key("", person.subject_id)
     return identity_key(subject.store, subject.username)
 
 

@@ -41,9 +41,7 @@ class ChallengeRefused(Exception):
 
 
 class AnswersRefused(Exception):
-    """The answers are not accepted. One text for every reason; the reason goes to the log."""
+    """The answers are not accepted: wrong, of nobody, or locked; which it is nobody is told."""
 
-    def __init__(self, reason: str = "") -> None:
+    def __init__(self) -> None:
         super().__init__("the answers are not right")
-        self.reason = reason
-        """For administrators alone."""

@@ -8,7 +8,6 @@ import re
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from enum import Enum
 from typing import Final
 
@@ -79,7 +78,6 @@ class Answered:
 
     set_id: str
     question: str
-    answered_at: datetime
 
 
 class Change(Enum):

@@ -22,7 +22,7 @@ from ostiary.identity.errors import HashingBusy, LoginUnavailable
 
 MOST_AT_ONCE = 50
 """Sets in a request, and questions of one of them."""
-ANSWERS: dict[Reason, tuple[int, str, str]] = {
+REFUSALS: dict[Reason, tuple[int, str, str]] = {
     Reason.OFF: (403, "403", "Forbidden"),
     Reason.UNKNOWN_USER: (404, "CQM-18003", "Invalid user."),
     Reason.UNKNOWN_SET: (404, "CQM-500010", "Challenge set does not exist."),
@@ -53,7 +53,7 @@ def challenge_problems() -> Iterator[None]:
     try:
         yield
     except ChallengeRefused as refused:
-        status, code, message = ANSWERS[refused.reason]
+        status, code, message = REFUSALS[refused.reason]
         raise Problem(status, code, message, refused.text, _retry(status)) from refused
     except (HashingBusy, LoginUnavailable) as error:
         text = "too many answers are being checked, try again later"
