@@ -15,6 +15,7 @@ from ostiary.foundation.clock import Clock
 from ostiary.foundation.database import Database
 from ostiary.foundation.identifiers import is_id
 from ostiary.foundation.telemetry import get_logger
+from ostiary.identity.administering import may_administer
 from ostiary.identity.challenges import repository
 from ostiary.identity.challenges.errors import AnswersRefused, ChallengeRefused, Reason
 from ostiary.identity.challenges.model import (
@@ -37,6 +38,7 @@ from ostiary.identity.lockout import LockedOut, Lockout, identity_key
 from ostiary.identity.model import Standing, StandingProblem, Subject
 from ostiary.identity.passwords import PasswordHasher
 from ostiary.identity.standing import check_standing
+from ostiary.permissions import Permissions
 
 _log = get_logger(__name__)
 _NOTHING = SecretStr("-")
@@ -47,10 +49,14 @@ _CHANGES = "challenge-answers"
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Whose answers they are: somebody of any user store."""
+    """Whose answers they are: somebody of any user store.
+
+    `changed_by` is what somebody else who changes them may do; None where people change their own.
+    """
 
     organization_id: str
     subject_id: str
+    changed_by: Permissions | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +108,8 @@ class ChallengeAnswers:
         """Keep the answers given, all or none; a change of one set takes one answer.
 
         Raises:
-            ChallengeRefused: says what was expected, or that it was compared too often.
+            ChallengeRefused: says what was expected, or that it was compared too often, or that the person
+                may do more than whoever changes the answers.
             HashingBusy: too much is being hashed; nothing was changed.
         """
         checked = await self._database.read(lambda c: self._check(c, person, change, given))
@@ -130,7 +137,7 @@ class ChallengeAnswers:
         """
 
         def unit(connection: Connection) -> int:
-            self._standing(connection, person)
+            self._admit(connection, person)
             if set_id is not None and not is_name(set_id):
                 return 0
             return repository.remove_answers(connection, person.organization_id, person.subject_id, set_id)
@@ -196,7 +203,7 @@ class ChallengeAnswers:
     def _check(
         self, connection: Connection, person: Person, change: Change, given: Sequence[GivenAnswer]
     ) -> _Checked:
-        self._standing(connection, person)
+        self._admit(connection, person)
         kept = repository.answers_of(connection, person.organization_id, person.subject_id)
         sets = {one.id: one for one in _offered(connection, person)}
         change.check([one.set_id for one in kept], given[0].set_id)
@@ -205,6 +212,15 @@ class ChallengeAnswers:
         answers = parse_answers(given)
         others = [one for one in kept if one.set_id != given[0].set_id]
         return _Checked([choose(sets, one) for one in given], answers, others)
+
+    def _admit(self, connection: Connection, person: Person) -> None:
+        """Refuse whoever may not change these answers."""
+        standing = self._standing(connection, person)
+        if person.changed_by is None or standing.subject is None:
+            return
+        groups = standing.groups or frozenset()
+        if not may_administer(connection, person.changed_by, standing.subject, groups):
+            raise ChallengeRefused(Reason.NOT_ADMINISTERED, "the user has a permission that you do not have")
 
     def _standing(self, connection: Connection, person: Person) -> Standing:
         """What stands against a person there is; disabled ones are people too."""

@@ -24,7 +24,7 @@ from ostiary.identity.endpoints.challenge_documents import (
     sets_document,
 )
 from ostiary.identity.endpoints.challenges import Limit, Offset
-from ostiary.permissions import Access, GuardedRouter, needs, organization
+from ostiary.permissions import LOGGED_IN, Access, GuardedRouter, needs, organization, principal
 
 PREFIX = "/api/users/v1"
 _VERBS = ("view", "create", "update", "delete")
@@ -40,11 +40,16 @@ class _Side:
     person: Callable[[Request], Person]
 
 
+def _myself(request: Request) -> Person:
+    return Person(organization(request).id, principal(request).subject_id or "")
+
+
 def _somebody(request: Request) -> Person:
-    return Person(organization(request).id, request.path_params["user_id"])
+    return Person(organization(request).id, request.path_params["user_id"], principal(request).permissions)
 
 
 _SIDES = (
+    _Side("/me", dict.fromkeys(_VERBS, LOGGED_IN), _myself),
     _Side(
         "/{user_id}",
         {

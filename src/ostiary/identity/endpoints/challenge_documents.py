@@ -24,6 +24,7 @@ MOST_AT_ONCE = 50
 """Sets in a request, and questions of one of them."""
 REFUSALS: dict[Reason, tuple[int, str, str]] = {
     Reason.OFF: (403, "403", "Forbidden"),
+    Reason.NOT_ADMINISTERED: (403, "403", "Forbidden"),
     Reason.UNKNOWN_USER: (404, "CQM-18003", "Invalid user."),
     Reason.UNKNOWN_SET: (404, "CQM-500010", "Challenge set does not exist."),
     Reason.QUESTION_MISSING: (400, "CQM-10011", "Challenge question is missing."),
