@@ -226,6 +226,10 @@ async def test_there_is_an_end_to_questions(api: httpx2.AsyncClient):
     assert (await api.post(SETS, json=sets("a", 19))).status_code == 201
     assert problem(await api.post(SETS, json=sets("b", 1))) == (400, "CQM-50004")
     assert (await api.post(SETS, json=sets("c", 51))).status_code == 400
+    numbered = [{"question": f"Question {n}?", "questionId": f"question{n}"} for n in range(1, 2451)]
+    pieces = [numbered[n : n + 50] for n in range(0, 2450, 50)] + [[{"question": "Without a number?"}]]
+    body = [{"questionSetId": "d", "questions": piece} for piece in pieces]
+    assert problem(await api.post(SETS, json=body)) == (400, "CQM-50004")
 
 
 async def test_another_organization_has_its_own_questions(api: httpx2.AsyncClient, world: World):

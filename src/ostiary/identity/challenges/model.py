@@ -9,6 +9,7 @@ import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from itertools import count
 from typing import Final
 
 from pydantic import SecretStr
@@ -246,7 +247,7 @@ def _parse_question(described: DescribedQuestion, numbers: Iterator[str]) -> Que
 
 
 def _free_names(taken: Collection[str]) -> Iterator[str]:
-    return (name for number in range(1, MOST_QUESTIONS * 2) if (name := f"question{number}") not in taken)
+    return (name for number in count(1) if (name := f"question{number}") not in taken)
 
 
 def _subtag(text: str) -> str:
