@@ -38,9 +38,10 @@ async def api(world: World) -> AsyncIterator[httpx2.AsyncClient]:
 
 def an_app(world: World) -> FastAPI:
     async def identify(request: Request, organization: Organization) -> Principal | None:
-        held = frozenset({ADMIN} if request.headers.get("x-caller") == "admin" else ())
+        caller = request.headers.get("x-caller")
+        held = frozenset({ADMIN}) if caller == "admin" else frozenset()
         who = Principal(PrincipalKind.USER, "caller", world.organization.id, "subject", permissions=held)
-        return who if "x-caller" in request.headers else None
+        return None if caller is None else who
 
     async def find_organization(name: str) -> Organization | None:
         return await world.database.read(lambda c: find(c, name))
