@@ -5,18 +5,19 @@ from ostiary.foundation.database import Database
 from ostiary.foundation.secrets import SecretBox
 from ostiary.identity.authentication import Authentication
 from ostiary.identity.endpoints import trying, user_stores, users, userstores
+from ostiary.identity.user_stores.configuration import AskingClients
 from ostiary.permissions import GuardedRouter
 
 __all__ = ["routers"]
 
 
 def routers(
-    database: Database, box: SecretBox, authentication: Authentication, clock: Clock
+    database: Database, box: SecretBox, authentication: Authentication, clock: Clock, asking: AskingClients
 ) -> tuple[GuardedRouter, ...]:
-    """Every route of the slice."""
+    """Every route of the slice. `asking`: which clients name a user store, for its deletion."""
     return (
         users.router(database, authentication.hasher, clock),
-        user_stores.router(database, box, authentication.policy),
+        user_stores.router(database, box, authentication.policy, asking),
         trying.router(database, authentication),
-        userstores.router(database, box, authentication),
+        userstores.router(database, box, authentication, asking),
     )

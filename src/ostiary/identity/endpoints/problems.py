@@ -10,6 +10,7 @@ from ostiary.identity.errors import (
     InvalidUserStore,
     UnknownUser,
     UnknownUserStore,
+    UserStoreInUse,
 )
 
 
@@ -23,6 +24,7 @@ _STATUS: tuple[tuple[type[Exception], int, str, str], ...] = (
     (UnknownUser, 404, "Not Found", "there is no such user"),
     (UnknownUserStore, 404, "Not Found", "there is no such user store"),
     (Taken, 409, "Conflict", ""),
+    (UserStoreInUse, 409, "Conflict", ""),
     (HashingBusy, 503, "Service Unavailable", "too many passwords are being checked, try again later"),
 )
 

@@ -23,6 +23,7 @@ from ostiary.identity.endpoints.problems import Taken, problems
 from ostiary.identity.errors import InvalidUserStore, UnknownUserStore
 from ostiary.identity.model import UserStoreSettings, UserStoreSpec
 from ostiary.identity.user_stores.configuration import (
+    AskingClients,
     delete_user_store,
     find_user_store,
     list_user_stores,
@@ -88,13 +89,15 @@ class Change(BaseModel):
     value: Annotated[str, Field(max_length=50_000)] = ""
 
 
-def router(database: Database, box: SecretBox, authentication: Authentication) -> GuardedRouter:
+def router(
+    database: Database, box: SecretBox, authentication: Authentication, asking: AskingClients
+) -> GuardedRouter:
     """Types, stores and test-connection of the URL's organization."""
     guarded = GuardedRouter(PREFIX, tags=["User stores (WSO2)"])
     _types(guarded)
     _reading(guarded, database)
     _writing(guarded, database, box, authentication)
-    _others(guarded, database, authentication)
+    _others(guarded, database, authentication, asking)
     return guarded
 
 
@@ -226,7 +229,9 @@ def _writing(
             return (await put(here, lambda c: _changed(_known(c, here, domain_id), here, body)))[1]
 
 
-def _others(guarded: GuardedRouter, database: Database, authentication: Authentication) -> None:
+def _others(
+    guarded: GuardedRouter, database: Database, authentication: Authentication, asking: AskingClients
+) -> None:
     update = needs(f"{_PERMISSION}/update", f"{_SCOPE}_update")
 
     @guarded.delete("/{domain_id}", access=needs(f"{_PERMISSION}/delete", f"{_SCOPE}_delete"))
@@ -235,7 +240,7 @@ def _others(guarded: GuardedRouter, database: Database, authentication: Authenti
         here = organization(request).id
         with problems():
             name = documents.named(domain_id)
-            await database.write(lambda connection: delete_user_store(connection, here, name))
+            await database.write(lambda connection: delete_user_store(connection, here, name, asking))
         return Response(status_code=204)
 
     @guarded.post("/test-connection", access=update)

@@ -160,6 +160,8 @@ class RefreshTokenGrant:
         standing = check_standing(connection, family.organization_id, family.subject_id, self.clock)
         if standing.subject is None or not standing.may_continue:
             return _Refused(f"the user is {standing.problem}")
+        if not redemption.client.asks(standing.subject.store):
+            return _Refused(f"the client does not ask {standing.subject.store} any more")
         checked_at = standing.password_checked_at or family.password_checked_at
         limit = standing.reauthenticate_after or self.settings.reauthenticate_after
         too_long_ago = redemption.now - checked_at > limit
