@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from pydantic import SecretStr
 from sqlalchemy import Connection
@@ -42,6 +42,7 @@ from ostiary.organizations import Organization, find
 _log = get_logger(__name__)
 Noted = Callable[[str, str, str], None]
 Result = TypeVar("Result")
+_MOST_TOLD: Final = 20
 Continuation = Callable[[Connection], Callable[[AuthenticatedUser], Result]]
 """What a login is for: called in the transaction that ends the login, before anything is read of the user,
 it returns what is done with the user."""
@@ -194,9 +195,10 @@ class Authentication:
     ) -> Result:
         """Give the subject its `sub`, see whether it may log in, settle the attempt and go on, all in one."""
         attempt.accepted(candidate.identity)
+        told = bounded(record)
 
         def unit(connection: Connection) -> tuple[AuthenticatedUser, Result]:
-            user = self._seen(connection, organization, candidate, bounded(record))
+            user = self._seen(connection, organization, candidate, told)
             go_on = then(connection)
             self._check(connection, user)
             attempt.write(connection, self._clock)
@@ -208,7 +210,11 @@ class Authentication:
             attempt.rejected(candidate.identity)
             raise
         attempt.settled()
-        _log.info("login_accepted", user=user.subject.display(organization.name))
+        name = user.subject.display(organization.name)
+        _log.info("login_accepted", user=name)
+        if told.ambiguous_groups:
+            groups = sorted(told.ambiguous_groups)[:_MOST_TOLD]
+            _log.warning("ambiguous_groups", user=name, store=candidate.store, groups=groups)
         return result
 
     def _seen(

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 from tests.http.oauth.installation import Installation
 from tests.http.oauth.test_refresh import NOT_VALID
 from tests.support.http_service import Answer, HTTPService, Seen
@@ -159,3 +160,35 @@ async def test_a_store_says_how_long_its_last_word_holds(on_both: Installation, 
     on_both.clock.advance(timedelta(seconds=61))
 
     assert (await on_both.refresh(first["refresh_token"])).json() == NOT_VALID
+
+
+async def test_a_name_that_another_group_of_the_person_looks_like_gives_nothing(
+    on_both: Installation, corp: Directory
+):
+    """The log says so; the client is told nothing."""
+    await clerks(on_both, a_group("CORP/sales"))
+    corp.people["ann"]["groups"] = ["sales", "Sales"]
+    corp.people["eve"] = {"id": "2", "groups": ["Sales "]}
+
+    with capture_logs() as logs:
+        bodies = [await log_in(on_both, who) for who in ("ann", "eve")]
+
+    assert [body["scope"] for body in bodies] == ["default", "default"]
+    assert "ambiguous" not in str(bodies)
+    warnings = [line for line in logs if line["event"] == "ambiguous_groups"]
+    assert [(line["user"], line["store"], line["groups"]) for line in warnings] == [
+        ("CORP/ann@my_company", "CORP", ["Sales", "sales"])
+    ]
+
+
+async def test_a_group_that_becomes_ambiguous_ends_the_tokens_it_widened(
+    on_both: Installation, corp: Directory
+):
+    await clerks(on_both, a_group("CORP/sales"))
+    before = await log_in(on_both)
+    corp.people["ann"]["groups"] = ["sales", "SALES"]
+
+    await log_in(on_both)
+
+    assert not (await on_both.introspect(before["access_token"]))["active"]
+    assert (await on_both.refresh(before["refresh_token"])).json()["scope"] == "default"
