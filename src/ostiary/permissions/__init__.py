@@ -13,6 +13,7 @@ from ostiary.permissions.access import (
     Audience,
     needs,
 )
+from ostiary.permissions.errors import UnknownPin, UnknownRole
 from ostiary.permissions.guard import (
     FindOrganization,
     Guard,
@@ -26,6 +27,7 @@ from ostiary.permissions.model import (
     ADMIN_ROLE,
     Member,
     MemberName,
+    Pin,
     Role,
     a_client,
     a_group,
@@ -37,8 +39,10 @@ from ostiary.permissions.repository import (
     ensure_admin_role,
     find_role,
     list_roles,
+    pins_of,
     put_role,
     roles_of,
+    unpin,
 )
 from ostiary.permissions.router import GuardedRoute, GuardedRouter
 
@@ -57,10 +61,13 @@ __all__ = [
     "GuardedRouter",
     "Member",
     "MemberName",
+    "Pin",
     "PlainRoutes",
     "Principal",
     "PrincipalKind",
     "Role",
+    "UnknownPin",
+    "UnknownRole",
     "a_client",
     "a_group",
     "a_user",
@@ -70,7 +77,9 @@ __all__ = [
     "list_roles",
     "needs",
     "organization",
+    "pins_of",
     "principal",
     "put_role",
     "roles_of",
+    "unpin",
 ]

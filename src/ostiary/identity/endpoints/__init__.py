@@ -4,7 +4,7 @@ from ostiary.foundation.clock import Clock
 from ostiary.foundation.database import Database
 from ostiary.foundation.secrets import SecretBox
 from ostiary.identity.authentication import Authentication
-from ostiary.identity.endpoints import trying, user_stores, users, userstores
+from ostiary.identity.endpoints import pins, trying, user_stores, users, userstores
 from ostiary.identity.user_stores.configuration import AskingClients
 from ostiary.permissions import GuardedRouter
 
@@ -19,5 +19,6 @@ def routers(
         users.router(database, authentication.hasher, clock),
         user_stores.router(database, box, authentication.policy, asking),
         trying.router(database, authentication),
+        pins.router(database),
         userstores.router(database, box, authentication, asking),
     )

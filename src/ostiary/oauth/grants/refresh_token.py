@@ -45,10 +45,14 @@ class _Refused(str):
 
 @dataclass(frozen=True, slots=True)
 class _Holder:
-    """Whose token it is, and the groups the user store told last."""
+    """Whose token it is, and the groups the user store told last.
+
+    `bears_name`: nobody else can have the user's name by now, so a role may be given by it.
+    """
 
     subject: Subject
     groups: frozenset[str]
+    bears_name: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +119,8 @@ class RefreshTokenGrant:
         if isinstance(holder, _Refused):
             return holder
         subject = holder.subject
-        member = Member(subject.id, subject.store, subject.username, holder.groups)
+        name = subject.username if holder.bears_name else ""
+        member = Member(subject.id, subject.store, name, holder.groups)
         scope = decide_scope(connection, client, request.scope, member, bound=family.scope)
         access = AccessRecord(
             new_id(), scope, redemption.epoch, now, now + self.issuer.access_lifetime(client)
@@ -168,4 +173,4 @@ class RefreshTokenGrant:
         if too_long_ago and not standing.store_reports_deletions:
             return _Refused("the password was checked too long ago")
         groups = family.groups if standing.groups is None else standing.groups
-        return _Holder(standing.subject, groups)
+        return _Holder(standing.subject, groups, bears_name=standing.store_reports_deletions)
