@@ -27,9 +27,11 @@ from ostiary.oauth.model import (
     TokenFormat,
     TokenHolder,
     Validity,
+    is_for_management,
     is_reserved,
     is_scope_token,
 )
+from ostiary.oauth.powers import check_power_over_client
 from ostiary.oauth.scopes import check_spec as check_scope
 from ostiary.oauth.scopes import delete_scope, list_scopes, put_scope, registered_scopes
 from ostiary.oauth.settings import TokenSettings
@@ -42,8 +44,8 @@ from ostiary.oauth.tokens.revocation import (
 from ostiary.oauth.tokens.verification import (
     JudgedToken,
     introspect_opaque,
+    judge_access_token,
     judge_opaque,
-    verify_access_token,
 )
 
 __all__ = [
@@ -68,6 +70,7 @@ __all__ = [
     "Validity",
     "authorization_server",
     "check_client",
+    "check_power_over_client",
     "check_scope",
     "check_spec",
     "clients_asking",
@@ -78,8 +81,10 @@ __all__ = [
     "find_revocation",
     "forget_ended",
     "introspect_opaque",
+    "is_for_management",
     "is_reserved",
     "is_scope_token",
+    "judge_access_token",
     "judge_opaque",
     "list_clients",
     "list_revocations",
@@ -89,5 +94,4 @@ __all__ = [
     "put_scope",
     "registered_scopes",
     "token_fingerprint",
-    "verify_access_token",
 ]

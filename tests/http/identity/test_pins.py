@@ -8,7 +8,7 @@ from tests.support.identity import World
 
 from ostiary.foundation.identifiers import new_id
 from ostiary.organizations import minimums
-from ostiary.permissions import Member, Role, a_client, a_group, a_user, put_role, roles_of
+from ostiary.permissions import PROTECTED, Member, Role, a_client, a_group, a_user, holdings_of, put_role
 
 PINS = "/roles/clerk/pins"
 
@@ -24,7 +24,7 @@ async def log_in(world: World, username: str = "bob") -> str:
     user = await world.log_in(username)
     subject = user.subject
     member = Member(subject.id, subject.store, subject.username)
-    await world.database.write(lambda c: roles_of(c, world.organization.id, member))
+    await world.database.write(lambda c: holdings_of(c, world.organization.id, member))
     return subject.id
 
 
@@ -78,3 +78,18 @@ async def test_pins_are_for_those_who_may_see_roles(api: httpx2.AsyncClient, cle
     answers = [await api.request(*call, headers={"X-Caller": "somebody"}) for call in calls]
 
     assert [answer.status_code for answer in answers] == [403, 403]
+
+
+async def test_a_name_is_let_go_by_whoever_holds_what_the_role_gives(
+    api: httpx2.AsyncClient, world: World, clerks: None
+):
+    """Whoever answers for the name's next bearer could get hold of the role (no escalation)."""
+    strong = Role(new_id(), world.organization.id, "strong", (PROTECTED,), frozenset({a_user("bob")}))
+    await world.database.write(lambda c: put_role(c, strong))
+    await world.user("bob")
+    sub = await log_in(world)
+
+    answer = await api.delete(f"/roles/strong/pins/{sub}")
+
+    assert answer.status_code == 403
+    assert [pin["sub"] for pin in (await api.get("/roles/strong/pins")).json()["pins"]] == [sub]

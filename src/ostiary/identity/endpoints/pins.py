@@ -5,8 +5,6 @@ A role lists people by name; at the first match a name is pinned to the subject 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, Final
 
 from sqlalchemy import Connection
@@ -14,16 +12,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ostiary.foundation.database import Database
-from ostiary.foundation.problem import Problem
+from ostiary.identity.endpoints.problems import problems
 from ostiary.identity.repository import subjects
 from ostiary.identity.user_names import is_text
 from ostiary.permissions import (
     GuardedRouter,
-    UnknownPin,
     UnknownRole,
+    check_role,
+    find_role,
     needs,
     organization,
     pins_of,
+    principal,
     unpin,
 )
 
@@ -40,8 +40,8 @@ def router(database: Database) -> GuardedRouter:
     async def list_pins(request: Request, role: str) -> dict[str, Any]:
         """The people that a role lists and that have been seen: name, `sub`, when they were here."""
         here = organization(request).id
-        with _problems(role):
-            return {"pins": await database.read(lambda connection: _present(connection, here, role))}
+        with problems():
+            return {"pins": await database.read(lambda connection: _present(connection, here, _text(role)))}
 
     @guarded.delete("/{role}/pins/{sub}", access=needs(f"{_PERMISSION}/update", f"{_SCOPE}_update"))
     async def release(request: Request, role: str, sub: str) -> Response:
@@ -49,9 +49,14 @@ def router(database: Database) -> GuardedRouter:
 
         The next login of whoever bears such a name is pinned.
         """
-        here = organization(request).id
-        with _problems(role, sub):
-            await database.write(lambda connection: unpin(connection, here, role, sub))
+        here, caller = organization(request).id, principal(request)
+
+        def unit(connection: Connection) -> None:
+            check_role(caller, find_role(connection, here, _text(role)), None)
+            unpin(connection, here, role, _text(sub))
+
+        with problems():
+            await database.write(unit)
         return Response(status_code=204)
 
     return guarded
@@ -74,12 +79,8 @@ def _times(seen: subjects.Seen | None) -> dict[str, str | None]:
     }
 
 
-@contextmanager
-def _problems(*texts: str) -> Iterator[None]:
-    """Turn a refusal into its answer; what no database can carry is nobody's name."""
-    if not all(is_text(text, _LONGEST) for text in texts):
-        raise Problem(404, "404", "Not Found", "there is no such role or pin")
-    try:
-        yield
-    except (UnknownRole, UnknownPin) as error:
-        raise Problem(404, "404", "Not Found", "there is no such role or pin") from error
+def _text(part: str) -> str:
+    """A part of the URL; what no database can carry is no role's name and nobody's `sub`."""
+    if not is_text(part, _LONGEST):
+        raise UnknownRole(part)
+    return part

@@ -45,14 +45,11 @@ class _Refused(str):
 
 @dataclass(frozen=True, slots=True)
 class _Holder:
-    """Whose token it is, and the groups the user store told last.
-
-    `bears_name`: nobody else can have the user's name by now, so a role may be given by it.
-    """
+    """Whose token it is, the name by which a role may be given, and the groups the user store told last."""
 
     subject: Subject
+    own_name: str
     groups: frozenset[str]
-    bears_name: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +116,7 @@ class RefreshTokenGrant:
         if isinstance(holder, _Refused):
             return holder
         subject = holder.subject
-        name = subject.username if holder.bears_name else ""
-        member = Member(subject.id, subject.store, name, holder.groups)
+        member = Member(subject.id, subject.store, holder.own_name, holder.groups)
         scope = decide_scope(connection, client, request.scope, member, bound=family.scope)
         access = AccessRecord(
             new_id(), scope, redemption.epoch, now, now + self.issuer.access_lifetime(client)
@@ -173,4 +169,4 @@ class RefreshTokenGrant:
         if too_long_ago and not standing.store_reports_deletions:
             return _Refused("the password was checked too long ago")
         groups = family.groups if standing.groups is None else standing.groups
-        return _Holder(standing.subject, groups, bears_name=standing.store_reports_deletions)
+        return _Holder(standing.subject, standing.own_name, groups)
