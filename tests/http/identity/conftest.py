@@ -38,9 +38,9 @@ async def api(world: World) -> AsyncIterator[httpx2.AsyncClient]:
 
 def an_app(world: World) -> FastAPI:
     async def identify(request: Request, organization: Organization) -> Principal | None:
-        caller, here = request.headers.get("x-caller"), world.organization.id
-        held = frozenset({ADMIN}) if caller == "admin" else frozenset[str]()
-        who = Principal(PrincipalKind.USER, "caller", here, "subject", permissions=held)
+        caller = request.headers.get("x-caller")
+        held = frozenset({ADMIN}) if caller == "admin" else frozenset()
+        who = Principal(PrincipalKind.USER, "caller", world.organization.id, "subject", permissions=held)
         return None if caller is None else who
 
     async def find_organization(name: str) -> Organization | None:
