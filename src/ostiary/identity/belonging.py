@@ -4,7 +4,7 @@ They are kept with the subject, told anew at each login. Too much of them refuse
 the bounds is left out, so a user has fewer groups, never more.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from ostiary.foundation.events import Event
 from ostiary.foundation.events import record as record_events
+from ostiary.identity.group_names import mistakable
 from ostiary.identity.model import Subject
 from ostiary.identity.repository import subjects
 from ostiary.identity.user_names import is_text
@@ -29,12 +30,28 @@ MOST_CLAIM_BYTES: Final = 16_384
 
 
 def bounded(record: UserRecord) -> UserRecord:
-    """The record with no more groups and claims than are kept; the first by name where there are too many."""
-    fitting = sorted(group for group in record.groups if is_text(group, LONGEST_GROUP))
-    kept = replace(record, groups=frozenset(fitting[:MOST_GROUPS]), claims=dict(_fitting(record.claims)))
-    fewer = {name: len(getattr(record, name)) - len(getattr(kept, name)) for name in ("groups", "claims")}
+    """The record with no more groups and claims than are kept; the first by name where there are too many.
+
+    Of groups that look alike none counts.
+    """
+    mistaken = mistakable(record.groups)
+    groups, ambiguous = _texts(record.groups - mistaken), _texts(record.ambiguous_groups | mistaken)
+    kept = replace(
+        record,
+        groups=frozenset(groups[:MOST_GROUPS]),
+        claims=dict(_fitting(record.claims)),
+        ambiguous_groups=frozenset(ambiguous[:MOST_GROUPS]),
+    )
+    fewer = {
+        "groups": len(record.groups - mistaken) - len(kept.groups),
+        "claims": len(record.claims) - len(kept.claims),
+    }
     if any(fewer.values()):
         note("left out, because it is too much or too long", **fewer)
+    if ambiguous:
+        note(
+            "groups that count for nobody, because others have the same name or one like it", groups=ambiguous
+        )
     return kept
 
 
@@ -67,6 +84,10 @@ def claims_of(connection: Connection, organization_id: str, subject_id: str) -> 
 def say_claims_changed(connection: Connection, organization_id: str, subject_id: str) -> None:
     """Tell gateways that what they know of somebody is no longer so."""
     record_events(connection, Event("claims", organization_id, subject_id))
+
+
+def _texts(groups: Iterable[str]) -> list[str]:
+    return sorted(group for group in groups if is_text(group, LONGEST_GROUP))
 
 
 def _fitting(claims: Mapping[str, str]) -> Iterator[tuple[str, str]]:
