@@ -94,6 +94,17 @@ def organization(request: Request) -> Organization:
     return found
 
 
+def check_again(request: Request, access: Access) -> None:
+    """Decide about one part of a request that was admitted, such as an operation of many.
+
+    Raises:
+        Problem: 403 without the permission.
+    """
+    name = organization(request).name
+    if not _may_pass(principal(request), organization(request), access):
+        raise Problem(403, "403", "Forbidden", f"this call takes {access} in the organization {name}")
+
+
 def unauthenticated(request: Request) -> Problem:
     """The 401 of internal REST APIs (RFC 6750 §3, RFC 7617 §2)."""
     try:

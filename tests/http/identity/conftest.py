@@ -57,6 +57,6 @@ def an_app(world: World) -> FastAPI:
     app.state.guard = Guard(identify, find_organization)
     app.add_exception_handler(Problem, problem)
     app.add_exception_handler(RequestValidationError, invalid)
-    for router in routers(world.database, BOX, world.authentication, world.clock):
+    for router in routers(world.database, BOX, world.authentication, "https://ostiary.example", world.clock):
         app.include_router(router.router)
     return app

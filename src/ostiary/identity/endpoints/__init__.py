@@ -1,17 +1,17 @@
-"""The internal REST API of users and user stores: /api/identity/v1. Imported by the app alone."""
+"""The internal REST API of users and user stores, /api/identity/v1, and SCIM. Imported by the app alone."""
 
 from ostiary.foundation.clock import Clock
 from ostiary.foundation.database import Database
 from ostiary.foundation.secrets import SecretBox
 from ostiary.identity.authentication import Authentication
-from ostiary.identity.endpoints import trying, user_stores, users, userstores
+from ostiary.identity.endpoints import scim, trying, user_stores, users, userstores
 from ostiary.permissions import GuardedRouter
 
 __all__ = ["routers"]
 
 
 def routers(
-    database: Database, box: SecretBox, authentication: Authentication, clock: Clock
+    database: Database, box: SecretBox, authentication: Authentication, public_url: str, clock: Clock
 ) -> tuple[GuardedRouter, ...]:
     """Every route of the slice."""
     return (
@@ -19,4 +19,5 @@ def routers(
         user_stores.router(database, box, authentication.policy),
         trying.router(database, authentication),
         userstores.router(database, box, authentication),
+        scim.router(database, authentication, public_url, clock),
     )
