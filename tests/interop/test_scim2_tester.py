@@ -10,7 +10,7 @@ import pytest
 import uvicorn
 from scim2_client.engines.httpx2 import SyncSCIMClient
 from scim2_tester import Status, check_server
-from tests.http.scim.conftest import AsLocalAdministrator
+from tests.http.apim.conftest import Local
 
 from ostiary.app import build_app, load_settings, migrate
 from ostiary.foundation.database import Database
@@ -27,7 +27,7 @@ async def url(tmp_path: Path) -> AsyncIterator[str]:
     await database.write(lambda connection: put(connection, Organization(new_id(), "acme", "Acme")))
     await database.close()
     listener = socket.create_server(("127.0.0.1", 0))
-    app = AsLocalAdministrator(build_app(settings))
+    app = Local(build_app(settings))
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
     task = asyncio.create_task(server.serve(sockets=[listener]))
     yield f"http://127.0.0.1:{listener.getsockname()[1]}/t/acme/scim2"

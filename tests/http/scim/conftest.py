@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
-from starlette.types import ASGIApp, Receive, Scope, Send
+from tests.http.apim.conftest import Local
 
 from ostiary.app import Settings, build_app
 
@@ -16,17 +16,6 @@ ROLE = "urn:ietf:params:scim:schemas:extension:2.0:Role"
 PATCH = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
 BULK = "urn:ietf:params:scim:api:messages:2.0:BulkRequest"
 ERROR = "urn:ietf:params:scim:api:messages:2.0:Error"
-
-
-class AsLocalAdministrator:
-    """What the administration socket does to a request."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        scope.setdefault("state", {})["local_administrator"] = True
-        await self._app(scope, receive, send)
 
 
 @dataclass
@@ -65,7 +54,7 @@ class SCIM:
 
 @pytest.fixture
 def scim(settings: Settings) -> Iterator[SCIM]:
-    with TestClient(AsLocalAdministrator(build_app(settings)), raise_server_exceptions=False) as client:
+    with TestClient(Local(build_app(settings)), raise_server_exceptions=False) as client:
         yield SCIM(client)
 
 

@@ -257,7 +257,7 @@ def test_a_deleted_user_is_gone(scim: SCIM):
 
 
 def test_an_odd_identifier_is_just_not_found(scim: SCIM):
-    for identifier in ("nothing", "%00", "x" * 300, "%C3%9F", "Me", ".search"):
+    for identifier in ("nothing", "x" * 300, "%C3%9F", "Me", ".search"):
         for kind in ("Users", "Groups", "Roles"):
             for method in ("GET", "DELETE"):
                 answer = scim.ask(method, f"/{kind}/{identifier}")

@@ -23,7 +23,7 @@ from ostiary.identity.authentication import Authentication
 from ostiary.identity.scim import LARGEST_BULK, Caller, Handler, Service, Storage
 from ostiary.organizations import DEFAULT_ORGANIZATION, Organization
 from ostiary.permissions import (
-    AUTHENTICATED,
+    LOGGED_IN,
     OPEN,
     Access,
     Audience,
@@ -65,10 +65,12 @@ class Row:
         return self.path.split("/")[1], self.operation
 
 
-BULK: Final = needs(
-    f"{_IDENTITY}/usermgt",
-    *(f"internal_user_mgt_{verb}" for verb in ("create", "view", "list", "delete")),
+_EVERY_OTHER: Final = ("view", "list", "delete")
+BULK: Final = _user("create").tightened(
+    (f"{_IDENTITY}/usermgt/{verb}" for verb in _EVERY_OTHER),
+    (f"internal_user_mgt_{verb}" for verb in _EVERY_OTHER),
 )
+"""To enter; each operation takes what it takes alone, besides."""
 
 ROUTES: Final = (
     Row("GET", "/Users", _user("list"), "search", "Users of PRIMARY, or of the store `domain`, by page."),
@@ -93,9 +95,9 @@ ROUTES: Final = (
             Row("DELETE", f"{path}/{{resource_id}}", _role("delete"), "delete", "Delete a role."),
         )
     ),
-    Row("GET", "/Me", AUTHENTICATED, "query", "The caller's own user."),
-    Row("PUT", "/Me", AUTHENTICATED, "replace", "Replace what people may change of themselves."),
-    Row("PATCH", "/Me", AUTHENTICATED, "patch", "Change what people may change of themselves."),
+    Row("GET", "/Me", LOGGED_IN, "query", "The caller's own user."),
+    Row("PUT", "/Me", LOGGED_IN, "replace", "Replace what people may change of themselves."),
+    Row("PATCH", "/Me", LOGGED_IN, "patch", "Change what people may change of themselves."),
     Row("POST", "/.search", _user("list"), "search_with_body", "Not served: several types at once."),
     Row("POST", "/Bulk", BULK, "bulk", "Several operations; each takes what it takes alone."),
     Row("GET", "/ServiceProviderConfig", OPEN, "service_provider_config", "What is served of SCIM."),
@@ -174,7 +176,7 @@ class _Answers:
 
     def _caller(self, request: Request, row: Row) -> Caller:
         if row.access.audience is Audience.ANYBODY:
-            return Caller(Organization("", "", ""), None, lambda endpoint, operation: None)
+            return Caller(Organization("", "", ""), None, frozenset(), lambda endpoint, operation: None)
 
         def authorize(endpoint: str, operation: str) -> None:
             meant = self._rows[endpoint, operation]
@@ -183,6 +185,7 @@ class _Answers:
         return Caller(
             organization(request),
             principal(request).subject_id,
+            principal(request).permissions,
             authorize,
             is_own=row.path == "/Me",
             domain=request.query_params.get("domain"),

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -11,12 +11,11 @@ from scim2_models import InvalidValueException, Meta
 from ostiary.identity.model import Subject
 from ostiary.identity.scim.schemas import Group, Role, RoleMember
 from ostiary.identity.user_names import PRIMARY, is_text
-from ostiary.permissions import ListedRole
+from ostiary.permissions import NODES, ListedRole
 
 View = type[Group] | type[Role]
 MOST_MEMBERS: Final = 10_000
 """Of all roles of an answer together; more are refused, never left out."""
-_MOST_PERMISSIONS: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +43,7 @@ class Wanted:
         )
         _expect("members", all(is_text(one, 36) for one in ids), "identifiers of users")
         _expect("members", len(ids) <= MOST_MEMBERS, f"at most {MOST_MEMBERS}")
-        _expect("permissions", _are_permissions(permissions or ()), "nodes such as /permission/admin/login")
+        _expect("permissions", NODES.issuperset(permissions or ()), "nodes of the permission tree")
         return cls(said.display_name or "", said.external_id, ids, permissions)
 
 
@@ -66,13 +65,6 @@ def present(view: View, role: ListedRole, members: Iterable[Subject] | None) -> 
 def _entry(subject: Subject) -> RoleMember:
     name = subject.username if subject.store == PRIMARY else f"{subject.store}/{subject.username}"
     return RoleMember(value=subject.id, ref=f"Users/{subject.id}", type="User", display=name)
-
-
-def _are_permissions(said: Sequence[str]) -> bool:
-    return len(said) <= _MOST_PERMISSIONS and all(
-        is_text(one, 200) and one.startswith("/permission/") and "//" not in one and not one.endswith("/")
-        for one in said
-    )
 
 
 def _expect(attribute: str, holds: bool, expected: str) -> None:

@@ -20,16 +20,20 @@ from sqlalchemy import Connection
 from ostiary.foundation.identifiers import new_id
 from ostiary.identity.model import Subject
 from ostiary.identity.repository import people
+from ostiary.identity.scim.authority import check_gift
 from ostiary.identity.scim.filters import Search
 from ostiary.identity.scim.role_views import MOST_MEMBERS, View, Wanted, present
 from ostiary.identity.scim.schemas import Group, Role
 from ostiary.identity.user_names import is_text
 from ostiary.permissions import (
     ADMIN_ROLE,
+    BUILT_IN_ROLES,
+    EVERYONE_ROLE,
     ListedRole,
     Listing,
     Member,
     MemberName,
+    Permissions,
     TooManyMembers,
     delete_role,
     find_role,
@@ -80,7 +84,9 @@ def list_roles(
     return total, _presented(connection, view, roles, with_members=with_members)
 
 
-def create_role(connection: Connection, view: View, organization_id: str, said: Group | Role) -> Group | Role:
+def create_role(
+    connection: Connection, view: View, organization_id: str, said: Group | Role, actor: Permissions
+) -> Group | Role:
     """Make a role.
 
     Raises:
@@ -91,12 +97,17 @@ def create_role(connection: Connection, view: View, organization_id: str, said: 
     if find_role(connection, organization_id, wanted.name) is not None:
         raise UniquenessException(detail="displayName: one that no role of the organization has")
     made = ListedRole(new_id(), organization_id, wanted.name, wanted.permissions or (), wanted.external_id)
+    check_gift(actor, made.permissions)
     _put(connection, made, frozenset(), wanted, {})
     return read_role(connection, view, organization_id, made.id)
 
 
 def change_role(
-    connection: Connection, organization_id: str, said: Group | Role, expected_version: str | None
+    connection: Connection,
+    organization_id: str,
+    said: Group | Role,
+    actor: Permissions,
+    expected_version: str | None,
 ) -> Group | Role:
     """Make the role what is given; who loses it has its tokens refused within a second.
 
@@ -108,6 +119,7 @@ def change_role(
     role = _role(connection, organization_id, said.id or "")
     _check_version(connection, type(said), role, expected_version)
     wanted = Wanted.read(said)
+    check_gift(actor, role.permissions, wanted.permissions or ())
     if wanted.permissions is not None and set(wanted.permissions) != set(role.permissions):
         if role.name == ADMIN_ROLE:
             raise MutabilityException(detail="permissions: the role admin has all of them")
@@ -123,7 +135,12 @@ def change_role(
 
 
 def remove_role(
-    connection: Connection, view: View, organization_id: str, role_id: str, expected_version: str | None
+    connection: Connection,
+    view: View,
+    organization_id: str,
+    role_id: str,
+    actor: Permissions,
+    expected_version: str | None,
 ) -> None:
     """Take the role from everybody, and delete it.
 
@@ -133,8 +150,9 @@ def remove_role(
     """
     role = _role(connection, organization_id, role_id)
     _check_version(connection, view, role, expected_version)
-    if role.name == ADMIN_ROLE:
-        raise MutabilityException(detail="the role admin is built in")
+    if role.name in BUILT_IN_ROLES:
+        raise MutabilityException(detail=f"the role {role.name} is built in")
+    check_gift(actor, role.permissions)
     delete_role(connection, role)
 
 
@@ -146,6 +164,8 @@ def _put(
     names: Mapping[str, MemberName],
 ) -> None:
     """Write a role: the one place where SCIM gives anybody anything. `names` are those of listed users."""
+    if role.name == EVERYONE_ROLE and wanted.user_ids:
+        raise MutabilityException(detail="members: every user has the role everyone, and none is listed")
     found = [
         subject
         for ids in _chunks(sorted(wanted.user_ids))

@@ -37,6 +37,8 @@ from scim2_models import (
     Uniqueness,
 )
 
+from ostiary.permissions import NODES
+
 LARGEST_PAGE: Final = 200
 MOST_OPERATIONS: Final = 100
 """Of one bulk request."""
@@ -127,9 +129,7 @@ class Role(Resource[Any]):
     display_name: Annotated[
         str | None, Required.true, Uniqueness.server, CaseExact.true, Mutability.immutable
     ] = None
-    permissions: Annotated[list[str] | None, CaseExact.true] = Field(
-        None, examples=["/permission/admin/login"]
-    )
+    permissions: Annotated[list[str] | None, CaseExact.true] = Field(None, examples=sorted(NODES))
     users: list[RoleMember] | None = None
     Users: ClassVar[type[ComplexAttribute]] = RoleMember
 

@@ -30,6 +30,7 @@ from ostiary.identity.scim.users import Domain
 from ostiary.identity.user_names import PRIMARY
 from ostiary.identity.user_stores.configuration import find_user_store
 from ostiary.organizations import Organization
+from ostiary.permissions import Permissions
 
 Page = tuple[int, Sequence[Resource[Any]]]
 _VIEWS: Final[Mapping[str, View]] = MappingProxyType({"Group": Group, "Role": Role})
@@ -41,6 +42,7 @@ class Caller:
 
     organization: Organization
     subject_id: str | None
+    permissions: Permissions
     authorize: Callable[[str, str], None]
     """Raises for an endpoint and an operation that the caller may not use."""
     is_own: bool = False
@@ -60,6 +62,7 @@ class Storage(AsyncScimStorage):
         self._clock = clock
         self._caller = caller
         self._here = caller.organization.id
+        self._actor = caller.permissions
 
     async def get(
         self,
@@ -104,10 +107,12 @@ class Storage(AsyncScimStorage):
                 raise InvalidValueException(detail="domain: users are created in PRIMARY alone")
             hashed = await self._hashed(resource)
             return await self._database.write(
-                lambda c: users.create_user(c, self._here, resource, hashed, self._clock)
+                lambda c: users.create_user(c, self._here, resource, hashed, self._clock, self._actor)
             )
         view = _VIEWS[str(resource_type.name)]
-        return await self._database.write(lambda c: roles.create_role(c, view, self._here, _role(resource)))
+        return await self._database.write(
+            lambda c: roles.create_role(c, view, self._here, _role(resource), self._actor)
+        )
 
     async def update(
         self, resource_type: ResourceType, resource: Resource[Any], *, expected_version: str | None = None
@@ -115,7 +120,7 @@ class Storage(AsyncScimStorage):
         """Change one that is still of that version."""
         if not isinstance(resource, User):
             return await self._database.write(
-                lambda c: roles.change_role(c, self._here, _role(resource), expected_version)
+                lambda c: roles.change_role(c, self._here, _role(resource), self._actor, expected_version)
             )
         hashed = await self._hashed(resource)
         return await self._database.write(
@@ -125,8 +130,8 @@ class Storage(AsyncScimStorage):
                 resource,
                 hashed,
                 self._clock,
-                expected_version=expected_version,
-                is_own=self._caller.is_own,
+                None if self._caller.is_own else self._actor,
+                expected_version,
             )
         )
 
@@ -136,12 +141,14 @@ class Storage(AsyncScimStorage):
         """Delete one that is still of that version."""
         if resource_type.name == "User":
             await self._database.write(
-                lambda c: users.remove_user(c, self._here, resource_id, expected_version)
+                lambda c: users.remove_user(
+                    c, self._here, resource_id, self._clock, self._actor, expected_version
+                )
             )
             return
         view = _VIEWS[str(resource_type.name)]
         await self._database.write(
-            lambda c: roles.remove_role(c, view, self._here, resource_id, expected_version)
+            lambda c: roles.remove_role(c, view, self._here, resource_id, self._actor, expected_version)
         )
 
     async def _domain(self) -> Domain:

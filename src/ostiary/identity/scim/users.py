@@ -19,6 +19,7 @@ from ostiary.identity.errors import InvalidUserName
 from ostiary.identity.model import Person, UserSpec
 from ostiary.identity.passwords import NO_PASSWORD
 from ostiary.identity.repository import people
+from ostiary.identity.scim.authority import check_power
 from ostiary.identity.scim.filters import Search
 from ostiary.identity.scim.representation import check_changes, describe, present, version_of
 from ostiary.identity.scim.schemas import User
@@ -32,7 +33,7 @@ from ostiary.identity.users import (
     put_user,
 )
 from ostiary.organizations import Organization
-from ostiary.permissions import Member, roles_listing
+from ostiary.permissions import Member, Permissions, roles_listing
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +77,18 @@ def list_people(
 
 
 def create_user(
-    connection: Connection, organization_id: str, wanted: User, password_hash: str | None, clock: Clock
+    connection: Connection,
+    organization_id: str,
+    wanted: User,
+    password_hash: str | None,
+    clock: Clock,
+    actor: Permissions,
 ) -> User:
     """Make a user of PRIMARY; without a password nobody can log in as it yet.
 
     Raises:
         UniquenessException: there is one of that name.
+        ForbiddenException: roles that list the name give more than the actor has.
         InvalidUser: names the field and what was expected of it.
     """
     name = wanted.user_name or ""
@@ -93,6 +100,7 @@ def create_user(
     made = find_user(connection, organization_id, name)
     assert made is not None  # noqa: S101 (just made)
     person = _person(connection, organization_id, made.subject_id)
+    check_power(connection, actor, person, clock)
     people.describe(connection, person, said.external_id, said.attributes, clock())
     if wanted.active is False:
         disable_user(connection, organization_id, name, clock)
@@ -105,20 +113,24 @@ def change_user(
     wanted: User,
     password_hash: str | None,
     clock: Clock,
-    *,
+    actor: Permissions | None,
     expected_version: str | None,
-    is_own: bool,
 ) -> User:
     """Make the user what is given. A new password or `active: false` ends its tokens within a second.
 
+    `actor` is None for somebody about themselves.
+
     Raises:
         NotFoundException, PreconditionFailedException: it is gone or has another version.
+        ForbiddenException: the user may do more than the actor.
         MutabilityException: the store of the person alone may change that, or an administrator.
         InvalidUser: names the field and what was expected of it.
     """
     person = _person(connection, organization_id, wanted.id)
     _check_version(person, expected_version)
-    check_changes(person, wanted, is_own=is_own)
+    check_changes(person, wanted, is_own=actor is None)
+    if actor is not None:
+        check_power(connection, actor, person, clock)
     subject = person.subject
     if not person.is_outside:
         said = describe(wanted)
@@ -136,13 +148,19 @@ def change_user(
 
 
 def remove_user(
-    connection: Connection, organization_id: str, subject_id: str, expected_version: str | None
+    connection: Connection,
+    organization_id: str,
+    subject_id: str,
+    clock: Clock,
+    actor: Permissions,
+    expected_version: str | None,
 ) -> None:
     """Delete a user of PRIMARY; its tokens are refused within a second.
 
     Raises:
         NotFoundException, PreconditionFailedException: it is gone or has another version.
         MutabilityException: the person is of an outside store.
+        ForbiddenException: the user may do more than the actor.
     """
     person = _person(connection, organization_id, subject_id)
     _check_version(person, expected_version)
@@ -150,6 +168,7 @@ def remove_user(
         raise MutabilityException(
             detail=f"only the user store {person.subject.store} can do without this user"
         )
+    check_power(connection, actor, person, clock)
     delete_user(connection, organization_id, person.subject.username)
 
 
