@@ -12,6 +12,13 @@ from ostiary.permissions.access import (
     Audience,
     needs,
 )
+from ostiary.permissions.escalation import (
+    Escalation,
+    check_holds,
+    check_role,
+    permissions_of_name,
+    permissions_through_store,
+)
 from ostiary.permissions.guard import (
     LOCAL_ADMINISTRATOR,
     FindOrganization,
@@ -82,6 +89,7 @@ __all__ = [
     "AccessOverride",
     "AccessSettings",
     "Audience",
+    "Escalation",
     "FindOrganization",
     "Guard",
     "GuardedRoute",
@@ -103,6 +111,8 @@ __all__ = [
     "admin_permissions",
     "asked_for",
     "check_again",
+    "check_holds",
+    "check_role",
     "delete_role",
     "ensure_built_in_roles",
     "find_role",
@@ -117,6 +127,8 @@ __all__ = [
     "needs",
     "not_held",
     "organization",
+    "permissions_of_name",
+    "permissions_through_store",
     "principal",
     "put_role",
     "put_subjects",

@@ -28,6 +28,8 @@ from ostiary.permissions import (
     Access,
     Audience,
     GuardedRouter,
+    Principal,
+    PrincipalKind,
     check_again,
     needs,
     organization,
@@ -131,6 +133,9 @@ def router(
     return guarded
 
 
+_NOBODY: Final = Principal(PrincipalKind.USER, "anybody")
+
+
 class _Answers:
     """Answers requests of every row."""
 
@@ -176,7 +181,7 @@ class _Answers:
 
     def _caller(self, request: Request, row: Row) -> Caller:
         if row.access.audience is Audience.ANYBODY:
-            return Caller(Organization("", "", ""), None, frozenset(), lambda endpoint, operation: None)
+            return Caller(Organization("", "", ""), _NOBODY, lambda endpoint, operation: None)
 
         def authorize(endpoint: str, operation: str) -> None:
             meant = self._rows[endpoint, operation]
@@ -184,8 +189,7 @@ class _Answers:
 
         return Caller(
             organization(request),
-            principal(request).subject_id,
-            principal(request).permissions,
+            principal(request),
             authorize,
             is_own=row.path == "/Me",
             domain=request.query_params.get("domain"),

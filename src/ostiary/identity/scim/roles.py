@@ -20,7 +20,6 @@ from sqlalchemy import Connection
 from ostiary.foundation.identifiers import new_id
 from ostiary.identity.model import Subject
 from ostiary.identity.repository import people
-from ostiary.identity.scim.authority import check_gift
 from ostiary.identity.scim.filters import Search
 from ostiary.identity.scim.role_views import MOST_MEMBERS, View, Wanted, present
 from ostiary.identity.scim.schemas import Group, Role
@@ -33,8 +32,9 @@ from ostiary.permissions import (
     Listing,
     Member,
     MemberName,
-    Permissions,
+    Principal,
     TooManyMembers,
+    check_holds,
     delete_role,
     find_role,
     name_role,
@@ -85,19 +85,20 @@ def list_roles(
 
 
 def create_role(
-    connection: Connection, view: View, organization_id: str, said: Group | Role, actor: Permissions
+    connection: Connection, view: View, organization_id: str, said: Group | Role, caller: Principal
 ) -> Group | Role:
     """Make a role.
 
     Raises:
         UniquenessException: there is one of that name.
+        Escalation: it gives more than the caller holds.
         InvalidValueException: names the attribute and what was expected of it.
     """
     wanted = Wanted.read(said)
     if find_role(connection, organization_id, wanted.name) is not None:
         raise UniquenessException(detail="displayName: one that no role of the organization has")
     made = ListedRole(new_id(), organization_id, wanted.name, wanted.permissions or (), wanted.external_id)
-    check_gift(actor, made.permissions)
+    check_holds(caller, made.permissions)
     _put(connection, made, frozenset(), wanted, {})
     return read_role(connection, view, organization_id, made.id)
 
@@ -106,20 +107,21 @@ def change_role(
     connection: Connection,
     organization_id: str,
     said: Group | Role,
-    actor: Permissions,
+    caller: Principal,
     expected_version: str | None,
 ) -> Group | Role:
     """Make the role what is given; who loses it has its tokens refused within a second.
 
     Raises:
         NotFoundException, PreconditionFailedException: it is gone or has another version.
+        Escalation: it gives, or gave, more than the caller holds.
         MutabilityException: a built-in role has its permissions for good.
         InvalidValueException: names the attribute and what was expected of it.
     """
     role = _role(connection, organization_id, said.id or "")
     _check_version(connection, type(said), role, expected_version)
     wanted = Wanted.read(said)
-    check_gift(actor, role.permissions, wanted.permissions or ())
+    check_holds(caller, {*role.permissions, *(wanted.permissions or ())})
     if wanted.permissions is not None and set(wanted.permissions) != set(role.permissions):
         if role.name == ADMIN_ROLE:
             raise MutabilityException(detail="permissions: the role admin has all of them")
@@ -139,20 +141,21 @@ def remove_role(
     view: View,
     organization_id: str,
     role_id: str,
-    actor: Permissions,
+    caller: Principal,
     expected_version: str | None,
 ) -> None:
     """Take the role from everybody, and delete it.
 
     Raises:
         NotFoundException, PreconditionFailedException: it is gone or has another version.
+        Escalation: it gives more than the caller holds.
         MutabilityException: it is built in.
     """
     role = _role(connection, organization_id, role_id)
     _check_version(connection, view, role, expected_version)
     if role.name in BUILT_IN_ROLES:
         raise MutabilityException(detail=f"the role {role.name} is built in")
-    check_gift(actor, role.permissions)
+    check_holds(caller, role.permissions)
     delete_role(connection, role)
 
 

@@ -28,6 +28,7 @@ from ostiary.foundation.telemetry import get_logger
 from ostiary.identity.errors import HashingBusy, InvalidUser
 from ostiary.identity.scim.schemas import PROVIDER, User
 from ostiary.identity.user_stores.contract import StoreUnavailable
+from ostiary.permissions import Escalation
 
 _log = get_logger(__name__)
 _ATTEMPTS: Final = 4
@@ -43,6 +44,7 @@ class _Answer:
 
 _ANSWERS: Final[tuple[tuple[type[Exception], _Answer], ...]] = (
     (InvalidUser, _Answer(400, "invalidValue")),
+    (Escalation, _Answer(403)),
     (RecursionError, _Answer(400, "invalidSyntax", "nested too deeply")),
     (HashingBusy, _Answer(503, detail="too many passwords are being checked, try again later")),
     (StoreUnavailable, _Answer(503, detail="the user store cannot be asked at the moment, try again later")),
@@ -63,9 +65,9 @@ class Service(ScimService):
 
     def me_target(self, request: ScimRequest) -> tuple[ResourceType, str]:
         """The caller's own user (RFC 7644 §3.11)."""
-        if request.subject.subject_id is None:
+        if request.subject.principal.subject_id is None:
             raise NotFoundException(detail="the caller is no user")
-        return self.get_resource_type("User"), request.subject.subject_id
+        return self.get_resource_type("User"), request.subject.principal.subject_id
 
     def apply_replacement(
         self, current: Resource[Any], replacement: Resource[Any], conditions: Conditions

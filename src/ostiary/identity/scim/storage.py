@@ -30,7 +30,7 @@ from ostiary.identity.scim.users import Domain
 from ostiary.identity.user_names import PRIMARY
 from ostiary.identity.user_stores.configuration import find_user_store
 from ostiary.organizations import Organization
-from ostiary.permissions import Permissions
+from ostiary.permissions import Principal
 
 Page = tuple[int, Sequence[Resource[Any]]]
 _VIEWS: Final[Mapping[str, View]] = MappingProxyType({"Group": Group, "Role": Role})
@@ -41,8 +41,7 @@ class Caller:
     """For whom a request is answered: where, as whom, and who says whether one operation may be done."""
 
     organization: Organization
-    subject_id: str | None
-    permissions: Permissions
+    principal: Principal
     authorize: Callable[[str, str], None]
     """Raises for an endpoint and an operation that the caller may not use."""
     is_own: bool = False
@@ -62,7 +61,7 @@ class Storage(AsyncScimStorage):
         self._clock = clock
         self._caller = caller
         self._here = caller.organization.id
-        self._actor = caller.permissions
+        self._principal = caller.principal
 
     async def get(
         self,
@@ -107,11 +106,11 @@ class Storage(AsyncScimStorage):
                 raise InvalidValueException(detail="domain: users are created in PRIMARY alone")
             hashed = await self._hashed(resource)
             return await self._database.write(
-                lambda c: users.create_user(c, self._here, resource, hashed, self._clock, self._actor)
+                lambda c: users.create_user(c, self._here, resource, hashed, self._clock, self._principal)
             )
         view = _VIEWS[str(resource_type.name)]
         return await self._database.write(
-            lambda c: roles.create_role(c, view, self._here, _role(resource), self._actor)
+            lambda c: roles.create_role(c, view, self._here, _role(resource), self._principal)
         )
 
     async def update(
@@ -120,7 +119,7 @@ class Storage(AsyncScimStorage):
         """Change one that is still of that version."""
         if not isinstance(resource, User):
             return await self._database.write(
-                lambda c: roles.change_role(c, self._here, _role(resource), self._actor, expected_version)
+                lambda c: roles.change_role(c, self._here, _role(resource), self._principal, expected_version)
             )
         hashed = await self._hashed(resource)
         return await self._database.write(
@@ -130,7 +129,7 @@ class Storage(AsyncScimStorage):
                 resource,
                 hashed,
                 self._clock,
-                None if self._caller.is_own else self._actor,
+                None if self._caller.is_own else self._principal,
                 expected_version,
             )
         )
@@ -141,14 +140,12 @@ class Storage(AsyncScimStorage):
         """Delete one that is still of that version."""
         if resource_type.name == "User":
             await self._database.write(
-                lambda c: users.remove_user(
-                    c, self._here, resource_id, self._clock, self._actor, expected_version
-                )
+                lambda c: users.remove_user(c, self._here, resource_id, self._principal, expected_version)
             )
             return
         view = _VIEWS[str(resource_type.name)]
         await self._database.write(
-            lambda c: roles.remove_role(c, view, self._here, resource_id, self._actor, expected_version)
+            lambda c: roles.remove_role(c, view, self._here, resource_id, self._principal, expected_version)
         )
 
     async def _domain(self) -> Domain:

@@ -18,13 +18,14 @@ from ostiary.foundation.clock import Clock
 from ostiary.identity.errors import InvalidUserName
 from ostiary.identity.model import Person, UserSpec
 from ostiary.identity.passwords import NO_PASSWORD
+from ostiary.identity.powers import check_new_user, check_power_over
 from ostiary.identity.repository import people
-from ostiary.identity.scim.authority import check_power
 from ostiary.identity.scim.filters import Search
 from ostiary.identity.scim.representation import check_changes, describe, present, version_of
 from ostiary.identity.scim.schemas import User
 from ostiary.identity.user_names import PRIMARY, UserName, is_text
 from ostiary.identity.users import (
+    canonical_username,
     delete_user,
     disable_subject,
     disable_user,
@@ -33,7 +34,7 @@ from ostiary.identity.users import (
     put_user,
 )
 from ostiary.organizations import Organization
-from ostiary.permissions import Member, Permissions, roles_listing
+from ostiary.permissions import Member, Principal, roles_listing
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,25 +83,25 @@ def create_user(
     wanted: User,
     password_hash: str | None,
     clock: Clock,
-    actor: Permissions,
+    caller: Principal,
 ) -> User:
     """Make a user of PRIMARY; without a password nobody can log in as it yet.
 
     Raises:
         UniquenessException: there is one of that name.
-        ForbiddenException: roles that list the name give more than the actor has.
+        Escalation: roles that list the name give more than the caller holds.
         InvalidUser: names the field and what was expected of it.
     """
     name = wanted.user_name or ""
     if find_user(connection, organization_id, name) is not None:
         raise UniquenessException(detail="userName: one that no user of the organization has")
+    check_new_user(connection, caller, organization_id, canonical_username(connection, organization_id, name))
     said = describe(wanted)
     spec = UserSpec(organization_id, name, password_hash or NO_PASSWORD, said.merged({}))
     put_user(connection, spec, clock)
     made = find_user(connection, organization_id, name)
     assert made is not None  # noqa: S101 (just made)
     person = _person(connection, organization_id, made.subject_id)
-    check_power(connection, actor, person, clock)
     people.describe(connection, person, said.external_id, said.attributes, clock())
     if wanted.active is False:
         disable_user(connection, organization_id, name, clock)
@@ -113,24 +114,24 @@ def change_user(
     wanted: User,
     password_hash: str | None,
     clock: Clock,
-    actor: Permissions | None,
+    caller: Principal | None,
     expected_version: str | None,
 ) -> User:
     """Make the user what is given. A new password or `active: false` ends its tokens within a second.
 
-    `actor` is None for somebody about themselves.
+    `caller` is None for somebody about themselves.
 
     Raises:
         NotFoundException, PreconditionFailedException: it is gone or has another version.
-        ForbiddenException: the user may do more than the actor.
+        Escalation: the user holds more than the caller.
         MutabilityException: the store of the person alone may change that, or an administrator.
         InvalidUser: names the field and what was expected of it.
     """
     person = _person(connection, organization_id, wanted.id)
     _check_version(person, expected_version)
-    check_changes(person, wanted, is_own=actor is None)
-    if actor is not None:
-        check_power(connection, actor, person, clock)
+    check_changes(person, wanted, is_own=caller is None)
+    if caller is not None:
+        check_power_over(connection, caller, organization_id, person.subject.id)
     subject = person.subject
     if not person.is_outside:
         said = describe(wanted)
@@ -151,8 +152,7 @@ def remove_user(
     connection: Connection,
     organization_id: str,
     subject_id: str,
-    clock: Clock,
-    actor: Permissions,
+    caller: Principal,
     expected_version: str | None,
 ) -> None:
     """Delete a user of PRIMARY; its tokens are refused within a second.
@@ -160,7 +160,7 @@ def remove_user(
     Raises:
         NotFoundException, PreconditionFailedException: it is gone or has another version.
         MutabilityException: the person is of an outside store.
-        ForbiddenException: the user may do more than the actor.
+        Escalation: the user holds more than the caller.
     """
     person = _person(connection, organization_id, subject_id)
     _check_version(person, expected_version)
@@ -168,7 +168,7 @@ def remove_user(
         raise MutabilityException(
             detail=f"only the user store {person.subject.store} can do without this user"
         )
-    check_power(connection, actor, person, clock)
+    check_power_over(connection, caller, organization_id, subject_id)
     delete_user(connection, organization_id, person.subject.username)
 
 
