@@ -48,6 +48,7 @@ class Wanted:
 
 
 def present(view: View, role: ListedRole, members: Iterable[Subject] | None) -> Group | Role:
+    """The role as one of its views, with a version where its members are known."""
     listed = (
         None if members is None else [_entry(one) for one in sorted(members, key=lambda one: one.id)] or None
     )
