@@ -118,6 +118,8 @@ BODIES = [
     json.dumps({"schemas": [ROLE], "displayName": "g", "permissions": ["admin"]}).encode(),
     json.dumps({"schemas": [ROLE], "displayName": "g", "permissions": ["/permission/\x00"]}).encode(),
     json.dumps({"schemas": [BULK], "Operations": "x"}).encode(),
+    b'{"schemas": ["%s"], "userName": "x", "userName": "y"}' % USER.encode(),
+    b'{"schemas": ["%s"], "displayName": "x", "displayName": "y"}' % GROUP.encode(),
 ]
 
 

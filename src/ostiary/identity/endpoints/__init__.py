@@ -1,10 +1,19 @@
-"""The internal REST API of users and user stores, /api/identity/v1, and SCIM. Imported by the app alone."""
+"""The REST API of people: users, user stores, challenge questions, SCIM. Imported by the app alone."""
 
 from ostiary.foundation.clock import Clock
 from ostiary.foundation.database import Database
 from ostiary.foundation.secrets import SecretBox
 from ostiary.identity.authentication import Authentication
-from ostiary.identity.endpoints import scim, trying, user_stores, users, userstores
+from ostiary.identity.challenges import ChallengeAnswers
+from ostiary.identity.endpoints import (
+    challenge_answers,
+    challenges,
+    scim,
+    trying,
+    user_stores,
+    users,
+    userstores,
+)
 from ostiary.permissions import GuardedRouter
 
 __all__ = ["routers"]
@@ -14,10 +23,13 @@ def routers(
     database: Database, box: SecretBox, authentication: Authentication, public_url: str, clock: Clock
 ) -> tuple[GuardedRouter, ...]:
     """Every route of the slice."""
+    answers = ChallengeAnswers(database, authentication.hasher, authentication.lockout, clock)
     return (
         users.router(database, authentication.hasher, clock),
         user_stores.router(database, box, authentication.policy),
         trying.router(database, authentication),
         userstores.router(database, box, authentication),
         scim.router(database, authentication, public_url, clock),
+        challenges.router(database),
+        challenge_answers.router(answers),
     )

@@ -9,16 +9,17 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
-from scim2_models import Error, PayloadTooLargeException
+from scim2_models import Error, InvalidSyntaxException, PayloadTooLargeException
 from scim2_server.requests import ScimRequest
 from scim2_server.responses import SCIM_MEDIA_TYPE, ScimResponse
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
 from ostiary.foundation.clock import Clock
 from ostiary.foundation.database import Database
 from ostiary.foundation.problem import Problem
-from ostiary.foundation.web import BodyTooLong, bounded_body
+from ostiary.foundation.web import BodyTooLong, bounded_body, strict_json
 from ostiary.identity.authentication import Authentication
 from ostiary.identity.scim import LARGEST_BULK, Caller, Handler, Service, Storage
 from ostiary.organizations import DEFAULT_ORGANIZATION, Organization
@@ -205,9 +206,16 @@ class _Answers:
 async def _body(request: Request, row: Row) -> bytes:
     longest = LARGEST_BULK if row.operation == "bulk" else LARGEST_BODY
     try:
-        return await bounded_body(request, longest)
+        body = await bounded_body(request, longest)
     except BodyTooLong as error:
         raise PayloadTooLargeException(detail=str(error)) from error
+    try:
+        strict_json(body)
+    except HTTPException as error:
+        raise InvalidSyntaxException(detail=error.detail) from error
+    except ValueError:
+        pass  # no JSON, or none is needed: the protocol says so better
+    return body
 
 
 def _rendered(answer: ScimResponse) -> Response:
