@@ -124,7 +124,7 @@ def _routers(
     policy, public_url = settings.outbound_policy, settings.issuer_base
     return [
         *oauth_routers(server),
-        *identity_routers(database, box, authentication, clock, clients_asking),
+        *identity_routers(database, box, authentication, public_url, clock, clients_asking),
         *apim_routers(database, box, policy, clock),
         *declarative_routers(database, box, authentication.hasher, policy, clock),
         *gateway_routers(database, box, settings.gateway, public_url, clock),

@@ -139,6 +139,14 @@ class Authentication:
         finally:
             await made.close()
 
+    async def reach(self, store: UserStoreSettings) -> None:
+        """See whether the store can be asked at all now.
+
+        Raises:
+            StoreUnavailable: it cannot.
+        """
+        await self._stores.live(store).probe()
+
     async def close(self) -> None:
         """Close the stores' connections and the hashing pool."""
         await self._stores.close()

@@ -101,6 +101,27 @@ class User:
 
 
 @dataclass(frozen=True, slots=True)
+class Person:
+    """A user of any store, as it is listed; of an outside store only who has been seen.
+
+    `attributes` and `external_id` are what a provisioning client has said of a user of PRIMARY.
+    """
+
+    subject: Subject
+    claims: Mapping[str, str]
+    is_disabled: bool
+    created_at: datetime
+    changed_at: datetime
+    external_id: str | None = None
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_outside(self) -> bool:
+        """Whether an outside store says who this is, and nobody here."""
+        return self.subject.store != PRIMARY
+
+
+@dataclass(frozen=True, slots=True)
 class UserSpec:
     """What a user of PRIMARY should be. `password_hash` None keeps the password there is."""
 
