@@ -1,10 +1,13 @@
 """The composition root: settings, migrations and the wiring of every slice."""
 
+from ostiary.app.measuring import worker_counts
 from ostiary.app.settings import Settings, environment_of, load_settings
+from ostiary.app.store_measures import BREAKER_METRIC
 from ostiary.app.tracing import TracingNotInstalled, check_tracing
 from ostiary.app.wiring import build_app, framework_of
 
 __all__ = [
+    "BREAKER_METRIC",
     "Settings",
     "TracingNotInstalled",
     "build_app",
@@ -14,6 +17,7 @@ __all__ = [
     "load_settings",
     "migrate",
     "schema_state",
+    "worker_counts",
 ]
 
 

@@ -11,6 +11,7 @@ from ostiary.identity.bootstrap import (
     bootstrap_admin,
     reset_admin_password,
 )
+from ostiary.identity.chain import StoreAnswer
 from ostiary.identity.errors import (
     HashingBusy,
     InvalidUser,
@@ -34,6 +35,7 @@ from ostiary.identity.passwords import PasswordHasher, hash_password
 from ostiary.identity.settings import IdentitySettings
 from ostiary.identity.standing import check_standing
 from ostiary.identity.user_names import PRIMARY, UserName, display_name
+from ostiary.identity.user_stores.breaker import BreakerState
 from ostiary.identity.user_stores.configuration import (
     check_spec,
     delete_user_store,
@@ -43,6 +45,7 @@ from ostiary.identity.user_stores.configuration import (
 )
 from ostiary.identity.user_stores.configuration import read_settings as read_user_store_settings
 from ostiary.identity.user_stores.directory import USER_STORES, StoreType, UserStores
+from ostiary.identity.user_stores.guarded import StoreHealth
 from ostiary.identity.user_stores.testing import Tested
 from ostiary.identity.user_stores.testing import test_store as test_user_store
 from ostiary.identity.user_stores.type_settings import FROM_FILE, Section, TypeSettings
@@ -64,6 +67,7 @@ __all__ = [
     "USER_STORES",
     "AuthenticatedUser",
     "Authentication",
+    "BreakerState",
     "HashingBusy",
     "IdentitySettings",
     "InvalidUser",
@@ -75,6 +79,8 @@ __all__ = [
     "PasswordHasher",
     "Section",
     "StandingProblem",
+    "StoreAnswer",
+    "StoreHealth",
     "StoreOptions",
     "StoreType",
     "Subject",

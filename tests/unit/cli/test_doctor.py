@@ -17,6 +17,7 @@ from ostiary.app import Settings, load_settings, migrate
 from ostiary.cli.certificates import Authority
 from ostiary.cli.data_directory import DataDirectory
 from ostiary.cli.doctor import examine, machine, state, table
+from ostiary.cli.doctor import stores as user_stores
 from ostiary.cli.doctor.findings import Finding
 from ostiary.foundation.clock import utc_now
 from ostiary.foundation.http_client import LOOPBACK, OutboundPolicy
@@ -237,7 +238,7 @@ def at(service: LoginService) -> UserStoreSettings:
 
 
 async def test_a_store_that_refuses_somebody_made_up_is_well(service: LoginService, stores: UserStores):
-    found = await state.store_finding("acme", at(service), stores)
+    found = await user_stores.store_finding("acme", at(service), stores)
 
     assert (found.state, found.says) == ("ok", "it can be asked, and refuses somebody made up")
 
@@ -245,7 +246,7 @@ async def test_a_store_that_refuses_somebody_made_up_is_well(service: LoginServi
 async def test_a_store_that_accepts_anybody_fails(service: LoginService, stores: UserStores):
     service.mode = "ok"
 
-    found = await state.store_finding("acme", at(service), stores)
+    found = await user_stores.store_finding("acme", at(service), stores)
 
     assert (found.state, "accepts anybody" in found.says, bool(found.do)) == ("fail", True, True)
 
@@ -264,7 +265,7 @@ async def test_a_store_that_answers_wrongly_fails(
 ):
     service.mode = mode
 
-    found = await state.store_finding("acme", at(service), stores)
+    found = await user_stores.store_finding("acme", at(service), stores)
 
     assert (found.state, bool(found.do)) == ("fail", True)
     assert says in found.says
@@ -280,7 +281,7 @@ async def test_a_store_that_answers_wrongly_fails(
     ],
 )
 async def test_a_store_that_cannot_be_reached_fails(stores: UserStores, url: str, says: str):
-    found = await state.store_finding("acme", replace(STORE, settings={"url": url}), stores)
+    found = await user_stores.store_finding("acme", replace(STORE, settings={"url": url}), stores)
 
     assert (found.what, found.state, bool(found.do)) == ("user store EXTERNAL of acme", "fail", True)
     assert says in found.says
@@ -289,7 +290,29 @@ async def test_a_store_that_cannot_be_reached_fails(stores: UserStores, url: str
 async def test_a_store_that_is_switched_off_is_left_alone(stores: UserStores):
     off = replace(STORE, options=StoreOptions(enabled=False))
 
-    assert (await state.store_finding("acme", off, stores)).says == "it is switched off"
+    assert (await user_stores.store_finding("acme", off, stores)).says == "it is switched off"
+
+
+@pytest.mark.parametrize(
+    ("workers", "is_well", "says", "advice"),
+    [
+        ({"closed": 2}, True, "", ""),
+        ({"closed": 1, "open": 1}, True, "open at 1, half-open at 0 of 2 workers", "the store answers now"),
+        ({"closed": 1, "open": 1}, False, "open at 1, half-open at 0 of 2 workers", "make the store answer"),
+        ({"half-open": 2}, False, "open at 0, half-open at 2 of 2 workers", "make the store answer"),
+        ({"half-open": 2}, True, "", ""),
+        ({}, False, "", ""),
+    ],
+)
+def test_an_open_breaker_is_said_with_what_to_do_next(
+    workers: dict[str, int], is_well: bool, says: str, advice: str
+):
+    found = user_stores.breaker_findings("acme", STORE, workers, is_well=is_well)
+
+    assert [(one.what, one.state, one.says) for one in found] == (
+        [("breaker of EXTERNAL of acme", "warn", says)] if says else []
+    )
+    assert all(one.do.startswith(advice) for one in found)
 
 
 def test_a_check_that_breaks_is_a_finding(settings: Settings, monkeypatch: pytest.MonkeyPatch):
