@@ -4,6 +4,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx2
@@ -27,6 +28,13 @@ class Seen:
     service: LoginService
     caller: Caller
     metrics_port: int
+    scratch: Path
+
+    def apply(self, **options: str) -> None:
+        """Apply the organization, its store with these options besides."""
+        text = organization("acme", self.service.url)
+        more = "".join(f"\n    {name}: {value}" for name, value in options.items())
+        apply(self.server, self.scratch, text.replace("\n    timeout_ms:", f"{more}\n    timeout_ms:"))
 
     def page(self) -> str:
         return httpx2.get(f"http://127.0.0.1:{self.metrics_port}/metrics", timeout=10).text
@@ -58,8 +66,9 @@ def seen() -> Iterator[Seen]:
     try:
         service = services.start()
         server.start()
-        apply(server, directory, organization("acme", service.url))
-        yield Seen(server, service, Caller(server.gateway(), "acme"), port)
+        seen = Seen(server, service, Caller(server.gateway(), "acme"), port, directory)
+        seen.apply()
+        yield seen
     finally:
         server.stop()
         services.close()
@@ -102,3 +111,25 @@ def test_logins_and_places_are_seen_by_store_and_nobody_by_name(seen: Seen):
     assert seen.value("ostiary_user_store_places_in_use") == 0
     page = seen.page()
     assert [name for name in (USER, "somebody-else", PASSWORD) if name in page] == []
+
+
+def test_how_far_people_have_moved_is_seen(seen: Seen):
+    seen.service.users["early"] = PASSWORD
+    seen.caller.login("early")
+    assert seen.server.ostiary("users", "migration", "--org", "acme").stdout == (
+        "nobody is moved away from a store: none has migrate_until\n"
+    )
+
+    until_day = datetime.now(UTC).date() + timedelta(days=59)
+    seen.apply(migrate_until=until_day.isoformat())
+    seen.caller.login()
+    said = seen.server.ostiary("users", "migration", "--org", "acme")
+
+    assert said.returncode == 0, said.stderr
+    header, row = (line.split() for line in said.stdout.splitlines())
+    assert header == ["store", "moved", "not", "moved", "days", "left", "until"]
+    assert row == ["EXTERNAL", "1", "1", "60", until_day.isoformat()]
+    assert "✓ migration from EXTERNAL of acme" in seen.doctor()
+    assert "1 have moved, 1 have not, 60 days left" in seen.doctor()
+    seen.apply(migrate_until=until_day.isoformat(), enabled="false")
+    assert "! migration from EXTERNAL of acme" in seen.doctor()

@@ -1,4 +1,4 @@
-"""`ostiary users import`: users of another system, with the hashes of their passwords."""
+"""`ostiary users`: import those of another system, see how many have moved away from an old store."""
 
 from __future__ import annotations
 
@@ -12,21 +12,17 @@ import typer
 
 from ostiary.cli.client import ManagementClient
 from ostiary.cli.errors import OperatorError
+from ostiary.cli.options import DataDirectoryOption
 from ostiary.cli.user_files import Line, read_users
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-command = typer.Typer(help="Users of PRIMARY.", no_args_is_help=True)
+command = typer.Typer(help="Users: import them, see how many have moved.", no_args_is_help=True)
 _AT_ONCE: Final = 100
 _MOST_TEXT: Final = 500_000
 """Characters sent at once; the server takes 4 MB."""
 _MOST_SHOWN: Final = 100
-
-
-@command.callback()
-def _users() -> None:
-    """Users of PRIMARY."""
 
 
 @command.command("import")
@@ -64,6 +60,26 @@ def import_(
         console.print(text, markup=False)
     if told.counts["refused"]:
         raise typer.Exit(1)
+
+
+@command.command()
+def migration(
+    org: Annotated[str | None, typer.Option(help="The organization.", show_default="default")] = None,
+    data_dir: DataDirectoryOption = None,
+) -> None:
+    """Show how far moving away from user stores is: who has moved, who would be left behind, days left."""
+    where = f"{'' if org is None else f'/t/{org}'}/api/identity/v1/user-stores"
+    with ManagementClient.from_environment(data_dir) as client:
+        stores = [one for one in client.request("GET", where)["user_stores"] if one["migrate_until"]]
+        found = [(one["name"], client.request("GET", f"{where}/{one['name']}/migration")) for one in stores]
+    if not found:
+        typer.echo("nobody is moved away from a store: none has migrate_until")
+        return
+    width = max(len("store"), *(len(name) for name, _ in found))
+    typer.echo(f"{'store':<{width}}  {'moved':>8}  {'not moved':>9}  {'days left':>9}  until")
+    for name, told in found:
+        counts = f"{told['kept']:>8}  {told['not_moved']:>9}  {told['days_left']:>9}"
+        typer.echo(f"{name:<{width}}  {counts}  {told['migrate_until']}")
 
 
 @dataclass

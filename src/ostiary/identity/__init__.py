@@ -22,6 +22,7 @@ from ostiary.identity.errors import (
     UnknownUser,
     UnknownUserStore,
 )
+from ostiary.identity.migration import Migration, list_migrations
 from ostiary.identity.model import (
     AuthenticatedUser,
     StandingProblem,
@@ -75,6 +76,7 @@ __all__ = [
     "InvalidUserStore",
     "LoginRefused",
     "LoginUnavailable",
+    "Migration",
     "NoDefaultOrganization",
     "PasswordHasher",
     "Section",
@@ -106,6 +108,7 @@ __all__ = [
     "find_user",
     "find_user_store",
     "hash_password",
+    "list_migrations",
     "list_user_stores",
     "list_users",
     "put_user",

@@ -6,7 +6,7 @@ import socket
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -23,7 +23,7 @@ from ostiary.foundation.clock import utc_now
 from ostiary.foundation.http_client import LOOPBACK, OutboundPolicy
 from ostiary.foundation.secrets import SecretBox, load_or_create_key
 from ostiary.gateway import NodeRecord
-from ostiary.identity import PasswordHasher, StoreOptions, UserStores, UserStoreSettings
+from ostiary.identity import Migration, PasswordHasher, StoreOptions, UserStores, UserStoreSettings
 
 NOW = datetime(2031, 5, 1, tzinfo=UTC)
 STORE = UserStoreSettings(
@@ -313,6 +313,44 @@ def test_an_open_breaker_is_said_with_what_to_do_next(
         [("breaker of EXTERNAL of acme", "warn", says)] if says else []
     )
     assert all(one.do.startswith(advice) for one in found)
+
+
+@pytest.mark.parametrize(
+    ("days_left", "moved", "not_moved", "judged", "says"),
+    [
+        (30, 5, 3, "ok", "5 have moved, 3 have not, 30 days left"),
+        (14, 5, 3, "warn", "5 have moved, 3 have not, 14 days left"),
+        (1, 5, 3, "warn", "5 have moved, 3 have not, today is the last day"),
+        (0, 5, 3, "warn", "5 have moved, 3 have not, the store is not asked any more"),
+        (0, 5, 0, "ok", "5 have moved, 0 have not, the store is not asked any more"),
+        (
+            14,
+            5,
+            0,
+            "ok",
+            "5 have moved, 0 have not, 14 days left; everybody known has, `enabled: false` may come",
+        ),
+        (14, 0, 0, "ok", "0 have moved, 0 have not, 14 days left"),
+    ],
+)
+def test_a_migration_that_would_leave_people_behind_is_said(
+    days_left: int, moved: int, not_moved: int, judged: str, says: str
+):
+    migration = Migration("LEGACY", date(2027, 6, 30), days_left, moved, not_moved, moved + not_moved, None)
+
+    found = user_stores.migration_finding("acme", migration)
+
+    assert (found.what, found.state, found.says) == ("migration from LEGACY of acme", judged, says)
+    assert bool(found.do) == (judged != "ok")
+
+
+async def test_a_store_that_is_not_asked_any_more_need_not_answer(stores: UserStores):
+    """The day is over and its service unplugged: its people log in with the kept passwords."""
+    unplugged = replace(STORE, options=StoreOptions(timeout_ms=300, migrate_until=date(2020, 1, 1)))
+
+    found = await user_stores.store_finding("acme", unplugged, stores)
+
+    assert (found.state, found.says) == ("ok", "it is not asked any more: migrate_until is over")
 
 
 def test_a_check_that_breaks_is_a_finding(settings: Settings, monkeypatch: pytest.MonkeyPatch):

@@ -64,12 +64,13 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield from _safely("configuration", lambda: machine.configuration(directory, settings.haproxy))
     if directory.path.is_dir() and not is_gateway_alone:
         yield from _safely("secret.key", lambda: machine.secret_key(directory))
-        yield from _safely("database", lambda: state.database(settings, known))
+        yield from _safely("database", lambda: state.database(settings, known, now))
         yield from _safely("clock", lambda: state.clock(known, now))
         yield from _safely(
             "user stores",
             lambda: asyncio.run(stores.user_stores(known.stores, workers, settings.outbound_policy, box())),
         )
+        yield from _safely("migrations", lambda: stores.migrations(known.migrations))
         yield from _safely("gateway nodes", lambda: state.nodes(known, now, is_up))
     yield from _safely("listeners", lambda: _listeners(settings, is_up))
     if is_up and (directory.run / "gateway.cfg").exists():

@@ -19,7 +19,7 @@ from ostiary.foundation.database import DatabaseUnusable, check_usable, write_en
 from ostiary.foundation.events import latest_number, outbox
 from ostiary.foundation.metrics import read
 from ostiary.gateway import NodeRecord, list_nodes
-from ostiary.identity import UserStoreSettings, list_user_stores
+from ostiary.identity import Migration, UserStoreSettings, list_migrations, list_user_stores
 from ostiary.organizations import all_organizations
 
 if TYPE_CHECKING:
@@ -34,12 +34,13 @@ class Known:
 
     def __init__(self) -> None:
         self.stores: list[tuple[str, UserStoreSettings]] = []
+        self.migrations: list[tuple[str, Migration]] = []
         self.nodes: list[NodeRecord] = []
         self.latest = 0
         self.newest: datetime | None = None
 
 
-def database(settings: Settings, known: Known) -> Iterator[Finding]:
+def database(settings: Settings, known: Known, now: datetime) -> Iterator[Finding]:
     """Whether it answers and has this version's schema; reads what other checks need."""
     url = make_url(settings.database)
     if url.get_backend_name() == "sqlite" and not Path(str(url.database)).exists():
@@ -60,20 +61,22 @@ def database(settings: Settings, known: Known) -> Iterator[Finding]:
         yield fail("database", f"its schema is {current or 'empty'}, this version's is {newest}", do)
         return
     try:
-        _read(settings, known)
+        _read(settings, known, now)
     except SQLAlchemyError as error:
         yield fail("database", f"it cannot be read ({type(error).__name__})", "restore your last backup")
         return
     yield ok("database", f"{where}, schema {current}")
 
 
-def _read(settings: Settings, known: Known) -> None:
+def _read(settings: Settings, known: Known, now: datetime) -> None:
     engine = write_engine(settings.database)
     try:
         with engine.connect() as connection:
             for organization in all_organizations(connection):
                 stores = list_user_stores(connection, organization.id)
                 known.stores += [(organization.name, store) for store in stores]
+                moving = list_migrations(connection, organization.id, now)
+                known.migrations += [(organization.name, migration) for migration in moving]
             known.nodes = list_nodes(connection)
             known.latest = latest_number(connection)
             known.newest = connection.execute(select(func.max(outbox.c.recorded_at))).scalar()

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from ostiary.app import BREAKER_METRIC, worker_counts
 from ostiary.cli.doctor.findings import Finding, fail, ok, warn
+from ostiary.foundation.clock import utc_now
 from ostiary.foundation.http_client import OutboundPolicy
 from ostiary.foundation.metrics import read
 from ostiary.foundation.secrets import SecretBox
 from ostiary.identity import (
     BreakerState,
+    Migration,
     PasswordHasher,
     UserStores,
     UserStoreSettings,
@@ -22,6 +24,9 @@ from ostiary.identity import (
 )
 
 _AT_ONCE: Final = 16
+_SOON: Final = 14
+"""Days before a migration ends."""
+_DAYS: Final = {0: "the store is not asked any more", 1: "today is the last day"}
 Store = tuple[str, str]
 """Names of an organization and of one of its stores."""
 Breakers = Mapping[Store, Mapping[str, int]]
@@ -61,6 +66,8 @@ async def store_finding(organization: str, store: UserStoreSettings, stores: Use
     what = f"user store {store.name} of {organization}"
     if not store.options.enabled:
         return ok(what, "it is switched off")
+    if store.days_left(utc_now()) == 0:
+        return ok(what, "it is not asked any more: migrate_until is over")
     made = stores.unshared(store, {})
     try:
         tested = await test_user_store(made)
@@ -93,6 +100,28 @@ def breaker_findings(
     else:
         do = "make the store answer; until then logins there get 503 at once, after it the next one closes it"
     return [warn(f"breaker of {store.name} of {organization}", says, do)]
+
+
+def migrations(known: Sequence[tuple[str, Migration]]) -> Iterator[Finding]:
+    """Whether moving away from stores leaves people behind."""
+    for organization, migration in known:
+        yield migration_finding(organization, migration)
+
+
+def migration_finding(organization: str, migration: Migration) -> Finding:
+    """Judge how far one is."""
+    what, left = f"migration from {migration.store} of {organization}", migration.days_left or 0
+    days = _DAYS.get(left, f"{left} days left")
+    says = f"{migration.moved} have moved, {migration.not_moved} have not, {days}"
+    if migration.not_moved and not left:
+        return warn(
+            what, says, "who has not moved is refused: raise migrate_until, or make them new passwords"
+        )
+    if migration.not_moved and left <= _SOON:
+        return warn(what, says, "ask who has not moved to log in, or raise migrate_until")
+    if left and migration.moved and not migration.not_moved:
+        says += "; everybody known has, `enabled: false` may come"
+    return ok(what, says)
 
 
 async def _breakers(workers: Sequence[Path]) -> Breakers:

@@ -16,7 +16,7 @@ def routers(
     """Every route of the slice."""
     return (
         users.router(database, authentication.hasher, clock),
-        user_stores.router(database, box, authentication.policy),
+        user_stores.router(database, box, authentication.policy, clock),
         trying.router(database, authentication),
         userstores.router(database, box, authentication),
     )
