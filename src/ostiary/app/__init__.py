@@ -1,6 +1,7 @@
 """The composition root: settings, migrations and the wiring of every slice."""
 
 from ostiary.app.measuring import worker_counts
+from ostiary.app.routes import methods_at, operation_for, operations
 from ostiary.app.settings import Settings, environment_of, load_settings
 from ostiary.app.store_measures import BREAKER_METRIC
 from ostiary.app.tracing import TracingNotInstalled, check_tracing
@@ -15,7 +16,10 @@ __all__ = [
     "environment_of",
     "framework_of",
     "load_settings",
+    "methods_at",
     "migrate",
+    "operation_for",
+    "operations",
     "schema_state",
     "worker_counts",
 ]

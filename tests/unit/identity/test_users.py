@@ -27,7 +27,7 @@ from ostiary.identity import (
 from ostiary.identity.importing import ImportedUser, import_users
 from ostiary.identity.repository import users
 from ostiary.organizations import latest_minimum
-from ostiary.permissions import Member, roles_of
+from ostiary.permissions import Member, holdings_of
 
 
 @pytest.fixture
@@ -119,7 +119,7 @@ async def test_the_first_start_creates_one_administrator(world: World):
     [password] = [one for one in made if one is not None]
     user = await world.log_in("admin", password.get_secret_value())
     member = Member(user.subject.id, "PRIMARY", "admin")
-    roles = await world.database.write(lambda c: roles_of(c, world.organization.id, member))
+    roles = await world.database.write(lambda c: holdings_of(c, world.organization.id, member).roles)
     assert roles == {"admin"}
     assert await bootstrap_admin(world.database, utc_now, SecretStr("other")) is None
 
