@@ -24,10 +24,12 @@ from ostiary.identity import (
     put_user,
     reset_admin_password,
 )
-from ostiary.identity.importing import ImportedUser, import_users
+from ostiary.identity.importing import ImportedUser, import_users, units_of
 from ostiary.identity.repository import users
 from ostiary.organizations import latest_minimum
 from ostiary.permissions import Member, holdings_of
+
+FIFTY_LONG_CLAIMS = {f"claim{n}": "x" * 1000 for n in range(50)}
 
 
 @pytest.fixture
@@ -178,3 +180,20 @@ async def test_of_two_imports_at_once_one_makes_a_user_and_the_other_leaves_it(w
 
     assert all({*pair} == {"created", "exists"} for pair in zip(first, second, strict=True))
     assert [await kept(name) for name in names] == [hashes[told == "exists"] for told in first]
+
+
+@pytest.mark.parametrize(
+    ("claims", "sizes"),
+    [
+        ({}, [25, 25, 10]),
+        ({"email": "a@example.com"}, [25, 25, 10]),
+        ({str(n): "x" * 1000 for n in range(50)}, [4] * 15),
+    ],
+)
+def test_a_unit_of_an_import_is_short_whatever_its_users_have(claims: dict[str, str], sizes: list[int]):
+    users = [ImportedUser(f"user{n}", "{SSHA}c2VjcmV0c2FsdA==", claims) for n in range(60)]
+
+    units = list(units_of(users))
+
+    assert [len(unit) for unit in units] == sizes
+    assert [user for unit in units for user in unit] == users
