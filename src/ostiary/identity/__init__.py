@@ -12,6 +12,7 @@ from ostiary.identity.bootstrap import (
     reset_admin_password,
 )
 from ostiary.identity.chain import StoreAnswer
+from ostiary.identity.challenges import offer_default_questions
 from ostiary.identity.errors import (
     HashingBusy,
     InvalidUser,
@@ -111,6 +112,7 @@ __all__ = [
     "list_migrations",
     "list_user_stores",
     "list_users",
+    "offer_default_questions",
     "put_user",
     "put_user_store",
     "read_user_store_settings",

@@ -26,10 +26,10 @@ from ostiary.oauth.model import (
     TokenFormat,
     TokenHolder,
     Validity,
-    is_for_management,
     is_reserved,
     is_scope_token,
 )
+from ostiary.oauth.powers import check_power_over_client
 from ostiary.oauth.scopes import check_spec as check_scope
 from ostiary.oauth.scopes import delete_scope, list_scopes, put_scope, registered_scopes
 from ostiary.oauth.settings import TokenSettings
@@ -68,6 +68,7 @@ __all__ = [
     "Validity",
     "authorization_server",
     "check_client",
+    "check_power_over_client",
     "check_scope",
     "check_spec",
     "delete_client",
@@ -77,7 +78,6 @@ __all__ = [
     "find_revocation",
     "forget_ended",
     "introspect_opaque",
-    "is_for_management",
     "is_reserved",
     "is_scope_token",
     "judge_access_token",

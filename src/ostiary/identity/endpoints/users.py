@@ -1,5 +1,6 @@
 """The internal REST API of PRIMARY users: /api/identity/v1/users."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from typing import Annotated, Any
@@ -14,11 +15,13 @@ from ostiary.foundation.clock import Clock
 from ostiary.foundation.database import Database
 from ostiary.identity.endpoints.problems import Taken, problems
 from ostiary.identity.errors import UnknownUser
-from ostiary.identity.importing import MOST_AT_ONCE, ImportedUser, import_users, units_of
+from ostiary.identity.importing import MOST_AT_ONCE, Imported, ImportedUser, import_users, units_of
 from ostiary.identity.model import User, UserSpec
 from ostiary.identity.passwords import PasswordHasher
+from ostiary.identity.powers import check_new_user, check_power_over
 from ostiary.identity.users import (
     add_user,
+    canonical_username,
     delete_user,
     disable_user,
     enable_user,
@@ -26,11 +29,12 @@ from ostiary.identity.users import (
     list_users,
     put_user,
 )
-from ostiary.permissions import GuardedRouter, needs, organization
+from ostiary.permissions import GuardedRouter, needs, organization, principal
 
 PREFIX = "/api/identity/v1/users"
 _PERMISSION = "/permission/admin/manage/identity/usermgt"
 _SCOPE = "internal_user_mgt"
+_TAKEN = "username: one that no user of the organization has"
 
 
 class UserBody(BaseModel):
@@ -102,13 +106,16 @@ def _writing(guarded: GuardedRouter, database: Database, hasher: PasswordHasher,
     @guarded.post("", access=needs(f"{_PERMISSION}/create", f"{_SCOPE}_create"))
     async def create(request: Request, body: Annotated[NewUserBody, Body()]) -> Response:
         """Create a user."""
-        here = organization(request).id
+        here, caller = organization(request).id, principal(request)
         with problems():
             spec = await _spec(here, body.username, body, hasher)
 
             def unit(connection: Connection) -> User:
-                if not add_user(connection, spec, clock):
-                    raise Taken("username: one that no user of the organization has")
+                if find_user(connection, here, body.username) is not None:
+                    raise Taken(_TAKEN)
+                check_new_user(connection, caller, here, canonical_username(connection, here, body.username))
+                if not add_user(connection, spec, clock):  # somebody else has just made it
+                    raise Taken(_TAKEN)
                 if body.disabled:
                     disable_user(connection, here, body.username, clock)
                 return _known(connection, here, body.username)
@@ -118,12 +125,12 @@ def _writing(guarded: GuardedRouter, database: Database, hasher: PasswordHasher,
     @guarded.put("/{username}", access=needs(f"{_PERMISSION}/update", f"{_SCOPE}_update"))
     async def replace(request: Request, username: str, body: Annotated[UserBody, Body()]) -> dict[str, Any]:
         """Change a user. A new password or disabling ends its tokens within a second."""
-        here = organization(request).id
+        here, caller = organization(request).id, principal(request)
         with problems():
             spec = await _spec(here, username, body, hasher)
 
             def unit(connection: Connection) -> User:
-                _known(connection, here, username)
+                check_power_over(connection, caller, here, _known(connection, here, username).subject_id)
                 return _put(connection, spec, body, clock)
 
             return _present(await database.write(unit))
@@ -131,9 +138,14 @@ def _writing(guarded: GuardedRouter, database: Database, hasher: PasswordHasher,
     @guarded.delete("/{username}", access=needs(f"{_PERMISSION}/delete", f"{_SCOPE}_delete"))
     async def delete(request: Request, username: str) -> Response:
         """Delete a user. Its tokens are refused within a second."""
-        here = organization(request).id
+        here, caller = organization(request).id, principal(request)
+
+        def unit(connection: Connection) -> None:
+            check_power_over(connection, caller, here, _known(connection, here, username).subject_id)
+            delete_user(connection, here, username)
+
         with problems():
-            await database.write(lambda connection: delete_user(connection, here, username))
+            await database.write(unit)
         return Response(status_code=204)
 
 
@@ -141,18 +153,21 @@ def _importing(guarded: GuardedRouter, database: Database, clock: Clock) -> None
     @guarded.post("/import", access=needs(f"{_PERMISSION}/create", f"{_SCOPE}_create"))
     async def import_some(request: Request, body: Annotated[ImportBody, Body()]) -> dict[str, Any]:
         """Make users with hashes that others made. Those that are there already stay as they are."""
-        here, dry_run = organization(request).id, body.dry_run
+        here, caller = organization(request).id, principal(request)
         users = [
             ImportedUser(one.username, one.hash.get_secret_value(), one.claims, one.disabled)
             for one in body.users
         ]
-        done = [
-            one
-            for some in units_of(users)
-            for one in await database.write(
-                partial(import_users, organization_id=here, users=some, clock=clock, is_dry_run=dry_run)
-            )
-        ]
+
+        def unit(connection: Connection, some: Sequence[ImportedUser]) -> list[Imported]:
+            def may_make(username: str) -> None:
+                check_new_user(connection, caller, here, username)
+
+            return import_users(connection, here, some, clock, may_make, is_dry_run=body.dry_run)
+
+        done: list[Imported] = []
+        for some in units_of(users):
+            done += await database.write(partial(unit, some=some))
         return {"users": [asdict(one) for one in done]}
 
 
