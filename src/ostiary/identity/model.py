@@ -201,6 +201,16 @@ class UserStoreSettings:
         """Whether passwords that were right there are kept here, or were."""
         return self.options.migrate_until is not None
 
+    def days_left(self, now: datetime) -> int | None:
+        """Days on which a store that is moved away from is asked, today included; None where nothing moves.
+
+        0 when it is asked about nobody any more: the day is over (in UTC), or it is switched off.
+        """
+        until = self.options.migrate_until
+        if until is None:
+            return None
+        return max(0, (until - now.date()).days + 1) if self.options.enabled else 0
+
     def takes(self, username: str) -> bool:
         """Whether the store may be asked about this canonical name."""
         if not (self.options.enabled or self.is_migrating):  # kept credentials outlive the store

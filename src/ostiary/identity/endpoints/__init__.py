@@ -33,7 +33,7 @@ def routers(
     answers = ChallengeAnswers(database, authentication.hasher, authentication.lockout, clock)
     return (
         users.router(database, authentication.hasher, clock),
-        user_stores.router(database, box, authentication.policy, asking),
+        user_stores.router(database, box, authentication.policy, clock, asking),
         trying.router(database, authentication),
         pins.router(database),
         userstores.router(database, box, authentication, asking),
