@@ -6,7 +6,7 @@ same; the reason goes to the log alone. Called by the password grant and the log
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, TypeVar
@@ -20,7 +20,14 @@ from ostiary.foundation.http_client import OutboundPolicy
 from ostiary.foundation.secrets import SecretBox
 from ostiary.foundation.telemetry import get_logger
 from ostiary.identity.belonging import bounded, learn
-from ostiary.identity.chain import Candidate, ChainRefused, Walk, candidates, note_those_left_out
+from ostiary.identity.chain import (
+    Candidate,
+    ChainRefused,
+    StoreAnswer,
+    Walk,
+    candidates,
+    note_those_left_out,
+)
 from ostiary.identity.errors import InvalidUserName, LoginRefused, LoginUnavailable
 from ostiary.identity.lockout import Attempt, Lockout
 from ostiary.identity.model import AuthenticatedUser, UserStoreSettings
@@ -32,6 +39,7 @@ from ostiary.identity.standing import check_standing
 from ostiary.identity.user_names import UserName, named_organization
 from ostiary.identity.user_stores.contract import UserRecord, UserStore
 from ostiary.identity.user_stores.directory import UserStores
+from ostiary.identity.user_stores.guarded import StoreHealth
 from ostiary.identity.user_stores.migrating import MigratingUserStore, Trust
 from ostiary.identity.user_stores.primary import PrimaryUserStore
 from ostiary.identity.user_stores.steps import is_watched
@@ -40,7 +48,7 @@ from ostiary.identity.user_stores.type_settings import Secrets
 from ostiary.organizations import Organization, find
 
 _log = get_logger(__name__)
-Noted = Callable[[str, str, str], None]
+Noted = Callable[[str, StoreAnswer], None]
 Result = TypeVar("Result")
 _MOST_TOLD: Final = 20
 Continuation = Callable[[Connection], Callable[[AuthenticatedUser], Result]]
@@ -69,7 +77,7 @@ class Authentication:
         clock: Clock,
         noted: Noted = lambda *_: None,
     ) -> None:
-        """`noted` is told of each store that was asked: organization, store, what it answered."""
+        """`noted` is told the organization's name and what came of each of its stores, for every login."""
         self._noted = noted
         self._database = database
         self._clock = clock
@@ -139,6 +147,18 @@ class Authentication:
         finally:
             await made.close()
 
+    async def reach(self, organization: Organization, store: UserStoreSettings) -> None:
+        """See whether the store can be asked at all now.
+
+        Raises:
+            StoreUnavailable: it cannot.
+        """
+        await self._stores.live(organization, store).probe()
+
+    def health(self) -> Iterator[tuple[str, str, StoreHealth]]:
+        """Organization and name of each outside store that this worker has in use, and how it is now."""
+        return self._stores.health()
+
     async def close(self) -> None:
         """Close the stores' connections and the hashing pool."""
         await self._stores.close()
@@ -179,12 +199,13 @@ class Authentication:
             raise _refusal(organization, refused.reason, login.username) from None
         except LoginUnavailable:
             name = login.username.display()
-            _log.warning("login_unavailable", user=name, asked=walk.asked, reasons=walk.outages)
+            reasons = {one.store: one.outage for one in walk.answers if one.outage}
+            _log.warning("login_unavailable", user=name, asked=walk.asked, reasons=reasons)
             raise
         finally:
             self._observe(organization, walk, started)
-            for store, result in walk.results:
-                self._noted(organization.name, store, result)
+            for answer in walk.answers:
+                self._noted(organization.name, answer)
 
     async def _admit(
         self,
@@ -241,10 +262,10 @@ class Authentication:
             return PrimaryUserStore(self._database, self.hasher, organization.id)
         settings = candidate.settings
         if not settings.is_migrating:
-            return self._stores.live(settings)
+            return self._stores.live(organization, settings)
         return MigratingUserStore(
             settings,
-            lambda: self._stores.live(settings),
+            lambda: self._stores.live(organization, settings),
             self._database,
             self.hasher,
             self._trust,

@@ -37,7 +37,7 @@ def put_user(connection: Connection, spec: UserSpec, clock: Clock) -> bool:
     check_claims(spec.claims)
     known = users.find(connection, spec.organization_id, username)
     if known is None:
-        return _create(connection, spec, username, clock)
+        return _add(connection, spec, username, clock) or put_user(connection, spec, clock)
     same_claims = dict(known.claims) == dict(spec.claims)
     if spec.password_hash is None and same_claims:
         return False
@@ -47,6 +47,17 @@ def put_user(connection: Connection, spec: UserSpec, clock: Clock) -> bool:
     if spec.password_hash is not None:
         _end_locks_and_tokens(connection, known)
     return True
+
+
+def add_user(connection: Connection, spec: UserSpec, clock: Clock) -> bool:
+    """Create the user; False where there is one of that name already, who stays as it is.
+
+    Raises:
+        InvalidUser: names the field and what was expected of it.
+    """
+    username = canonical_username(connection, spec.organization_id, spec.username)
+    check_claims(spec.claims)
+    return _add(connection, spec, username, clock)
 
 
 def find_user(connection: Connection, organization_id: str, username: str) -> User | None:
@@ -83,8 +94,9 @@ def enable_user(connection: Connection, organization_id: str, username: str) -> 
     Raises:
         UnknownUser: PRIMARY has no such user.
     """
-    known = _known(connection, organization_id, username)
-    return subjects.set_disabled(connection, organization_id, known.subject_id, None)
+    return enable_subject(
+        connection, organization_id, _known(connection, organization_id, username).subject_id
+    )
 
 
 def disable_subject(connection: Connection, organization_id: str, subject_id: str, clock: Clock) -> bool:
@@ -93,6 +105,11 @@ def disable_subject(connection: Connection, organization_id: str, subject_id: st
     if disabled:
         narrow(connection, organization_id, "subject", subject_id)
     return disabled
+
+
+def enable_subject(connection: Connection, organization_id: str, subject_id: str) -> bool:
+    """The same as `enable_user` for a subject of any store."""
+    return subjects.set_disabled(connection, organization_id, subject_id, None)
 
 
 def delete_user(connection: Connection, organization_id: str, username: str) -> None:
@@ -122,15 +139,14 @@ def canonical_username(connection: Connection, organization_id: str, username: s
         raise InvalidUser("username", str(error)) from error
 
 
-def _create(connection: Connection, spec: UserSpec, username: str, clock: Clock) -> bool:
+def _add(connection: Connection, spec: UserSpec, username: str, clock: Clock) -> bool:
+    """Insert a user under its canonical name; False where somebody else has just done so."""
     if spec.password_hash is None:
         raise InvalidUser("password", "one, because the user is new")
-    user_id, now = new_id(), clock()
-    if not users.add(
-        connection, user_id, spec.organization_id, username, spec.password_hash, spec.claims, now
-    ):
-        return put_user(connection, spec, clock)  # somebody else has just made it
-    subjects.see(connection, spec.organization_id, PRIMARY, PRIMARY, UserRecord(user_id, username), now)
+    here, user_id, now = spec.organization_id, new_id(), clock()
+    if not users.add(connection, user_id, here, username, spec.password_hash, spec.claims, now):
+        return False
+    subjects.see(connection, here, PRIMARY, PRIMARY, UserRecord(user_id, username), now)
     return True
 
 

@@ -189,6 +189,13 @@ def seen(connection: Connection, organization_id: str, ids: Sequence[str]) -> di
     return found
 
 
+def count_not_moved(connection: Connection, organization_id: str, store_id: str) -> int:
+    """How many people of a store have no credential kept here and are not disabled."""
+    here = and_(subjects.c.organization_id == organization_id, subjects.c.store_id == store_id)
+    query = select(func.count()).select_from(subjects).where(here, subjects.c.disabled_at.is_(None), ~_MOVED)
+    return int(connection.execute(query).scalar_one())
+
+
 def ids_at_store(connection: Connection, organization_id: str, store_id: str, at_most: int) -> Sequence[str]:
     """The `sub` of up to `at_most` people seen in a store whose passwords are checked there."""
     here = and_(subjects.c.organization_id == organization_id, subjects.c.store_id == store_id)
