@@ -21,6 +21,7 @@ from ostiary.identity.errors import (
     UnknownUser,
     UnknownUserStore,
 )
+from ostiary.identity.looking_up import LookUps, Told
 from ostiary.identity.model import (
     AuthenticatedUser,
     StandingProblem,
@@ -71,6 +72,7 @@ __all__ = [
     "InvalidUserStore",
     "LoginRefused",
     "LoginUnavailable",
+    "LookUps",
     "NoDefaultOrganization",
     "PasswordHasher",
     "Section",
@@ -79,6 +81,7 @@ __all__ = [
     "StoreType",
     "Subject",
     "Tested",
+    "Told",
     "TypeSettings",
     "UnknownUser",
     "UnknownUserStore",

@@ -26,6 +26,18 @@ class UserRecord:
     claims: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class KnownUser:
+    """Somebody whom a store has accepted before, by the identifier it gave then.
+
+    `known_as` is the canonical name that it accepted, `username` the person's own.
+    """
+
+    immutable_id: str
+    known_as: str
+    username: str
+
+
 class Refused(Exception):
     """The store says no. Not `certain` where it cannot tell an unknown user from a wrong password.
 
@@ -68,6 +80,18 @@ class LoginService(Protocol):
 
     async def authenticate(self, username: str, password: SecretStr) -> UserRecord | None:
         """As `UserStore.authenticate`."""
+        ...
+
+    async def look_up(self, user: KnownUser) -> UserRecord | None:
+        """Say what is known now of somebody, without a password.
+
+        * returns a `UserRecord`: the same person is there and may log in;
+        * returns `None`: nobody has that identifier any more, whoever has the name now;
+        * raises `Refused`: the person is there and may not log in, whatever the password;
+        * raises `StoreUnavailable`: it cannot say, at the moment or ever (`TypeSettings.looks_up`).
+
+        A lock by wrong passwords is no such refusal: whoever knows a name could end its sessions.
+        """
         ...
 
     async def probe(self) -> None:

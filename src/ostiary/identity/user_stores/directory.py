@@ -7,7 +7,7 @@ there is nothing to invalidate.
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from types import MappingProxyType
@@ -21,7 +21,7 @@ from ostiary.foundation.telemetry import get_logger
 from ostiary.identity.model import UserStoreSettings
 from ostiary.identity.passwords import PasswordHasher
 from ostiary.identity.user_stores.breaker import CircuitBreaker
-from ostiary.identity.user_stores.contract import LoginService, UserStore
+from ostiary.identity.user_stores.contract import LoginService
 from ostiary.identity.user_stores.guarded import GuardedUserStore
 from ostiary.identity.user_stores.ldap.service import make_ldap
 from ostiary.identity.user_stores.ldap.settings import ADSettings, LDAPSettings
@@ -55,16 +55,21 @@ USER_STORES = MappingProxyType[str, StoreType](
 """Every type there is, by its name in an organization file."""
 
 
+def looks_up(type_name: str, settings: Mapping[str, Any]) -> bool:
+    """Whether a store with these settings can be asked about people without a password."""
+    return USER_STORES[type_name].settings.looks_up(settings)
+
+
 class UserStores:
     """Adapters by store, made at first use and replaced when their settings change."""
 
     def __init__(self, box: SecretBox, policy: OutboundPolicy, hasher: PasswordHasher) -> None:
         self._box = box
         self._around = Surroundings(policy, hasher)
-        self._live: dict[str, dict[str, tuple[int, UserStore]]] = {}
+        self._live: dict[str, dict[str, tuple[int, GuardedUserStore]]] = {}
         self._closing: set[asyncio.Task[None]] = set()
 
-    def live(self, settings: UserStoreSettings) -> UserStore:
+    def live(self, settings: UserStoreSettings) -> GuardedUserStore:
         """The adapter for these settings."""
         stores = self._live.setdefault(settings.organization_id, {})
         revision, store = stores.get(settings.id, (0, None))
@@ -92,12 +97,12 @@ class UserStores:
         self._live.clear()
         await asyncio.gather(*self._closing)
 
-    def _retire(self, store: UserStore) -> None:
+    def _retire(self, store: GuardedUserStore) -> None:
         task = asyncio.get_running_loop().create_task(store.close())
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 
-    def unshared(self, settings: UserStoreSettings, secrets: Secrets) -> UserStore:
+    def unshared(self, settings: UserStoreSettings, secrets: Secrets) -> GuardedUserStore:
         """An adapter for these settings that nobody else uses; `secrets` take the place of sealed ones."""
         kind = USER_STORES[settings.type]
         known = {**dict(self._secrets(settings)), **secrets}

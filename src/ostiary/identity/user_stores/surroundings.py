@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ostiary.foundation.clock import Clock, utc_now
 from ostiary.foundation.http_client import OutboundPolicy
 from ostiary.identity.model import USUAL_OPTIONS, StoreOptions
 from ostiary.identity.passwords import PasswordHasher
@@ -16,6 +17,7 @@ class Surroundings:
     policy: OutboundPolicy
     hasher: PasswordHasher
     options: StoreOptions = USUAL_OPTIONS
+    clock: Clock = utc_now
 
     @property
     def deadline(self) -> float:

@@ -7,15 +7,20 @@ that somebody types can become a part of the filter (RFC 4515).
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from anyldap.ldapfilter import parseFilter
 from anyldap.protocols.pureber import BERBase, BEROctetString
 from anyldap.protocols.pureldap import (
     LDAPAssertionValue,
+    LDAPAttributeDescription,
     LDAPAttributeValueAssertion,
+    LDAPFilter_and,
+    LDAPFilter_equalityMatch,
     LDAPFilter_extensibleMatch,
     LDAPFilter_not,
+    LDAPFilter_or,
+    LDAPFilter_present,
     LDAPFilter_substrings,
     LDAPFilterSet,
     LDAPMatchingRuleAssertion_matchValue,
@@ -23,6 +28,7 @@ from anyldap.protocols.pureldap import (
 )
 
 _PLACE = re.compile(rb"\{([a-z]+)\}")
+_ANYTHING = LDAPFilter_present("objectClass")
 
 
 class FilterTemplate:
@@ -35,6 +41,31 @@ class FilterTemplate:
     def filled(self, **values: str) -> BERBase:
         """The filter with these values in their places."""
         return _filled(self._filter, {name.encode(): value.encode() for name, value in values.items()})
+
+    def of_anybody(self) -> BERBase:
+        """The filter of all whom it finds by some value: where a place is, an attribute is enough."""
+        return _of_anybody(self._filter)
+
+
+def one_of(attribute: str, values: Iterable[bytes], among: BERBase) -> BERBase:
+    """The filter of those entries `among` others of which the attribute has one of these values."""
+    name = LDAPAttributeDescription(attribute)
+    found = [LDAPFilter_equalityMatch(name, LDAPAssertionValue(value)) for value in values]
+    return LDAPFilter_and([LDAPFilter_or(found), among])
+
+
+def _of_anybody(node: BERBase, *, is_negated: bool = False) -> BERBase:
+    if isinstance(node, LDAPFilterSet):
+        inner = [_of_anybody(one, is_negated=is_negated) for one in node]
+        return type(node)(inner, tag=node.tag)
+    if isinstance(node, LDAPFilter_not):
+        return LDAPFilter_not(_of_anybody(node.value, is_negated=not is_negated))
+    if not _PLACE.search(node.toWire()):
+        return node
+    if is_negated:  # some value is always another
+        return LDAPFilter_not(_ANYTHING)
+    named = getattr(node, "attributeDesc", None) or getattr(node, "type", None)
+    return LDAPFilter_present(getattr(named, "value", named)) if named else _ANYTHING
 
 
 def _filled(node: BERBase, values: Mapping[bytes, bytes]) -> BERBase:
