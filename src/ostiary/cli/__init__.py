@@ -9,7 +9,21 @@ from typing import Final, NoReturn
 
 import typer
 
-from ostiary.cli import admin, apply, db, demo, doctor, explain, keys, nodes, serve, trace, users, version
+from ostiary.cli import (
+    admin,
+    apply,
+    db,
+    demo,
+    doctor,
+    explain,
+    keys,
+    nodes,
+    scopes,
+    serve,
+    trace,
+    users,
+    version,
+)
 from ostiary.cli.errors import OperatorError
 
 app = typer.Typer(
@@ -33,6 +47,7 @@ app.add_typer(db.command, name="db")
 app.add_typer(admin.command, name="admin")
 app.add_typer(trace.command, name="trace")
 app.add_typer(users.command, name="users")
+app.add_typer(scopes.command, name="scopes")
 app.command("version")(version.version)
 
 _NO_ROOM: Final = {

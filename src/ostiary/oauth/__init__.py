@@ -26,9 +26,11 @@ from ostiary.oauth.model import (
     TokenFormat,
     TokenHolder,
     Validity,
+    is_for_management,
     is_reserved,
     is_scope_token,
 )
+from ostiary.oauth.powers import check_power_over_client
 from ostiary.oauth.scopes import check_spec as check_scope
 from ostiary.oauth.scopes import delete_scope, list_scopes, put_scope, registered_scopes
 from ostiary.oauth.settings import TokenSettings
@@ -41,8 +43,8 @@ from ostiary.oauth.tokens.revocation import (
 from ostiary.oauth.tokens.verification import (
     JudgedToken,
     introspect_opaque,
+    judge_access_token,
     judge_opaque,
-    verify_access_token,
 )
 
 __all__ = [
@@ -67,6 +69,7 @@ __all__ = [
     "Validity",
     "authorization_server",
     "check_client",
+    "check_power_over_client",
     "check_scope",
     "check_spec",
     "delete_client",
@@ -76,8 +79,10 @@ __all__ = [
     "find_revocation",
     "forget_ended",
     "introspect_opaque",
+    "is_for_management",
     "is_reserved",
     "is_scope_token",
+    "judge_access_token",
     "judge_opaque",
     "list_clients",
     "list_revocations",
@@ -87,5 +92,4 @@ __all__ = [
     "put_scope",
     "registered_scopes",
     "token_fingerprint",
-    "verify_access_token",
 ]
