@@ -47,10 +47,12 @@ class Directory:
         right = person is not None and said["secret"] == PASSWORD
         return (200, {"ok": True, **person}) if person and right else (200, {"ok": False})
 
-    async def connect(self, installation: Installation, *, looks_up: bool = True, **options: Any) -> None:
-        """Make it a user store, or change what the store is."""
+    async def connect(
+        self, installation: Installation, *, looks_up: bool = True, at: str = "", **options: Any
+    ) -> None:
+        """Make it a user store, or change what the store is. `at`: where else people are looked up."""
         told = {"groups": "groups", "name": "name", "claims": {"email": "mail"}}
-        look_up = {"url": f"{self.service.url}/people/{{id}}", "active": "active", **told}
+        look_up = {"url": f"{at or self.service.url}/people/{{id}}", "active": "active", **told}
         settings = read_user_store_settings(
             "rest",
             {
@@ -217,6 +219,28 @@ async def test_while_a_store_is_down_its_last_word_holds_for_twelve_hours(
     last = await on_both.refresh(third["refresh_token"])
 
     assert (refused.json(), last.status_code) == (NOT_VALID, 200)
+
+
+async def test_a_store_that_hangs_holds_a_refresh_up_for_its_deadline_and_soon_not_at_all(
+    on_both: Installation, corp: Directory
+):
+    first = await log_in(on_both)
+    asked: list[asyncio.StreamWriter] = []
+    silent = await asyncio.start_server(lambda _, writer: asked.append(writer), "127.0.0.1", 0)
+    port = silent.sockets[0].getsockname()[1]
+    await corp.connect(on_both, at=f"http://127.0.0.1:{port}", timeout_ms=50)
+    on_both.clock.advance(timedelta(hours=1))
+
+    answers = []
+    for _ in range(12):
+        answers.append(await on_both.refresh(first["refresh_token"]))
+        first = answers[-1].json()
+
+    for writer in asked:
+        writer.close()
+    silent.close()
+    assert [answer.status_code for answer in answers] == [200] * 12
+    assert len(asked) < 12  # the breaker leaves it alone after five
 
 
 async def test_a_limit_of_the_stores_own_counts_from_the_password(on_both: Installation, corp: Directory):

@@ -80,7 +80,7 @@ class LDAPService:
 
     async def look_up(self, user: KnownUser) -> UserRecord | None:
         """See `LoginService`: whom `users.filter` finds by any name, and has that identifier."""
-        if not self._settings.looks_up(self._settings.without_secrets()):
+        if self._settings.bind is None and self._settings.dn_pattern is not None:
             raise StoreUnavailable("without 'bind' and with 'dn_pattern' people are seen by themselves alone")
         attribute = self._settings.users.id
         query = one_of(attribute, octets(attribute, user.immutable_id), among=self._of_anybody)
