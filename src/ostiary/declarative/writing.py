@@ -131,6 +131,15 @@ def _organization(work: Work, change: Change) -> None:
     organizations.put(work.connection, organization)
     if change.action is Action.ADD:
         permissions.ensure_built_in_roles(work.connection, organization)
+    if _turns_on(change, organizations.CHALLENGE_QUESTIONS):
+        identity.offer_default_questions(work.connection, work.organization_id)
+
+
+def _turns_on(change: Change, feature: str) -> bool:
+    return any(
+        detail.attribute == "features" and feature in detail.after and feature not in (detail.before or ())
+        for detail in change.details
+    )
 
 
 def user_store_spec(work: Work, change: Change) -> identity.UserStoreSpec:
@@ -302,6 +311,7 @@ def client_spec(work: Work, change: Change) -> oauth.ClientSpec:
         access_token_lifetime=_seconds(part.access_token_lifetime_seconds),
         refresh_token_lifetime=_seconds(part.refresh_token_lifetime_seconds),
         validity=oauth.Validity(part.validity_period),
+        user_stores=None if part.user_stores is None else tuple(part.user_stores),
     )
 
 

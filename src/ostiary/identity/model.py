@@ -76,6 +76,13 @@ class Standing:
     """The groups its store told last, as `STORE/group`; None where it never did."""
 
     @property
+    def own_name(self) -> str:
+        """The user's name where nobody else can bear it by now; else empty, because only a login shows it."""
+        if self.subject is None or self.subject.store != PRIMARY:
+            return ""
+        return self.subject.username
+
+    @property
     def may_continue(self) -> bool:
         """Whether what began with a login may go on (refresh, assertion grants)."""
         return self.problem is None

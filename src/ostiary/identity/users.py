@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from ostiary.foundation.clock import Clock
 from ostiary.foundation.identifiers import new_id
+from ostiary.identity.challenges import repository as challenge_answers
 from ostiary.identity.errors import InvalidUser, InvalidUserName, UnknownUser
 from ostiary.identity.lockout import identity_key
 from ostiary.identity.model import User, UserSpec
@@ -98,6 +99,7 @@ def delete_user(connection: Connection, organization_id: str, username: str) -> 
     """
     known = _known(connection, organization_id, username)
     users.remove(connection, organization_id, known.username)
+    challenge_answers.remove_answers(connection, organization_id, known.subject_id)
     _end_locks_and_tokens(connection, known)
 
 

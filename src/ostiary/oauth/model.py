@@ -79,6 +79,11 @@ class Client:
     access_token_lifetime: timedelta | None  # None: the setting
     refresh_token_lifetime: timedelta | None  # None: the setting
     validity: Validity
+    user_stores: tuple[str, ...] | None  # None: the organization's chain
+
+    def asks(self, store: str) -> bool:
+        """Whether people of that user store may log in through the client."""
+        return self.user_stores is None or store in self.user_stores
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +107,7 @@ class ClientSpec:
     access_token_lifetime: timedelta | None = None
     refresh_token_lifetime: timedelta | None = None
     validity: Validity = Validity.FIXED
+    user_stores: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,12 +169,8 @@ class TokenClaims:
 def audience_of(issuer: str, scope: Scope) -> str | list[str]:
     """The resource servers an access token is for: the gateway, and management only with its scopes."""
     gateway = f"{issuer}/gateway"
-    return [gateway, f"{issuer}/management"] if is_for_management(scope) else gateway
-
-
-def is_for_management(scope: Scope) -> bool:
-    """Whether a token with this scope may be shown to the internal REST APIs at all."""
-    return any(is_reserved(value) and value != DEFAULT_SCOPE for value in scope)
+    management = any(is_reserved(value) and value != DEFAULT_SCOPE for value in scope)
+    return [gateway, f"{issuer}/management"] if management else gateway
 
 
 def is_reserved(value: str) -> bool:

@@ -12,6 +12,7 @@ from ostiary.permissions.access import (
     Audience,
     needs,
 )
+from ostiary.permissions.errors import UnknownPin, UnknownRole
 from ostiary.permissions.escalation import (
     Escalation,
     check_holds,
@@ -36,6 +37,7 @@ from ostiary.permissions.model import (
     Holdings,
     Member,
     MemberName,
+    Pinned,
     Role,
     a_client,
     a_group,
@@ -50,8 +52,10 @@ from ostiary.permissions.repository import (
     give_admin_role,
     holdings_of,
     list_roles,
+    pins_of,
     put_role,
     read_holdings,
+    unpin,
 )
 from ostiary.permissions.router import GuardedRoute, GuardedRouter
 from ostiary.permissions.settings import AccessOverride, AccessSettings
@@ -85,10 +89,13 @@ __all__ = [
     "Member",
     "MemberName",
     "Permissions",
+    "Pinned",
     "PlainRoutes",
     "Principal",
     "PrincipalKind",
     "Role",
+    "UnknownPin",
+    "UnknownRole",
     "a_client",
     "a_group",
     "a_user",
@@ -110,7 +117,9 @@ __all__ = [
     "organization",
     "permissions_of_name",
     "permissions_through_store",
+    "pins_of",
     "principal",
     "put_role",
     "read_holdings",
+    "unpin",
 ]

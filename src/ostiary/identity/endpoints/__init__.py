@@ -1,22 +1,36 @@
-"""The internal REST API of users and user stores: /api/identity/v1. Imported by the app alone."""
+"""The internal REST API of people: users, user stores, challenge questions. Imported by the app alone."""
 
 from ostiary.foundation.clock import Clock
 from ostiary.foundation.database import Database
 from ostiary.foundation.secrets import SecretBox
 from ostiary.identity.authentication import Authentication
-from ostiary.identity.endpoints import trying, user_stores, users, userstores
+from ostiary.identity.challenges import ChallengeAnswers
+from ostiary.identity.endpoints import (
+    challenge_answers,
+    challenges,
+    pins,
+    trying,
+    user_stores,
+    users,
+    userstores,
+)
+from ostiary.identity.user_stores.configuration import AskingClients
 from ostiary.permissions import GuardedRouter
 
 __all__ = ["routers"]
 
 
 def routers(
-    database: Database, box: SecretBox, authentication: Authentication, clock: Clock
+    database: Database, box: SecretBox, authentication: Authentication, clock: Clock, asking: AskingClients
 ) -> tuple[GuardedRouter, ...]:
-    """Every route of the slice."""
+    """Every route of the slice. `asking`: which clients name a user store, for its deletion."""
+    answers = ChallengeAnswers(database, authentication.hasher, authentication.lockout, clock)
     return (
         users.router(database, authentication.hasher, clock),
-        user_stores.router(database, box, authentication.policy),
+        user_stores.router(database, box, authentication.policy, asking),
         trying.router(database, authentication),
-        userstores.router(database, box, authentication),
+        pins.router(database),
+        userstores.router(database, box, authentication, asking),
+        challenges.router(database),
+        challenge_answers.router(answers),
     )

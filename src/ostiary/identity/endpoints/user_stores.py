@@ -17,6 +17,7 @@ from ostiary.identity.model import StoreOptions, UserStoreSettings, UserStoreSpe
 from ostiary.identity.powers import check_power_over_store
 from ostiary.identity.repository import kept_credentials, subjects
 from ostiary.identity.user_stores.configuration import (
+    AskingClients,
     delete_user_store,
     find_user_store,
     forget_credential,
@@ -66,12 +67,15 @@ class NewUserStoreBody(UserStoreBody):
     name: str
 
 
-def router(database: Database, box: SecretBox, policy: OutboundPolicy) -> GuardedRouter:
+def router(
+    database: Database, box: SecretBox, policy: OutboundPolicy, asking: AskingClients
+) -> GuardedRouter:
     """List, read, create, change and delete user stores of the URL's organization."""
     guarded = GuardedRouter(PREFIX, tags=["User stores"])
     _reading(guarded, database)
     _migration(guarded, database)
     _writing(guarded, database, box, policy)
+    _deleting(guarded, database, asking)
     return guarded
 
 
@@ -156,6 +160,8 @@ def _writing(guarded: GuardedRouter, database: Database, box: SecretBox, policy:
             spec = body.spec(here, name)
             return _present(await database.write(unit))
 
+
+def _deleting(guarded: GuardedRouter, database: Database, asking: AskingClients) -> None:
     @guarded.delete("/{name}", access=needs(f"{_PERMISSION}/delete", f"{_SCOPE}_delete"))
     async def delete(request: Request, name: str) -> Response:
         """Disconnect a store. Tokens of its users are refused within a second."""
@@ -163,7 +169,7 @@ def _writing(guarded: GuardedRouter, database: Database, box: SecretBox, policy:
 
         def unit(connection: Connection) -> None:
             check_power_over_store(connection, caller, here, name)
-            delete_user_store(connection, here, name)
+            delete_user_store(connection, here, name, asking)
 
         with problems():
             await database.write(unit)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from ostiary.foundation.clock import Clock, utc_now
@@ -18,6 +20,8 @@ class Surroundings:
     hasher: PasswordHasher
     options: StoreOptions = USUAL_OPTIONS
     clock: Clock = utc_now
+    monotonic: Callable[[], float] = time.monotonic
+    """Seconds, for what an adapter remembers."""
 
     @property
     def deadline(self) -> float:

@@ -48,9 +48,10 @@ class _Refused(str):
 
 @dataclass(frozen=True, slots=True)
 class _Holder:
-    """Whose token it is, and the groups the user store told last."""
+    """Whose token it is, the name by which a role may be given, and the groups the user store told last."""
 
     subject: Subject
+    own_name: str
     groups: frozenset[str]
 
 
@@ -136,7 +137,7 @@ class RefreshTokenGrant:
         if not isinstance(holder, _Holder):
             return holder
         subject = holder.subject
-        member = Member(subject.id, subject.store, subject.username, holder.groups)
+        member = Member(subject.id, subject.store, holder.own_name, holder.groups)
         scope = decide_scope(connection, client, request.scope, member, bound=family.scope)
         access = AccessRecord(
             new_id(), scope, redemption.epoch, now, now + self.issuer.access_lifetime(client)
@@ -181,6 +182,8 @@ class RefreshTokenGrant:
         standing = check_standing(connection, family.organization_id, family.subject_id, self.clock)
         if standing.subject is None or not standing.may_continue:
             return _Refused(f"the user is {standing.problem}")
+        if not redemption.client.asks(standing.subject.store):
+            return _Refused(f"the client does not ask {standing.subject.store} any more")
         now, began_at = redemption.now, family.password_checked_at
         if standing.needs_a_password(now, began_at):
             return _Refused("the password was checked too long ago")
@@ -192,4 +195,4 @@ class RefreshTokenGrant:
         if standing.is_worn_out(now, began_at, self.settings.reauthenticate_after):
             return _Refused("the user's store has said nothing for too long")
         groups = family.groups if standing.groups is None else standing.groups
-        return _Holder(standing.subject, groups)
+        return _Holder(standing.subject, standing.own_name, groups)

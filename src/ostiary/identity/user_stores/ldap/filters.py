@@ -28,7 +28,6 @@ from anyldap.protocols.pureldap import (
 )
 
 _PLACE = re.compile(rb"\{([a-z]+)\}")
-_ANYTHING = LDAPFilter_present("objectClass")
 
 
 class FilterTemplate:
@@ -42,9 +41,9 @@ class FilterTemplate:
         """The filter with these values in their places."""
         return _filled(self._filter, {name.encode(): value.encode() for name, value in values.items()})
 
-    def of_anybody(self) -> BERBase:
-        """The filter of all whom it finds by some value: where a place is, an attribute is enough."""
-        return _of_anybody(self._filter)
+    def for_anybody(self) -> BERBase:
+        """A filter that finds all that this one finds with whatever values, and possibly more."""
+        return _for_anybody(self._filter)
 
 
 def one_of(attribute: str, values: Iterable[bytes], among: BERBase) -> BERBase:
@@ -54,18 +53,21 @@ def one_of(attribute: str, values: Iterable[bytes], among: BERBase) -> BERBase:
     return LDAPFilter_and([LDAPFilter_or(found), among])
 
 
-def _of_anybody(node: BERBase, *, is_negated: bool = False) -> BERBase:
+_ANYTHING = LDAPFilter_present(b"objectClass")
+
+
+def _for_anybody(node: BERBase) -> BERBase:
     if isinstance(node, LDAPFilterSet):
-        inner = [_of_anybody(one, is_negated=is_negated) for one in node]
-        return type(node)(inner, tag=node.tag)
-    if isinstance(node, LDAPFilter_not):
-        return LDAPFilter_not(_of_anybody(node.value, is_negated=not is_negated))
+        return type(node)([_for_anybody(inner) for inner in node], tag=node.tag)
     if not _PLACE.search(node.toWire()):
         return node
-    if is_negated:  # some value is always another
-        return LDAPFilter_not(_ANYTHING)
-    named = getattr(node, "attributeDesc", None) or getattr(node, "type", None)
-    return LDAPFilter_present(getattr(named, "value", named)) if named else _ANYTHING
+    if isinstance(node, LDAPAttributeValueAssertion):
+        return LDAPFilter_present(node.attributeDesc.value)
+    if isinstance(node, LDAPFilter_substrings):
+        return LDAPFilter_present(node.type)
+    if isinstance(node, LDAPFilter_extensibleMatch) and node.type is not None:
+        return LDAPFilter_present(node.type.value)
+    return _ANYTHING
 
 
 def _filled(node: BERBase, values: Mapping[bytes, bytes]) -> BERBase:

@@ -15,7 +15,6 @@ from anyldap.ldap.filter import escape_filter_chars
 from anyldap.protocols.pureber import BERBase
 from pydantic import SecretStr
 
-from ostiary.foundation.clock import Clock
 from ostiary.foundation.secrets import random_token
 from ostiary.identity.user_names import canonical_or_none
 from ostiary.identity.user_stores.contract import KnownUser, Refused, StoreUnavailable, UserRecord
@@ -49,20 +48,18 @@ _LONGEST_ID: Final = 255
 class LDAPService:
     """One directory."""
 
-    def __init__(
-        self, settings: LDAPSettings, servers: Servers, clock: Clock, *, case_sensitive: bool = False
-    ) -> None:
+    def __init__(self, settings: LDAPSettings, servers: Servers, around: Surroundings) -> None:
         self._settings = settings
-        self._case_sensitive = case_sensitive
+        self._case_sensitive = around.options.case_sensitive
         self._servers = servers
-        self._clock = clock
+        self._clock = around.clock
         self._filter = FilterTemplate(settings.users.filter)
-        self._groups = GroupFinder(settings.groups) if settings.groups else None
+        self._groups = GroupFinder(settings.groups, around.monotonic) if settings.groups else None
         wanted = [settings.users.id, settings.users.name, *settings.claims.values()]
         if settings.groups and settings.groups.member_of:
             wanted.append(settings.groups.member_of)
         self._attributes = list(dict.fromkeys(wanted))
-        self._of_anybody = self._filter.of_anybody()
+        self._of_anybody = self._filter.for_anybody()
 
     async def authenticate(self, username: str, password: SecretStr) -> UserRecord | None:
         """See `UserStore`. With `dn_pattern` nobody can tell an unknown user from a wrong password."""
@@ -185,10 +182,12 @@ class LDAPService:
         if not 0 < len(id_) <= _LONGEST_ID:
             reason = f"users.id: the entry has no {self._settings.users.id} for us to see"
             raise StoreUnavailable(reason, knows_user=True)
-        groups = await self._groups.of(self._servers, entry, name) if self._groups else frozenset()
+        groups, ambiguous = frozenset[str](), frozenset[str]()
+        if self._groups is not None:
+            groups, ambiguous = await self._groups.of(self._servers, entry, name)
         claims = dict(claims_of(self._settings.claims, entry))
         note("record", id=id_, groups=sorted(groups), claims=claims)
-        return UserRecord(id_, name, groups, claims)
+        return UserRecord(id_, name, groups, claims, ambiguous)
 
     def _identifier(self, entry: Entry) -> str:
         attribute = self._settings.users.id
@@ -206,5 +205,4 @@ class LDAPService:
 
 def make_ldap(settings: LDAPSettings, around: Surroundings) -> LDAPService:
     """The adapter of a directory."""
-    servers = Servers(settings, around.policy, around.deadline)
-    return LDAPService(settings, servers, around.clock, case_sensitive=around.options.case_sensitive)
+    return LDAPService(settings, Servers(settings, around.policy, around.deadline), around)
