@@ -24,6 +24,7 @@ from ostiary.identity.errors import (
     UnknownUser,
     UnknownUserStore,
 )
+from ostiary.identity.looking_up import LookUps, Told
 from ostiary.identity.migration import Migration, list_migrations
 from ostiary.identity.model import (
     AuthenticatedUser,
@@ -78,6 +79,7 @@ __all__ = [
     "InvalidUserStore",
     "LoginRefused",
     "LoginUnavailable",
+    "LookUps",
     "Migration",
     "NoDefaultOrganization",
     "PasswordHasher",
@@ -89,6 +91,7 @@ __all__ = [
     "StoreType",
     "Subject",
     "Tested",
+    "Told",
     "TypeSettings",
     "UnknownUser",
     "UnknownUserStore",
