@@ -20,6 +20,7 @@ from pydantic_settings import (
     SettingsError,
 )
 
+from ostiary.foundation.audit import AuditSettings
 from ostiary.foundation.http_client import LOOPBACK, Network, OutboundPolicy
 from ostiary.foundation.settings import InvalidSettings, Secret, Section, describe, read_toml
 from ostiary.foundation.telemetry import LogFormat
@@ -98,6 +99,7 @@ class Settings(BaseSettings):
     tokens: TokenSettings = TokenSettings()
     identity: IdentitySettings = Field(default_factory=IdentitySettings)
     gateway: GatewaySettings = GatewaySettings()
+    audit: AuditSettings = AuditSettings()
 
     @field_validator("data_dir")
     @classmethod

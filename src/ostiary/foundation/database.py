@@ -8,10 +8,12 @@ unit is its own transaction on a pooled connection.
 
 import asyncio
 import os
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar, copy_context
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -42,6 +44,19 @@ metadata = MetaData(
 _CHECKED_WHOLE = 64 * 1024 * 1024
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+
+
+_at_end: ContextVar[Unit[None] | None] = ContextVar("database_at_end", default=None)
+
+
+@contextmanager
+def ending_writes(unit: Unit[None]) -> Iterator[None]:
+    """Let `unit` end each transaction that writes and is asked for inside; what it raises rolls all back."""
+    token = _at_end.set(unit)
+    try:
+        yield
+    finally:
+        _at_end.reset(token)
 
 
 class Instant(TypeDecorator[datetime]):
@@ -121,11 +136,12 @@ class Database:
         """Run `unit` as one transaction; its commit is on disk when this returns.
 
         What `unit` raises rolls back this unit alone and is raised here. When the commit itself
-        fails, every unit of its group fails.
+        fails, every unit of its group fails. `unit` runs in a copy of the caller's context.
         """
+        whole: Unit[Result] = partial(copy_context().run, partial(_to_the_end, unit))
         if self._group is not None:
-            return await asyncio.wrap_future(self._group.submit(unit))
-        return await asyncio.get_running_loop().run_in_executor(self._writers, self._write, unit)
+            return await asyncio.wrap_future(self._group.submit(whole))
+        return await asyncio.get_running_loop().run_in_executor(self._writers, self._write, whole)
 
     async def close(self) -> None:
         """Finish what was submitted and let go of every connection."""
@@ -151,6 +167,13 @@ class Database:
             result = unit(connection)
             connection.exec_driver_sql("SELECT pg_notify('ostiary_changes', '')")
             return result
+
+
+def _to_the_end(unit: Unit[Result], connection: Connection) -> Result:
+    result = unit(connection)
+    if (last := _at_end.get()) is not None:
+        last(connection)
+    return result
 
 
 def write_engine(url: str | URL) -> Engine:

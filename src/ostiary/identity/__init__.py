@@ -31,6 +31,7 @@ from ostiary.identity.model import (
     UserStoreSpec,
 )
 from ostiary.identity.passwords import PasswordHasher, hash_password
+from ostiary.identity.repository.subjects import id_of_name
 from ostiary.identity.settings import IdentitySettings
 from ostiary.identity.standing import check_standing
 from ostiary.identity.user_names import PRIMARY, UserName, display_name
@@ -100,6 +101,7 @@ __all__ = [
     "find_user",
     "find_user_store",
     "hash_password",
+    "id_of_name",
     "list_user_stores",
     "list_users",
     "put_user",
