@@ -48,8 +48,11 @@ _ADMINISTRATION: Final = frozenset({Audience.AUTHENTICATED, Audience.PERMITTED})
 class Audited:
     """Passes requests on, each in its own audit context."""
 
-    def __init__(self, app: ASGIApp, refusals: Refusals, find_organization: FindOrganization) -> None:
+    def __init__(
+        self, app: ASGIApp, database: Database, refusals: Refusals, find_organization: FindOrganization
+    ) -> None:
         self._app = app
+        self._database = database
         self._refusals = refusals
         self._find_organization = find_organization
 
@@ -67,6 +70,8 @@ class Audited:
 
         with acting(lambda: origin_of(scope)), ending_writes(lambda c: _note_operation(c, scope)):
             await self._app(scope, receive, noting)
+            if status < 400 and _is_noted_later(scope):  # it changed nothing here, and was asked for
+                await self._database.write(lambda connection: None)
         if 400 <= status < 500:
             await self._note_refusal(scope, status)
 
@@ -119,8 +124,15 @@ def _actor(state: dict[str, Any]) -> Actor:
 
 
 def _note_operation(connection: Connection, scope: Scope) -> None:
-    if "principal" in _state(scope) and _is_administration(scope):
-        note_unless_noted(connection, _state(scope)["organization"].id)
+    state = _state(scope)
+    if "principal" in state and _is_administration(scope):
+        note_unless_noted(connection, state["organization"].id)
+        state["audited"] = True
+
+
+def _is_noted_later(scope: Scope) -> bool:
+    """Whether an operation was answered that opened no transaction which could note it."""
+    return _is_administration(scope) and scope["method"] not in _READS and "audited" not in _state(scope)
 
 
 def _refusal(scope: Scope, status: int) -> Refusal | None:
@@ -132,14 +144,23 @@ def _refusal(scope: Scope, status: int) -> Refusal | None:
         reason = error.error if login is None else login.code
         name = None if login is None else login.username
         return Refusal("token.refused", reason, origin.actor, origin.address, origin.operation, name)
-    if not _is_administration(scope) or (status not in (401, 403) and scope["method"] in _READS):
+    is_change = scope["method"] not in _READS
+    if not ((_is_administration(scope) and (is_change or status in (401, 403))) or _enrols(scope)):
         return None
     return Refusal("request.refused", str(status), origin.actor, origin.address, origin.operation)
 
 
 def _is_administration(scope: Scope) -> bool:
+    return _audience(scope) in _ADMINISTRATION
+
+
+def _enrols(scope: Scope) -> bool:
+    return _audience(scope) is Audience.NEW_GATEWAY_NODE
+
+
+def _audience(scope: Scope) -> Audience | None:
     access = getattr(scope.get("route"), "access", None)
-    return access is not None and access.audience in _ADMINISTRATION
+    return None if access is None else access.audience
 
 
 def _state(scope: Scope) -> dict[str, Any]:

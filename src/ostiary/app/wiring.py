@@ -97,7 +97,7 @@ def build_app(settings: Settings, clock: Clock = utc_now) -> ASGIApp:
         app.include_router(router.router)
     add_error_answers(app)
     listened = NodeListener(PlainRoutes(app, guard, routers), database)
-    served = Audited(listened, refusals, find_organization)
+    served = Audited(listened, database, refusals, find_organization)
     parts = MetricsParts(database, settings.data_dir / "run", clock)
     return RequestId(whatever_happens(_watched(served, told, measures, tracing, parts)))
 

@@ -7,8 +7,10 @@ in one; passwords are hashed before it begins (`hash_password`). Whatever takes 
 
 from collections.abc import Mapping, Sequence
 
+from pydantic import SecretStr
 from sqlalchemy import Connection
 
+from ostiary.foundation import audit
 from ostiary.foundation.clock import Clock
 from ostiary.foundation.identifiers import new_id
 from ostiary.identity.errors import InvalidUser, InvalidUserName, UnknownUser
@@ -39,6 +41,9 @@ def put_user(connection: Connection, spec: UserSpec, clock: Clock) -> bool:
     if spec.password_hash is None and dict(known.claims) == dict(spec.claims):
         return False
     users.change(connection, known, spec.password_hash, spec.claims, clock())
+    old = _picture(known.subject_id, username, known.claims, None)
+    new = _picture(known.subject_id, username, spec.claims, spec.password_hash)
+    audit.note(connection, spec.organization_id, "user", known.subject_id, old, new)
     if spec.password_hash is not None:
         _end_locks_and_tokens(connection, known)
     return True
@@ -79,7 +84,10 @@ def enable_user(connection: Connection, organization_id: str, username: str) -> 
         UnknownUser: PRIMARY has no such user.
     """
     known = _known(connection, organization_id, username)
-    return subjects.set_disabled(connection, organization_id, known.subject_id, None)
+    enabled = subjects.set_disabled(connection, organization_id, known.subject_id, None)
+    if enabled:
+        audit.note(connection, organization_id, "user", known.subject_id, {}, {}, verb="enabled")
+    return enabled
 
 
 def disable_subject(connection: Connection, organization_id: str, subject_id: str, clock: Clock) -> bool:
@@ -87,6 +95,7 @@ def disable_subject(connection: Connection, organization_id: str, subject_id: st
     disabled = subjects.set_disabled(connection, organization_id, subject_id, clock())
     if disabled:
         narrow(connection, organization_id, "subject", subject_id)
+        audit.note(connection, organization_id, "user", subject_id, {}, {}, verb="disabled")
     return disabled
 
 
@@ -98,6 +107,8 @@ def delete_user(connection: Connection, organization_id: str, username: str) -> 
     """
     known = _known(connection, organization_id, username)
     users.remove(connection, organization_id, known.username)
+    old = _picture(known.subject_id, known.username, known.claims, None)
+    audit.note(connection, organization_id, "user", known.subject_id, old, None)
     _end_locks_and_tokens(connection, known)
 
 
@@ -124,8 +135,23 @@ def _create(connection: Connection, spec: UserSpec, username: str, clock: Clock)
         connection, user_id, spec.organization_id, username, spec.password_hash, spec.claims, now
     ):
         return put_user(connection, spec, clock)  # somebody else has just made it
-    subjects.see(connection, spec.organization_id, PRIMARY, PRIMARY, UserRecord(user_id, username), now)
+    subject = subjects.see(
+        connection, spec.organization_id, PRIMARY, PRIMARY, UserRecord(user_id, username), now
+    )
+    new = _picture(subject.id, username, spec.claims, spec.password_hash)
+    audit.note(connection, spec.organization_id, "user", subject.id, None, new)
     return True
+
+
+def _picture(
+    subject_id: str, username: str, claims: Mapping[str, str], password_hash: str | None
+) -> dict[str, object]:
+    """A user as the audit log has it; a password hash is one that was set."""
+    return {
+        "username": audit.Personal(subject_id, username),
+        "claims": audit.Personal(subject_id, dict(claims)),
+        "password": SecretStr(password_hash or ""),
+    }
 
 
 def _known(connection: Connection, organization_id: str, username: str) -> User:

@@ -23,6 +23,7 @@ from joserfc.jwk import ECKey
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
+from ostiary.foundation import audit
 from ostiary.foundation.events import Event, record
 from ostiary.foundation.secrets import SecretBox
 from ostiary.oauth.model import KeyState
@@ -168,12 +169,15 @@ class Keys:
             record(connection, _news(key))
         if repository.move(connection, announced, KeyState.ACTIVE, until):
             record(connection, _news(announced))
+            old, new = {"state": announced.state}, {"state": KeyState.ACTIVE}
+            audit.note(connection, announced.organization_id, "key", announced.kid, old, new)
 
     def _withdraw_all(self, connection: Connection, organization_id: str) -> None:
         for keys in repository.of_organization(connection, organization_id).values():
             for key in keys:
                 if repository.remove(connection, key):
                     record(connection, _news(key))
+                    audit.note(connection, organization_id, "key", key.kid, {"state": key.state}, None)
 
     def _add(
         self, connection: Connection, organization_id: str, state: KeyState, signs_from: datetime
@@ -186,6 +190,7 @@ class Keys:
         except IntegrityError:
             return repository.of_organization(connection, organization_id)[state][0]
         record(connection, _news(key))
+        audit.note(connection, organization_id, "key", key.kid, None, {"state": state})
         return key
 
     def _generate(self, organization_id: str, state: KeyState, signs_from: datetime) -> SigningKey:

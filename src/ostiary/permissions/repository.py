@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from sqlalchemy import Connection, Select, and_, bindparam, delete, insert, or_, select, update
 
+from ostiary.foundation import audit
 from ostiary.foundation.identifiers import new_id
 from ostiary.organizations import narrow
 from ostiary.permissions.model import ADMIN_PERMISSIONS, ADMIN_ROLE, Member, MemberName, Role, a_group
@@ -34,6 +35,7 @@ def list_roles(connection: Connection, organization_id: str) -> list[Role]:
 
 def put_role(connection: Connection, role: Role) -> None:
     """Create the role or make it what is given; members who lose it are narrowed."""
+    found = find_role(connection, role.organization_id, role.name)
     here = {"key_organization_id": role.organization_id, "key_id": role.id}
     permissions = {"permissions": list(role.permissions)}
     if connection.execute(_CHANGE, here | permissions).rowcount == 0:
@@ -42,6 +44,9 @@ def put_role(connection: Connection, role: Role) -> None:
     present = _members(connection, role.organization_id, role.id)
     _remove(connection, role, present - role.members)
     _add(connection, role, role.members - present)
+    if found != role:
+        old = None if found is None else _picture(found)
+        audit.note(connection, role.organization_id, "role", role.name, old, _picture(role))
 
 
 def ensure_admin_role(connection: Connection, organization_id: str) -> Role:
@@ -55,8 +60,11 @@ def ensure_admin_role(connection: Connection, organization_id: str) -> Role:
 
 def add_member(connection: Connection, role: Role, member: MemberName) -> None:
     """Give the role to one more member."""
-    if member not in _members(connection, role.organization_id, role.id):
+    present = _members(connection, role.organization_id, role.id)
+    if member not in present:
         _add(connection, role, {member})
+        old, new = {"members": _listed(present)}, {"members": _listed({*present, member})}
+        audit.note(connection, role.organization_id, "role", role.name, old, new)
 
 
 def roles_of(connection: Connection, organization_id: str, member: Member) -> frozenset[str]:
@@ -123,6 +131,21 @@ _OF_CLIENT = (
     .select_from(_ROLE)
     .where(_HERE, role_members.c.kind == "client", role_members.c.name == bindparam("client_id"))
 )
+
+
+def _picture(role: Role) -> dict[str, object]:
+    """A role as the audit log has it."""
+    return {"permissions": role.permissions, "members": _listed(role.members)}
+
+
+def _listed(members: Iterable[MemberName]) -> list[object]:
+    """Members as the audit log has them: names of users are personal."""
+    return [_written(member) for member in sorted(members)]
+
+
+def _written(member: MemberName) -> object:
+    text = f"{member.kind} {member}"
+    return text if member.kind != "user" else audit.Personal(audit.named(member.store, member.name), text)
 
 
 def _names(connection: Connection, query: Select[tuple[str]], values: Mapping[str, object]) -> frozenset[str]:

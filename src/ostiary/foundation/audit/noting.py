@@ -5,21 +5,18 @@ Called by use cases as `events.record` is. A write of a request that noted nothi
 """
 
 from collections.abc import Mapping
-from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 from sqlalchemy import Connection, insert
 
-from ostiary.foundation.audit.origin import Origin, current_origin
+from ostiary.foundation.audit.origin import Origin, current_origin, noted
 from ostiary.foundation.audit.pictures import PERSON, VALUE, differences
 from ostiary.foundation.audit.tables import audit_staged
 from ostiary.foundation.clock import utc_now
 
 _STAGE = insert(audit_staged)
-_noted: ContextVar[bool] = ContextVar("audit_noted", default=False)
-"""Whether this unit of work has noted something: each has a context of its own."""
 
 
 def note(
@@ -48,7 +45,7 @@ def note(
 
 def note_unless_noted(connection: Connection, organization_id: str) -> None:
     """Note the operation itself, where nothing was noted of what it did."""
-    if not _noted.get():
+    if not noted.get():
         _stage(connection, organization_id, {"action": "request.answered"})
 
 
@@ -57,7 +54,7 @@ def _stage(
 ) -> None:
     said = {**written_origin(current_origin(), utc_now(), whose), **body, "outcome": "done"}
     connection.execute(_STAGE, staged_row(organization_id, said))
-    _noted.set(True)
+    noted.set(True)
 
 
 def staged_row(organization_id: str, document: Mapping[str, Any]) -> dict[str, str]:

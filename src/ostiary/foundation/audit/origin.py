@@ -37,15 +37,19 @@ class Origin:
 
 _CURRENT: ContextVar[Callable[[], Origin]] = ContextVar("audit_origin", default=Origin)
 
+noted: ContextVar[bool] = ContextVar("audit_noted", default=False)
+"""Whether this unit of work has noted something: each runs in a copy of its request's context."""
+
 
 @contextmanager
 def acting(origin: Callable[[], Origin]) -> Iterator[None]:
     """Whatever is noted inside comes from `origin`, which is asked when there is something to note."""
-    token = _CURRENT.set(origin)
+    tokens = _CURRENT.set(origin), noted.set(False)
     try:
         yield
     finally:
-        _CURRENT.reset(token)
+        _CURRENT.reset(tokens[0])
+        noted.reset(tokens[1])
 
 
 def current_origin() -> Origin:

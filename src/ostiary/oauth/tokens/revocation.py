@@ -8,6 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
+from ostiary.foundation import audit
 from ostiary.foundation.events import Event, record
 from ostiary.oauth.model import TokenClaims
 from ostiary.oauth.repository import tokens as repository
@@ -49,3 +50,4 @@ def forget_ended(connection: Connection, now: datetime, at_most: int = 500) -> i
 def _refuse(connection: Connection, revocation_id: str, organization_id: str, until: datetime) -> None:
     if repository.add_revocation(connection, revocation_id, organization_id, until):
         record(connection, Event("revocation", organization_id, revocation_id))
+        audit.note(connection, organization_id, "token", revocation_id, {}, {}, verb="revoked")
