@@ -9,7 +9,21 @@ from typing import Final, NoReturn
 
 import typer
 
-from ostiary.cli import admin, apply, db, demo, doctor, explain, keys, nodes, serve, trace, users, version
+from ostiary.cli import (
+    admin,
+    apply,
+    audit,
+    db,
+    demo,
+    doctor,
+    explain,
+    keys,
+    nodes,
+    serve,
+    trace,
+    users,
+    version,
+)
 from ostiary.cli.errors import OperatorError
 
 app = typer.Typer(
@@ -31,6 +45,7 @@ app.add_typer(keys.command, name="keys")
 app.add_typer(nodes.command, name="nodes")
 app.add_typer(db.command, name="db")
 app.add_typer(admin.command, name="admin")
+app.add_typer(audit.command, name="audit")
 app.add_typer(trace.command, name="trace")
 app.add_typer(users.command, name="users")
 app.command("version")(version.version)

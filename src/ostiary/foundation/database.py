@@ -181,6 +181,11 @@ def write_engine(url: str | URL) -> Engine:
     return _engine(make_url(url), 1, read_only=False)
 
 
+def reading_engine(url: str | URL) -> Engine:
+    """A plain engine for tools that look and change nothing: each transaction is one snapshot."""
+    return _engine(make_url(url), 1, read_only=True)
+
+
 def check_usable(url: str | URL) -> None:
     """Open the database once; an SQLite file is from then on readable by this user alone.
 

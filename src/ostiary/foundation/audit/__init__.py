@@ -6,7 +6,7 @@ a key of that person, so that erasing somebody destroys a key and no record.
 """
 
 from ostiary.foundation.audit.chaining import AT_ONCE, chain_staged, has_staged
-from ostiary.foundation.audit.checkpoints import drop_older, sign_checkpoints, signing_key
+from ostiary.foundation.audit.checkpoints import drop_older, sign_checkpoints
 from ostiary.foundation.audit.noting import note, note_unless_noted
 from ostiary.foundation.audit.origin import Actor, Origin, acting, current_origin
 from ostiary.foundation.audit.pictures import HIDDEN, Personal, named
@@ -14,7 +14,7 @@ from ostiary.foundation.audit.reading import Wanted, read_records, sealed_record
 from ostiary.foundation.audit.refusals import EVERY, Refusal, Refusals
 from ostiary.foundation.audit.sealing import PersonKeys, hashed_name
 from ostiary.foundation.audit.settings import AuditSettings
-from ostiary.foundation.audit.verifying import Verdict, verify_chain, verify_records
+from ostiary.foundation.audit.verifying import Verdict, public_key, verify_chain, verify_records
 
 __all__ = [
     "AT_ONCE",
@@ -38,10 +38,10 @@ __all__ = [
     "named",
     "note",
     "note_unless_noted",
+    "public_key",
     "read_records",
     "sealed_records",
     "sign_checkpoints",
-    "signing_key",
     "verify_chain",
     "verify_records",
 ]

@@ -46,10 +46,10 @@ def read_records(
         yield {**keys.open(orjson.loads(row.document)), "hash": row.hash}
 
 
-def sealed_records(connection: Connection, organization_id: str) -> Iterator[tuple[str, str]]:
-    """Each record's text as it was hashed, and its hash: what somebody else can verify."""
-    query = select(audit_log.c.document, audit_log.c.hash).where(
-        audit_log.c.organization_id == organization_id
+def sealed_records(connection: Connection, organization_id: str, after: int = 0) -> Iterator[str]:
+    """Each record's text exactly as it was hashed: what somebody else can verify without any key."""
+    query = select(audit_log.c.document).where(
+        audit_log.c.organization_id == organization_id, audit_log.c.sequence > after
     )
     rows = connection.execution_options(yield_per=500).execute(query.order_by(audit_log.c.sequence))
-    return ((row.document, row.hash) for row in rows)
+    return (row.document for row in rows)

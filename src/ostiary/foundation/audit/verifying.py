@@ -26,6 +26,11 @@ class Verdict:
     checkpoints: int
     problem: str | None = None
 
+    def __str__(self) -> str:
+        place = f" ({self.first} to {self.last})" if self.records else ""
+        said = f"{self.records} records{place}, {self.checkpoints} signed checkpoints"
+        return f"{said}: " + ("as they were written" if self.problem is None else self.problem)
+
 
 class _Broken(Exception):
     """The chain is not what it was."""
@@ -93,6 +98,13 @@ def verify_chain(connection: Connection, box: SecretBox, organization_id: str) -
         return Verdict(0, 0, 0, 0, "the key that signs is not this installation's")
     records = ((row.sequence, row.document, row.hash) for row in rows)
     return verify_records(organization_id, key, signed, records)
+
+
+def public_key(connection: Connection, box: SecretBox, organization_id: str) -> str | None:
+    """The public half of what signs, 64 hexadecimal characters; None before the first checkpoint."""
+    if not any(checkpoints_of(connection, organization_id)):
+        return None
+    return signing_key(connection, box, organization_id).public_key().public_bytes_raw().hex()
 
 
 def verify_records(
