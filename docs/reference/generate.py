@@ -1,11 +1,12 @@
-"""Writes `settings.md` from the settings, `endpoints.md` from the routes; a test notices when one is stale.
+"""Writes `settings.md`, `endpoints.md` and `permissions.md` from what the code declares.
+
+A test notices when one is stale.
 
 `make docs` runs it.
 """
 
 import ast
 import inspect
-import tempfile
 import textwrap
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
@@ -19,9 +20,9 @@ from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
-from ostiary.app import build_app, framework_of
+from ostiary.app import operations
 from ostiary.app.settings import PREFIX, Settings
-from ostiary.permissions import GuardedRoute
+from ostiary.permissions import BINDINGS, BUILT_IN_ROLES, NODES, Access, GuardedRoute
 
 HEAD = """# Settings
 
@@ -44,11 +45,50 @@ Everything but what gateway nodes ask is there twice: as written, for the organi
 `/token`, `/revoke`, `/jwks` and `/gateway/jwks`. *Anybody* means that the endpoint authenticates clients
 itself, as its protocol says.
 
-Administrators authenticate with Basic; until there is a tree of permissions, the role `admin` of the
-organization has all of them. Bodies of `/api` are JSON; `?` marks a key that may be absent, and a key that
-does not exist is an error. Refusals of `/api` read `{"code", "message", "description", "traceId"}`.
+Where a permission is named, whoever calls must hold it or an ancestor of it, and a token must carry the
+scope beside it too; [permissions](permissions.md) has the tree, and [say who may
+administer](../how-to/say-who-may-administer.md) how people and scripts get both. Bodies of `/api` are JSON;
+`?` marks a key that may be absent, and a key that does not exist is an error. Refusals of `/api` read
+`{"code", "message", "description", "traceId"}`.
 """
-NODES = "For gateway nodes"
+FOR_NODES = "For gateway nodes"
+PERMISSIONS_PAGE = """# Permissions and internal scopes
+
+*Made by `docs/reference/generate.py` from the tables of `ostiary.permissions`; do not edit.*
+
+A role has permissions; users and groups of any store and clients have roles. A permission covers what is
+below it: with `/permission/admin/manage/identity` one holds `/permission/admin/manage/identity/usermgt/list`.
+Permissions are given, never denied. What is below `/permission/protected` is of the whole installation, and
+only roles of the organization `default` can have it.
+
+## The tree
+
+In brackets, the leaves of a node.
+
+```
+{tree}
+```
+
+## Internal scopes
+
+A token gets an internal scope when its client is marked `internal_scopes: true` and its user (or the client,
+where it acts for itself) holds every permission beside it. `internal_login` is every user's and no client's.
+`scope=SYSTEM` asks for all that one qualifies for; the answer lists them. What one does not qualify for is
+left out, and a scope that is not in this table is nobody's.
+
+| scope | takes |
+|---|---|
+{bound}
+
+## Built-in roles
+
+Every organization begins with them. `admin` always has all of its organization and, in `default`, what is the
+installation's too; `everyone` is every user's. Permissions of the others are yours to change.
+
+| role | permissions at first |
+|---|---|
+{built_in}
+"""
 ORGANIZATION = "/t/{organization}"
 UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 
@@ -62,31 +102,50 @@ def settings_page() -> str:
 def endpoints_page() -> str:
     """The whole page."""
     sections: dict[str, list[str]] = {}
-    with tempfile.TemporaryDirectory() as directory:
-        app = framework_of(build_app(Settings(data_dir=Path(directory))))
-    for route in sorted(_routes(app.routes), key=lambda route: (route.path, sorted(route.methods))):
+    for route in operations():
         if ORGANIZATION not in route.path:
-            title = str(route.tags[0]) if route.tags else NODES
+            title = str(route.tags[0]) if route.tags else FOR_NODES
             sections.setdefault(title, []).append(_row(route))
     rows = "\n| method | path | who may call | what it does | body |\n|---|---|---|---|---|\n"
     parts = [f"## {title}\n{rows}" + "\n".join(sections[title]) for title in sorted(sections)]
     return "\n\n".join([ENDPOINTS_HEAD.rstrip(), *parts]) + "\n"
 
 
-def _routes(routes: Iterable[Any]) -> Iterator[GuardedRoute]:
-    for route in routes:
-        inner = getattr(route, "original_router", None)
-        if inner is not None:
-            yield from _routes(inner.routes)
-        else:
-            yield route
-
-
 def _row(route: GuardedRoute) -> str:
     does = _sentence((inspect.getdoc(route.endpoint) or "").partition("\n\n")[0])
     method = ", ".join(sorted(route.methods))
     path = route.path.replace(":path", "")
-    return f"| {method} | `{path}` | {route.access} | {does} | {_body(route)} |"
+    return f"| {method} | `{path}` | {_who(route.access)} | {does} | {_body(route)} |"
+
+
+def _who(access: Access) -> str:
+    said = [] if access.permissions else [str(access)]
+    return "<br>".join([*said, *filter(None, (_code(access.permissions), _code(access.scopes)))])
+
+
+def permissions_page() -> str:
+    """The whole page."""
+    bound = "\n".join(f"| `{scope}` | {_code(BINDINGS[scope])} |" for scope in sorted(BINDINGS))
+    built_in = "\n".join(
+        f"| `{name}` | {_code(nodes) or 'none until you give it some'} |"
+        for name, nodes in BUILT_IN_ROLES.items()
+    )
+    tree = "\n".join(_tree())
+    return PERMISSIONS_PAGE.format(tree=tree, bound=bound, built_in=built_in)
+
+
+def _code(names: Iterable[str]) -> str:
+    return "<br>".join(f"`{name}`" for name in sorted(names))
+
+
+def _tree() -> Iterator[str]:
+    """The tree as indented lines; the leaves of a node on its own line."""
+    inner = {node.rpartition("/")[0] for node in NODES}
+    for node in sorted(NODES & inner):
+        leaves = sorted(n.rpartition("/")[2] for n in NODES - inner if n.rpartition("/")[0] == node)
+        depth = node.count("/") - 2
+        name = node if depth == 0 else node.rpartition("/")[2]
+        yield "  " * depth + name + (f"  [{', '.join(leaves)}]" if leaves else "")
 
 
 def _body(route: GuardedRoute) -> str:
@@ -209,3 +268,4 @@ def _sentence(text: str) -> str:
 if __name__ == "__main__":
     Path(__file__).with_name("settings.md").write_text(settings_page())
     Path(__file__).with_name("endpoints.md").write_text(endpoints_page())
+    Path(__file__).with_name("permissions.md").write_text(permissions_page())

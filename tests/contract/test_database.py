@@ -20,7 +20,7 @@ from ostiary.foundation.events import (
 )
 from ostiary.foundation.identifiers import new_id
 from ostiary.organizations import Organization, all_organizations, current_epoch, latest_minimum, narrow, put
-from ostiary.permissions import Member, Role, a_client, a_group, a_user, find_role, put_role, roles_of
+from ostiary.permissions import Member, Role, a_client, a_group, a_user, find_role, holdings_of, put_role
 
 
 def an_organization(name: str = "acme") -> Organization:
@@ -150,12 +150,14 @@ async def test_a_role_is_pinned_to_the_first_subject_its_name_matches(database: 
     first = Member("subject-1", "EXTERNAL", "testuser")
     second = Member("subject-2", "EXTERNAL", "testuser")
 
-    assert await database.write(lambda c: roles_of(c, organization.id, first)) == {"clerk"}
-    assert await database.write(lambda c: roles_of(c, organization.id, second)) == frozenset()
-    assert await database.write(lambda c: roles_of(c, organization.id, Member(client_id="job"))) == {"clerk"}
+    assert await database.write(lambda c: holdings_of(c, organization.id, first).roles) == {"clerk"}
+    assert await database.write(lambda c: holdings_of(c, organization.id, second).roles) == frozenset()
+    assert await database.write(lambda c: holdings_of(c, organization.id, Member(client_id="job")).roles) == {
+        "clerk"
+    }
     grouped = Member("subject-3", "CORP", "x", frozenset({"CORP/sales", "CORP/other"}))
-    assert await database.write(lambda c: roles_of(c, organization.id, grouped)) == {"clerk"}
-    assert await database.write(lambda c: roles_of(c, "another", first)) == frozenset()
+    assert await database.write(lambda c: holdings_of(c, organization.id, grouped).roles) == {"clerk"}
+    assert await database.write(lambda c: holdings_of(c, "another", first).roles) == frozenset()
 
 
 async def test_an_organization_of_many_roles_makes_no_role_slow_to_find(database: Database) -> None:
@@ -182,7 +184,9 @@ async def test_losing_a_role_narrows_the_subject(database: Database) -> None:
     organization = an_organization()
     role = Role(new_id(), organization.id, "clerk", members=frozenset({a_user("testuser")}))
     await database.write(lambda connection: (put(connection, organization), put_role(connection, role)))
-    await database.write(lambda c: roles_of(c, organization.id, Member("subject-1", "PRIMARY", "testuser")))
+    await database.write(
+        lambda c: holdings_of(c, organization.id, Member("subject-1", "PRIMARY", "testuser")).roles
+    )
 
     await database.write(lambda c: put_role(c, Role(role.id, organization.id, "clerk")))
 

@@ -30,7 +30,7 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def settings(tmp_path: Path, migrated: Path) -> Settings:
     """Settings of an installation in a scratch directory, its database migrated."""
     shutil.copy(migrated, tmp_path / "ostiary.db")
-    return load_settings(None, {"data_dir": tmp_path})
+    return load_settings(None, {"data_dir": tmp_path, "access": {"basic_authentication": True}})
 
 
 @pytest.fixture

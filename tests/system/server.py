@@ -29,7 +29,10 @@ class Server:
         self.workers = workers
         self.management_port, self.gateway_port, spare = free_ports(3)
         self.http_port = spare if http else 0
-        self.environment: dict[str, str] = {"OSTIARY_ADMIN_PASSWORD": ADMIN_PASSWORD}
+        self.environment: dict[str, str] = {
+            "OSTIARY_ADMIN_PASSWORD": ADMIN_PASSWORD,
+            "OSTIARY_ACCESS__BASIC_AUTHENTICATION": "true",
+        }
         self.log = scratch_log(directory)
         self.process: subprocess.Popen[bytes] | None = None
         self._launched_ns = 0

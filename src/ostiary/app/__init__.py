@@ -1,5 +1,6 @@
 """The composition root: settings, migrations and the wiring of every slice."""
 
+from ostiary.app.routes import methods_at, operation_for, operations
 from ostiary.app.settings import Settings, environment_of, load_settings
 from ostiary.app.tracing import TracingNotInstalled, check_tracing
 from ostiary.app.wiring import build_app, framework_of
@@ -12,7 +13,10 @@ __all__ = [
     "environment_of",
     "framework_of",
     "load_settings",
+    "methods_at",
     "migrate",
+    "operation_for",
+    "operations",
     "schema_state",
 ]
 

@@ -41,7 +41,7 @@ from ostiary.permissions import Audience, FindOrganization, Principal, Principal
 _CHAIN_EVERY: Final = timedelta(seconds=1)
 _TEND_EVERY: Final = timedelta(minutes=5)
 _READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-_ADMINISTRATION: Final = frozenset({Audience.AUTHENTICATED, Audience.PERMITTED})
+_ADMINISTRATION: Final = frozenset({Audience.USER, Audience.PERMITTED})
 """Whose writes are noted whatever they do; what gateway nodes report all the time is not."""
 
 
@@ -118,7 +118,7 @@ def _actor(state: dict[str, Any]) -> Actor:
     principal, client = state.get("principal"), state.get("client")
     if isinstance(principal, Principal):
         if principal.kind is PrincipalKind.USER:
-            return Actor("user", principal.subject_id, name=principal.name)
+            return Actor("user", principal.subject_id, principal.client_id, principal.name)
         return Actor(principal.kind.value, None if principal.is_local else principal.name)
     return Actor("nobody") if client is None else Actor("client", client.client.client_id)
 

@@ -27,11 +27,13 @@ from ostiary.foundation.telemetry import LogFormat
 from ostiary.gateway.settings import GatewaySettings
 from ostiary.identity.settings import IdentitySettings
 from ostiary.oauth.settings import TokenSettings
+from ostiary.permissions import AccessSettings
 
 PREFIX = "OSTIARY_"
 _NOT_SETTINGS = frozenset(
     PREFIX + name
     for name in (
+        "ACCESS_TOKEN",
         "ADMIN_PASSWORD",
         "TRACE_PASSWORD",
         "TRACE_TOKEN",
@@ -99,6 +101,7 @@ class Settings(BaseSettings):
     tokens: TokenSettings = TokenSettings()
     identity: IdentitySettings = Field(default_factory=IdentitySettings)
     gateway: GatewaySettings = GatewaySettings()
+    access: AccessSettings = AccessSettings()
     audit: AuditSettings = AuditSettings()
 
     @field_validator("data_dir")

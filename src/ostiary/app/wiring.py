@@ -25,7 +25,8 @@ from ostiary.foundation.audit import Refusals
 from ostiary.foundation.clock import Clock, utc_now
 from ostiary.foundation.database import Database
 from ostiary.foundation.secrets import SecretBox, load_or_create_key
-from ostiary.foundation.web import RequestId
+from ostiary.foundation.settings import InvalidSettings
+from ostiary.foundation.web import PlainPaths, RequestId
 from ostiary.gateway import every_node_knows_key, forget_explanations
 from ostiary.gateway.endpoints import NodeListener
 from ostiary.gateway.endpoints import routers as gateway_routers
@@ -34,10 +35,17 @@ from ostiary.identity.endpoints import routers as identity_routers
 from ostiary.oauth import AuthorizationServer, authorization_server, forget_ended
 from ostiary.oauth.endpoints import routers as oauth_routers
 from ostiary.organizations import Organization, all_organizations, find
-from ostiary.permissions import FindOrganization, Guard, GuardedRouter, PlainRoutes
+from ostiary.permissions import AccessSettings, FindOrganization, Guard, GuardedRouter, PlainRoutes
 from ostiary.permissions.endpoints import routers as permissions_routers
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
+_NOTHING_UNASKED: dict[str, Any] = {
+    "docs_url": None,
+    "redoc_url": None,
+    "openapi_url": None,
+    "redirect_slashes": False,
+}
+"""No route of the framework's own: every one is declared (ADR 0007)."""
 _SWEEP_EVERY = timedelta(minutes=5)
 _TEND_KEYS_EVERY = timedelta(minutes=1)
 _TELL_EVERY = timedelta(seconds=1)
@@ -81,22 +89,17 @@ def build_app(settings: Settings, clock: Clock = utc_now) -> ASGIApp:
         if tracing is not None:
             await tracing.close()
 
-    app = FastAPI(
-        title="Ostiary",
-        lifespan=lifespan,
-        docs_url=None,
-        redoc_url=None,
-        openapi_url=None,
-        redirect_slashes=False,
-        max_body_size=MAX_BODY_BYTES,
-    )
+    app = FastAPI(title="Ostiary", lifespan=lifespan, max_body_size=MAX_BODY_BYTES, **_NOTHING_UNASKED)
+    passwords = settings.access.basic_authentication
+    callers = Callers(database, box, authentication, settings.issuer_base, clock, takes_passwords=passwords)
     find_organization = _finder(database)
-    guard = app.state.guard = Guard(Callers(database, box, authentication).identify, find_organization)
+    guard = app.state.guard = Guard(callers.identify, find_organization)
     routers = _routers(settings, database, box, authentication, server, clock)
+    _tighten(routers, settings.access)
     for router in routers:
         app.include_router(router.router)
     add_error_answers(app)
-    listened = NodeListener(PlainRoutes(app, guard, routers), database)
+    listened = PlainPaths(NodeListener(PlainRoutes(app, guard, routers), database))
     served = Audited(listened, database, refusals, find_organization)
     parts = MetricsParts(database, settings.data_dir / "run", clock)
     return RequestId(whatever_happens(_watched(served, told, measures, tracing, parts)))
@@ -137,6 +140,20 @@ def _routers(
         *declarative_routers(database, box, authentication.hasher, policy, clock),
         *gateway_routers(database, box, settings.gateway, public_url, clock),
     ]
+
+
+def _tighten(routers: list[GuardedRouter], access: AccessSettings) -> None:
+    """Apply what the operator asks for besides the declarations.
+
+    Raises:
+        InvalidSettings: an override names no operation; a mistyped one must not pass for a lock.
+    """
+    for index, override in enumerate(access.overrides):
+        if not any(router.tighten(override) for router in routers):
+            raise InvalidSettings(
+                f"settings: access.overrides.{index}.operation: there is no guarded operation "
+                f"{override.operation!r}: `ostiary scopes list` shows them all"
+            )
 
 
 def _share_of_cores(settings: Settings) -> IdentitySettings:

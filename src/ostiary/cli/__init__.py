@@ -19,6 +19,7 @@ from ostiary.cli import (
     explain,
     keys,
     nodes,
+    scopes,
     serve,
     trace,
     users,
@@ -48,6 +49,7 @@ app.add_typer(admin.command, name="admin")
 app.add_typer(audit.command, name="audit")
 app.add_typer(trace.command, name="trace")
 app.add_typer(users.command, name="users")
+app.add_typer(scopes.command, name="scopes")
 app.command("version")(version.version)
 
 _NO_ROOM: Final = {

@@ -1,13 +1,14 @@
 """The management API as the client commands use it.
 
 On the server's machine and as its user the commands go through the administration socket and need no
-password. Elsewhere they go to `OSTIARY_URL` and prove themselves with the administrator's password.
+password. Elsewhere they go to `OSTIARY_URL` and prove themselves with a token, or with the administrator's
+password where the server takes passwords.
 """
 
 import os
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -66,7 +67,7 @@ class ManagementClient:
             return cls._remote(url.rstrip("/"), environment)
         raise OperatorError(
             "which server? On its machine say --data-dir DIR (or OSTIARY_DATA_DIR), "
-            "elsewhere set OSTIARY_URL and OSTIARY_ADMIN_PASSWORD"
+            "elsewhere set OSTIARY_URL and OSTIARY_ACCESS_TOKEN"
         )
 
     @classmethod
@@ -81,12 +82,9 @@ class ManagementClient:
     def _remote(cls, url: str, environment: Mapping[str, str]) -> Self:
         if not url.startswith("https://"):
             raise OperatorError(f"OSTIARY_URL: {url} is not protected: an https:// address was expected")
-        password = environment.get("OSTIARY_ADMIN_PASSWORD")
-        if not password:
-            raise OperatorError(f"{url}: who are you? Set OSTIARY_ADMIN_PASSWORD")
         http = httpx2.Client(
             base_url=url,
-            auth=httpx2.BasicAuth("admin", password),
+            auth=_proof(url, environment),
             verify=_trust(environment.get("OSTIARY_CA")),
             follow_redirects=False,
         )
@@ -128,6 +126,29 @@ class ManagementClient:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _proof(url: str, environment: Mapping[str, str]) -> httpx2.Auth:
+    """A token, or the password of `admin` where the server takes passwords."""
+    if token := environment.get("OSTIARY_ACCESS_TOKEN"):
+        return _Bearer(token)
+    if password := environment.get("OSTIARY_ADMIN_PASSWORD"):
+        return httpx2.BasicAuth("admin", password)
+    raise OperatorError(
+        f"{url}: who are you? Set OSTIARY_ACCESS_TOKEN "
+        "(or OSTIARY_ADMIN_PASSWORD where the server takes passwords)"
+    )
+
+
+class _Bearer(httpx2.Auth):
+    """A token of the environment (RFC 6750 §2.1)."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def auth_flow(self, request: httpx2.Request) -> Generator[httpx2.Request, httpx2.Response]:
+        request.headers["Authorization"] = f"Bearer {self._token}"
+        yield request
 
 
 def _nobody(path: Path) -> str:

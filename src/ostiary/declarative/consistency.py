@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterable, Iterator
 
 from ostiary.apim import BUILT_IN, enclosing, shape
-from ostiary.declarative.complaints import Complaint, Path
+from ostiary.declarative.complaints import Complaint, Path, did_you_mean
 from ostiary.declarative.schema import APIPart, ApplicationPart, KeysPart, OrganizationFile, ResourcePart
-from ostiary.permissions import ADMIN_ROLE
+from ostiary.organizations import DEFAULT_ORGANIZATION
+from ostiary.permissions import ADMIN_ROLE, EVERYONE_ROLE, NODES, PROTECTED
 
 Rule = Callable[[OrganizationFile], Iterator[Complaint]]
 
@@ -111,11 +112,29 @@ def _plans_said(file: OrganizationFile) -> Iterator[Complaint]:
             yield Complaint(("plans", index), "no limit", "'requests', 'bandwidth' or both")
 
 
-def _admin_is_built_in(file: OrganizationFile) -> Iterator[Complaint]:
+def _roles_said(file: OrganizationFile) -> Iterator[Complaint]:
+    in_default = file.organization.name == DEFAULT_ORGANIZATION
+    known = {node for node in NODES if in_default or not node.startswith(PROTECTED)}
     for index, role in enumerate(file.roles):
         if role.name == ADMIN_ROLE and role.permissions:
             expected = "no permissions, because the role is built in and has them all"
             yield Complaint(("roles", index, "permissions"), ", ".join(role.permissions), expected)
+            continue
+        for key in ("users", "groups", "clients"):
+            if role.name == EVERYONE_ROLE and getattr(role, key):
+                expected = "no members, because every user has this role and nobody else"
+                yield Complaint(("roles", index, key), ", ".join(getattr(role, key)), expected)
+        for position, node in enumerate(role.permissions or ()):
+            if node not in known:
+                yield Complaint(("roles", index, "permissions", position), node, _nearest(node, known))
+
+
+def _nearest(node: str, known: set[str]) -> str:
+    if node.startswith(PROTECTED):
+        return (
+            f"a node below /permission/admin: {PROTECTED} belongs to the organization {DEFAULT_ORGANIZATION}"
+        )
+    return f"a node of the permission tree, as `ostiary scopes list` shows it{did_you_mean(node, known)}"
 
 
 def _scopes_said(file: OrganizationFile) -> Iterator[Complaint]:
@@ -136,7 +155,7 @@ def _twice(names: Iterable[str], before: Path, after: Path = ()) -> Iterator[Com
 
 RULES: tuple[Rule, ...] = (
     _names_once,
-    _admin_is_built_in,
+    _roles_said,
     _scopes_said,
     _plans_said,
     _apis_complete,

@@ -7,6 +7,7 @@ from ostiary.declarative.complaints import Complaint, Path, did_you_mean
 from ostiary.declarative.consistency import keys_of, resources_of
 from ostiary.declarative.plan import Kind, State
 from ostiary.declarative.schema import ApplicationPart, OrganizationFile
+from ostiary.permissions import BUILT_IN_ROLES, EVERYONE_ROLE
 
 _MOST_LISTED = 20
 
@@ -18,11 +19,11 @@ def dangling(
 
     `api_plans`: the plans of every API version that subscriptions may name, by name and version.
     """
-    roles = {*(role.name for role in file.roles), *state.get(Kind.ROLE, {}), "admin"}
+    roles = {*(role.name for role in file.roles), *state.get(Kind.ROLE, {}), *BUILT_IN_ROLES}
     scopes = {*(scope.name for scope in file.scopes), *state.get(Kind.SCOPE, {})}
     plans = {*BUILT_IN, *(plan.name for plan in file.plans), *state.get(Kind.PLAN, {})}
     for user_index, user in enumerate(file.users):
-        yield from _unknown("role", user.roles or (), roles, ("users", user_index, "roles"))
+        yield from _unknown("role", user.roles or (), roles - {EVERYONE_ROLE}, ("users", user_index, "roles"))
     for scope_index, scope in enumerate(file.scopes):
         yield from _unknown("role", scope.roles or (), roles, ("scopes", scope_index, "roles"))
     for api_index, api in enumerate(file.apis):

@@ -10,7 +10,7 @@ from ostiary.declarative.complaints import Complaint, Path, Unacceptable
 from ostiary.declarative.names import Names
 from ostiary.declarative.plan import Actual, Wish
 from ostiary.declarative.schema import OrganizationFile, RolePart
-from ostiary.permissions import ADMIN_PERMISSIONS, ADMIN_ROLE, MemberName
+from ostiary.permissions import ADMIN_ROLE, BUILT_IN_ROLES, MemberName, admin_permissions
 
 _NOBODY: Mapping[str, list[str]] = {"users": [], "groups": [], "clients": []}
 
@@ -25,16 +25,20 @@ def role_wishes(
     touched = dict.fromkeys([*parts, *mentioned, *_losing(actual, said_by_users)])
     wishes: dict[str, Wish] = {}
     for name in touched:
-        before = actual[name].picture if name in actual else {"permissions": [], **_NOBODY}
+        before = actual[name].picture if name in actual else _new(name)
         index, part = parts.get(name, (None, None))
         path: Path = ("roles", index) if index is not None else _first_mention(name, said_by_users)
         picture = dict(before) if part is None else _said(part, path, before, names, complaints)
         role_says = part is not None and part.users is not None
         picture["users"] = _with_users(name, picture["users"], said_by_users, role_says=role_says)
         if name == ADMIN_ROLE:
-            picture["permissions"] = list(ADMIN_PERMISSIONS)
+            picture["permissions"] = list(admin_permissions(file.organization.name))
         wishes[name] = Wish(path, picture)
     return wishes
+
+
+def _new(name: str) -> Mapping[str, list[str]]:
+    return {"permissions": list(BUILT_IN_ROLES.get(name, ())), **_NOBODY}
 
 
 def _roles_of_users(file: OrganizationFile, names: Names) -> dict[str, tuple[list[str], Path]]:
@@ -64,7 +68,8 @@ def _first_mention(role: str, said: Mapping[str, tuple[list[str], Path]]) -> Pat
 def _said(
     part: RolePart, path: Path, before: Mapping[str, list[str]], names: Names, complaints: list[Complaint]
 ) -> dict[str, list[str]]:
-    picture: dict[str, list[str]] = {"permissions": list(dict.fromkeys(part.permissions))}
+    said = before["permissions"] if part.permissions is None else part.permissions
+    picture: dict[str, list[str]] = {"permissions": list(dict.fromkeys(said))}
     readers: tuple[tuple[str, list[str] | None, Callable[[str], MemberName]], ...] = (
         ("users", part.users, names.user),
         ("groups", part.groups, names.group),

@@ -83,10 +83,10 @@ class UserPart(Part):
 
 
 class RolePart(Part):
-    """A role. Members that are not said stay; `[]` is none."""
+    """A role. Permissions and members that are not said stay; `[]` is none."""
 
     name: Name
-    permissions: list[Permission] = []
+    permissions: list[Permission] | None = None
     users: list[OneLine] | None = None
     groups: list[OneLine] | None = None
     clients: list[OneLine] | None = None

@@ -121,18 +121,16 @@ def complaint_of(work: Work, change: Change, error: Exception) -> Complaint:
 
 def _organization(work: Work, change: Change) -> None:
     part = work.file.organization
-    organizations.put(
-        work.connection,
-        organizations.Organization(
-            id=work.organization_id,
-            name=part.name,
-            display_name=part.display_name or part.name,
-            features=frozenset(part.features),
-            chain=organizations.ChainPolicy(part.chain),
-        ),
+    organization = organizations.Organization(
+        id=work.organization_id,
+        name=part.name,
+        display_name=part.display_name or part.name,
+        features=frozenset(part.features),
+        chain=organizations.ChainPolicy(part.chain),
     )
+    organizations.put(work.connection, organization)
     if change.action is Action.ADD:
-        permissions.ensure_admin_role(work.connection, work.organization_id)
+        permissions.ensure_built_in_roles(work.connection, organization)
 
 
 def user_store_spec(work: Work, change: Change) -> identity.UserStoreSpec:

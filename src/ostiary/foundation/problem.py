@@ -6,12 +6,15 @@ from starlette.responses import JSONResponse
 
 
 class Problem(Exception):
-    """A refusal a client may read. `description` names the field and what was expected."""
+    """A refusal a client may read. `description` names the field and what was expected.
+
+    `code` is the name of an error, or the status where there is no other; the guard's are numbers.
+    """
 
     def __init__(
         self,
         status: int,
-        code: str,
+        code: str | int,
         message: str,
         description: str,
         headers: Mapping[str, str] | None = None,

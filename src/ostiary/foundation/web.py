@@ -6,12 +6,13 @@ enrolled gateway node set there in the same way.
 """
 
 import re
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote_to_bytes
 
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ostiary.foundation.identifiers import new_id
+from ostiary.foundation.problem import Problem, render
 
 MAX_FORM_BYTES = 65_536
 MAX_FORM_FIELDS = 50
@@ -47,6 +48,47 @@ class RequestId:
             await send(message)
 
         await self._app(scope, receive, send_with_id)
+
+
+class PlainPaths:
+    """Refuses a path that could be read in two ways with a 400, before anything is decided by it.
+
+    What is decoded, routed and guarded is then one and the same text (WSO2-2022-2177: dot segments and `;`).
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and not is_plain(scope.get("raw_path") or scope["path"].encode()):
+            problem = Problem(400, 400, "Bad Request", _NOT_PLAIN)
+            await render(problem, request_id(Request(scope)))(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+
+_NOT_PLAIN = (
+    "the path could be read in two ways: use no segment of dots alone, no `;` or backslash, no control "
+    "characters, and encode each character once"
+)
+_NEVER_IN_A_PATH = re.compile(rb"[\x00-\x1f\x7f%;\\]")
+_DOTS_ALONE = re.compile(rb"(?:^|/)(?:\.|%2e)+(?:/|$)", re.IGNORECASE)
+_ENCODED_DOT_FIRST = re.compile(rb"(?:^|/)%2e", re.IGNORECASE)
+
+
+def is_plain(raw_path: bytes) -> bool:
+    """Whether a path as it was sent can be read in one way alone."""
+    decoded = unquote_to_bytes(raw_path)
+    try:
+        decoded.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return not (
+        _NEVER_IN_A_PATH.search(decoded)
+        or _ENCODED_DOT_FIRST.search(raw_path)
+        or _DOTS_ALONE.search(raw_path)
+        or _DOTS_ALONE.search(decoded)
+    )
 
 
 NODE_HEADER = "X-Ostiary-Node"

@@ -17,7 +17,7 @@ from ostiary.identity.user_names import PRIMARY
 from ostiary.identity.user_stores.contract import UserRecord
 from ostiary.identity.users import enable_user, find_user, put_user
 from ostiary.organizations import DEFAULT_ORGANIZATION, Organization, find
-from ostiary.permissions import a_user, add_member, ensure_admin_role
+from ostiary.permissions import a_user, give_admin_role
 
 ADMINISTRATOR = "admin"
 _PASSWORD_BYTES = 18
@@ -50,7 +50,7 @@ async def bootstrap_admin(
             return False
         administrator = UserRecord(user_id, ADMINISTRATOR)
         subjects.see(connection, organization.id, PRIMARY, PRIMARY, administrator, now)
-        add_member(connection, ensure_admin_role(connection, organization.id), a_user(ADMINISTRATOR))
+        give_admin_role(connection, organization, a_user(ADMINISTRATOR))
         return True
 
     return chosen if await database.write(unit) else None
@@ -74,7 +74,7 @@ async def reset_admin_password(
         claims = known.claims if known else {}
         put_user(connection, UserSpec(organization.id, ADMINISTRATOR, password_hash, claims), clock)
         enable_user(connection, organization.id, ADMINISTRATOR)
-        add_member(connection, ensure_admin_role(connection, organization.id), a_user(ADMINISTRATOR))
+        give_admin_role(connection, organization, a_user(ADMINISTRATOR))
 
     await database.write(unit)
     return chosen

@@ -18,7 +18,7 @@ from ostiary.identity.errors import LoginRefused, LoginUnavailable
 from ostiary.identity.model import AuthenticatedUser
 from ostiary.identity.user_stores.steps import Step, watched
 from ostiary.organizations import Organization
-from ostiary.permissions import Member, roles_of
+from ostiary.permissions import Member, holdings_of
 
 CLIENT: Final = "ostiary-rehearsal"
 """What rehearsals are counted under, apart from every client."""
@@ -56,6 +56,6 @@ async def rehearse(
     member = Member(subject.id, subject.store, subject.username, user.groups)
 
     def roles(connection: Connection) -> list[str]:
-        return sorted(roles_of(connection, organization.id, member))
+        return sorted(holdings_of(connection, organization.id, member).roles)
 
     return Rehearsal("accepted", "", user, await database.write(roles), steps.found)

@@ -26,6 +26,7 @@ from ostiary.oauth.model import (
     TokenFormat,
     TokenHolder,
     Validity,
+    is_for_management,
     is_reserved,
     is_scope_token,
 )
@@ -41,8 +42,8 @@ from ostiary.oauth.tokens.revocation import (
 from ostiary.oauth.tokens.verification import (
     JudgedToken,
     introspect_opaque,
+    judge_access_token,
     judge_opaque,
-    verify_access_token,
 )
 
 __all__ = [
@@ -76,8 +77,10 @@ __all__ = [
     "find_revocation",
     "forget_ended",
     "introspect_opaque",
+    "is_for_management",
     "is_reserved",
     "is_scope_token",
+    "judge_access_token",
     "judge_opaque",
     "list_clients",
     "list_revocations",
@@ -87,5 +90,4 @@ __all__ = [
     "put_scope",
     "registered_scopes",
     "token_fingerprint",
-    "verify_access_token",
 ]

@@ -11,10 +11,11 @@ from pydantic import SecretStr
 
 from ostiary.identity import PRIMARY, display_name
 from ostiary.organizations import Organization, issuer_of
+from ostiary.permissions import SYSTEM, asked_for, is_internal
 
 Scope = frozenset[str]
 DEFAULT_SCOPE = "default"
-RESERVED_SCOPES = frozenset({DEFAULT_SCOPE, "SYSTEM", "openid"})
+RESERVED_SCOPES = frozenset({DEFAULT_SCOPE, SYSTEM, "openid"})
 INTERNAL_PREFIX = "internal_"
 
 _NOT_TEXT = re.compile(r"[\x00-\x1F\x7F\uD800-\uDFFF]")
@@ -162,8 +163,12 @@ class TokenClaims:
 def audience_of(issuer: str, scope: Scope) -> str | list[str]:
     """The resource servers an access token is for: the gateway, and management only with its scopes."""
     gateway = f"{issuer}/gateway"
-    management = any(is_reserved(value) and value != DEFAULT_SCOPE for value in scope)
-    return [gateway, f"{issuer}/management"] if management else gateway
+    return [gateway, f"{issuer}/management"] if is_for_management(scope) else gateway
+
+
+def is_for_management(scope: Scope) -> bool:
+    """Whether a token with this scope may be shown to the internal REST APIs at all."""
+    return any(is_reserved(value) and value != DEFAULT_SCOPE for value in scope)
 
 
 def is_reserved(value: str) -> bool:
@@ -189,13 +194,17 @@ def scope_text(scope: Scope) -> str:
 def grant_scope(requested: Scope | None, client: Client, entitled: Scope) -> Scope:
     """Decide a scope (RFC 6749 §3.3).
 
-    `entitled` holds the registered API scopes that the user (or the client acting for itself) may
-    have now. Omitted means the client's default; what may not be had is dropped; nothing left means
-    the literal `default`. The reserved values are never granted here.
+    `entitled` holds what the user (or the client acting for itself) may have now: registered API scopes and
+    internal ones. Omitted means the client's default, `SYSTEM` every internal scope; what may not be had is
+    dropped; nothing left means the literal `default`. No other reserved value is ever granted.
     """
-    wanted = client.default_scope if requested is None else requested
-    allowed = entitled if client.scopes is None else entitled & client.scopes
-    granted = frozenset(value for value in wanted & allowed if not is_reserved(value))
+    wanted = asked_for(client.default_scope if requested is None else requested)
+    allowed = entitled if client.scopes is None else entitled & asked_for(client.scopes)
+    granted = frozenset(
+        value
+        for value in wanted & allowed
+        if not is_reserved(value) or (client.internal_scopes and is_internal(value))
+    )
     return granted or frozenset({DEFAULT_SCOPE})
 
 

@@ -9,10 +9,18 @@ from sqlalchemy import Connection
 
 from ostiary.foundation import audit
 from ostiary.oauth.errors import BadField, UnknownScope
-from ostiary.oauth.model import Scope, ScopeSpec, entitled_scopes, is_reserved, is_scope_token, is_text
+from ostiary.oauth.model import (
+    Client,
+    Scope,
+    ScopeSpec,
+    entitled_scopes,
+    is_reserved,
+    is_scope_token,
+    is_text,
+)
 from ostiary.oauth.repository import scopes as repository
 from ostiary.organizations import narrow
-from ostiary.permissions import Member, roles_of
+from ostiary.permissions import Member, holdings_of, internal_scopes_of, is_internal
 
 _MOST_REQUESTED = 100
 _LONGEST_REQUEST = 4_000
@@ -60,15 +68,23 @@ def delete_scope(connection: Connection, organization_id: str, name: str) -> Non
     narrow(connection, organization_id, "scope", name)
 
 
-def entitled_to(connection: Connection, organization_id: str, wanted: Scope, member: Member) -> Scope:
-    """Those of the wanted scopes that are registered and that `member` may have now.
+def entitled_to(connection: Connection, client: Client, wanted: Scope, member: Member) -> Scope:
+    """Those of the wanted scopes that `member` may have now through this client.
 
-    Takes a write transaction, because a role's name is pinned to the user it first matches.
+    API scopes are registered and given by roles; internal ones follow from permissions, and only clients
+    marked `internal_scopes` get any. Takes a write transaction, because a role's name is pinned to the
+    user it first matches.
     """
-    registered = repository.named(connection, organization_id, wanted)
-    if not registered:
+    named = [value for value in wanted if not is_reserved(value)]
+    registered = repository.named(connection, client.organization_id, named) if named else {}
+    internal = frozenset(filter(is_internal, wanted)) if client.internal_scopes else frozenset()
+    if not registered and not internal:
         return frozenset()
-    return entitled_scopes(registered, roles_of(connection, organization_id, member))
+    held = holdings_of(connection, client.organization_id, member)
+    is_user = member.client_id is None
+    return entitled_scopes(registered, held.roles) | internal_scopes_of(
+        held.permissions, internal, is_user=is_user
+    )
 
 
 def parse_scope(text: str | None) -> Scope | None:

@@ -1,12 +1,11 @@
-"""Permissions: roles, access declared at routes, and the guard that enforces it.
+"""Permissions: the permission tree, roles, internal scopes, access declared at routes, and the guard.
 
-Sees subjects, groups and clients as values. The permission tree and internal scopes come with
-their own issue; until then the built-in role `admin` passes what takes a permission.
+Sees subjects, groups and clients as values.
 """
 
 from ostiary.permissions.access import (
-    AUTHENTICATED,
     GATEWAY_NODE,
+    LOGGED_IN,
     NEW_GATEWAY_NODE,
     OPEN,
     Access,
@@ -14,6 +13,7 @@ from ostiary.permissions.access import (
     needs,
 )
 from ostiary.permissions.guard import (
+    LOCAL_ADMINISTRATOR,
     FindOrganization,
     Guard,
     Principal,
@@ -21,42 +21,62 @@ from ostiary.permissions.guard import (
     organization,
     principal,
 )
+from ostiary.permissions.internal_scopes import BINDINGS, LOGIN, SYSTEM, is_internal
 from ostiary.permissions.model import (
-    ADMIN_PERMISSIONS,
     ADMIN_ROLE,
+    BUILT_IN_ROLES,
+    EVERYONE_ROLE,
+    Holdings,
     Member,
     MemberName,
     Role,
     a_client,
     a_group,
     a_user,
+    admin_permissions,
 )
 from ostiary.permissions.plain_routes import PlainRoutes
+from ostiary.permissions.qualifying import asked_for, internal_scopes_of
 from ostiary.permissions.repository import (
-    add_member,
-    ensure_admin_role,
+    ensure_built_in_roles,
     find_role,
+    give_admin_role,
+    holdings_of,
     list_roles,
     put_role,
-    roles_of,
+    read_holdings,
 )
 from ostiary.permissions.router import GuardedRoute, GuardedRouter
+from ostiary.permissions.settings import AccessOverride, AccessSettings
+from ostiary.permissions.tree import ADMIN, NODES, PROTECTED, Permissions, holds, holds_all, not_held
 
 __all__ = [
-    "ADMIN_PERMISSIONS",
+    "ADMIN",
     "ADMIN_ROLE",
-    "AUTHENTICATED",
+    "BINDINGS",
+    "BUILT_IN_ROLES",
+    "EVERYONE_ROLE",
     "GATEWAY_NODE",
+    "LOCAL_ADMINISTRATOR",
+    "LOGGED_IN",
+    "LOGIN",
     "NEW_GATEWAY_NODE",
+    "NODES",
     "OPEN",
+    "PROTECTED",
+    "SYSTEM",
     "Access",
+    "AccessOverride",
+    "AccessSettings",
     "Audience",
     "FindOrganization",
     "Guard",
     "GuardedRoute",
     "GuardedRouter",
+    "Holdings",
     "Member",
     "MemberName",
+    "Permissions",
     "PlainRoutes",
     "Principal",
     "PrincipalKind",
@@ -64,13 +84,21 @@ __all__ = [
     "a_client",
     "a_group",
     "a_user",
-    "add_member",
-    "ensure_admin_role",
+    "admin_permissions",
+    "asked_for",
+    "ensure_built_in_roles",
     "find_role",
+    "give_admin_role",
+    "holdings_of",
+    "holds",
+    "holds_all",
+    "internal_scopes_of",
+    "is_internal",
     "list_roles",
     "needs",
+    "not_held",
     "organization",
     "principal",
     "put_role",
-    "roles_of",
+    "read_holdings",
 ]

@@ -1,7 +1,7 @@
 """The guard: one place decides who passes a route.
 
-It runs on the matched route, before the body is read. Until the permission tree exists, a route
-that takes a permission is for holders of the organization's built-in role `admin` alone.
+It runs on the matched route, before the body is read. A token needs the scopes of the route, and whoever
+presents it the permissions, now: so a token is never wider than its user has become.
 """
 
 from collections.abc import Awaitable, Callable
@@ -19,13 +19,15 @@ from ostiary.organizations import (
     parse_name,
 )
 from ostiary.permissions.access import Access, Audience
-from ostiary.permissions.model import ADMIN_ROLE
+from ostiary.permissions.tree import PERMISSION, Permissions, not_held
 
 
 class PrincipalKind(Enum):
     """How a caller proved who it is."""
 
     USER = "user"
+    CLIENT = "client"
+    """A client that acts for itself."""
     LOCAL = "local administrator"
     """Same machine, same operating system user: the administration socket."""
     NODE = "gateway node"
@@ -33,13 +35,18 @@ class PrincipalKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """An authenticated caller. `organization_id` is None for the installation's own parts."""
+    """An authenticated caller. `organization_id` is None for the installation's own parts.
+
+    `scopes` is what its token carries, or None where it has shown no token but a password.
+    """
 
     kind: PrincipalKind
     name: str
     organization_id: str | None = None
     subject_id: str | None = None
-    roles: frozenset[str] = frozenset()
+    client_id: str | None = None
+    permissions: Permissions = frozenset()
+    scopes: frozenset[str] | None = None
 
     @property
     def is_local(self) -> bool:
@@ -47,6 +54,9 @@ class Principal:
         return self.kind is PrincipalKind.LOCAL
 
 
+LOCAL_ADMINISTRATOR = Principal(
+    PrincipalKind.LOCAL, "local administrator", permissions=frozenset({PERMISSION})
+)
 Authenticate = Callable[[Request, Organization], Awaitable[Principal | None]]
 """Who calls, in the organization of the URL; None where nothing valid was presented."""
 FindOrganization = Callable[[str], Awaitable[Organization | None]]
@@ -75,9 +85,9 @@ class Guard:
         organization = await self._find_organization(name)
         principal = None if organization is None else await self._authenticate(request, organization)
         if organization is None or principal is None:
-            raise unauthenticated(request)
-        if not _may_pass(principal, organization, access):
-            raise Problem(403, "403", "Forbidden", f"this call takes {access} in the organization {name}")
+            raise unauthenticated(request, access)
+        if (refusal := _refusal(principal, organization, access)) is not None:
+            raise refusal
         request.state.principal = principal
         request.state.organization = organization
 
@@ -94,21 +104,49 @@ def organization(request: Request) -> Organization:
     return found
 
 
-def unauthenticated(request: Request) -> Problem:
-    """The 401 of internal REST APIs (RFC 6750 §3, RFC 7617 §2)."""
+def unauthenticated(request: Request, access: Access | None = None) -> Problem:
+    """The 401 of internal REST APIs (RFC 6750 §3, RFC 7617 §2); the challenge names the route's scopes."""
     try:
         realm = parse_name(request.path_params.get("organization", DEFAULT_ORGANIZATION))
     except InvalidOrganizationName:
         realm = DEFAULT_ORGANIZATION  # what is in the URL may not fit into a header
     text = "no valid credentials for this organization were presented"
-    return Problem(401, "401", "Unauthorized", text, {"WWW-Authenticate": f'Bearer realm="{realm}"'})
+    return Problem(401, 401, "Unauthorized", text, {"WWW-Authenticate": _challenge(realm, access)})
 
 
-def _may_pass(caller: Principal, organization: Organization, access: Access) -> bool:
-    if access.audience is Audience.GATEWAY_NODE:
-        return caller.kind is PrincipalKind.NODE
-    if caller.is_local:
-        return True
-    if caller.kind is PrincipalKind.NODE or caller.organization_id != organization.id:
-        return False
-    return access.audience is Audience.AUTHENTICATED or ADMIN_ROLE in caller.roles
+def _challenge(realm: str, access: Access | None, error: str = "") -> str:
+    parts = [f'realm="{realm}"']
+    if error:
+        parts.append(f'error="{error}"')
+    if access is not None and access.scopes:
+        parts.append(f'scope="{" ".join(sorted(access.scopes))}"')
+    return f"Bearer {', '.join(parts)}"
+
+
+def _refusal(caller: Principal, organization: Organization, access: Access) -> Problem | None:
+    """Why the caller may not pass; None where it may."""
+    if access.audience is Audience.GATEWAY_NODE or caller.kind is PrincipalKind.NODE:
+        is_one = access.audience is Audience.GATEWAY_NODE and caller.kind is PrincipalKind.NODE
+        return None if is_one else _forbidden(f"this call is for {access}")
+    if access.audience is Audience.USER and caller.kind is not PrincipalKind.USER:
+        return _forbidden(f"this call is for {access}: a {caller.kind.value} has no user record")
+    if not caller.is_local and caller.organization_id != organization.id:
+        return _forbidden(f"this call is for callers of the organization {organization.name}")
+    if caller.scopes is not None and not access.scopes <= caller.scopes:
+        return _insufficient_scope(access, caller.scopes, organization.name)
+    if lacking := not_held(caller.permissions, access.permissions):
+        who = f"{caller.name} does not have {' and '.join(lacking)}"
+        return _forbidden(f"this call takes {access} in the organization {organization.name}: {who}")
+    return None
+
+
+def _insufficient_scope(access: Access, scopes: frozenset[str], organization: str) -> Problem:
+    """RFC 6750 §3.1."""
+    takes, lacks = (" ".join(sorted(names)) for names in (access.scopes, access.scopes - scopes))
+    description = f"this call takes a token with the scope {takes}: yours lacks {lacks}"
+    challenge = _challenge(organization, access, "insufficient_scope")
+    return _forbidden(description, {"WWW-Authenticate": challenge})
+
+
+def _forbidden(description: str, headers: dict[str, str] | None = None) -> Problem:
+    return Problem(403, 403, "Forbidden", description, headers)

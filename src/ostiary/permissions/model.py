@@ -4,12 +4,35 @@ A role names users and groups of any user store, and clients. Names arrive canon
 is pinned to the subject it first matches, so a name given to somebody else later carries nothing.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Literal
 
+from ostiary.organizations import DEFAULT_ORGANIZATION
+from ostiary.permissions.tree import ADMIN, PROTECTED, Permissions
+
 ADMIN_ROLE = "admin"
-ADMIN_PERMISSIONS = ("/permission/admin",)
+EVERYONE_ROLE = "everyone"
+"""Every user has it, of every store; nobody is listed as its member."""
 PRIMARY = "PRIMARY"
+
+_PUBLISHING = ("/permission/admin/manage/api",)
+_SUBSCRIBING = (
+    "/permission/admin/manage/api/view",
+    "/permission/admin/manage/api/plan/view",
+    "/permission/admin/manage/api/application",
+    "/permission/admin/manage/api/subscription",
+)
+BUILT_IN_ROLES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        ADMIN_ROLE: (ADMIN,),
+        EVERYONE_ROLE: (),
+        "publisher": _PUBLISHING,
+        "subscriber": _SUBSCRIBING,
+    }
+)
+"""The roles every organization begins with, and their permissions then."""
 
 MemberKind = Literal["user", "group", "client"]
 
@@ -63,3 +86,18 @@ class Member:
     username: str = ""
     groups: frozenset[str] = field(default_factory=frozenset)
     client_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """What somebody has now: the names of its roles, and the permissions of all of them together."""
+
+    roles: frozenset[str] = frozenset()
+    permissions: Permissions = frozenset()
+    to_pin: bool = False
+    """A role lists the user by a name that is not yet tied to it; only a write transaction can tie it."""
+
+
+def admin_permissions(organization_name: str) -> tuple[str, ...]:
+    """What the role `admin` has: all of the organization and, in `default`, the installation's own too."""
+    return (ADMIN, PROTECTED) if organization_name == DEFAULT_ORGANIZATION else (ADMIN,)

@@ -1,14 +1,28 @@
 """Roles in SQL. A change that takes a role away narrows whom it is taken from."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any
 
-from sqlalchemy import Connection, Select, and_, bindparam, delete, insert, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, delete, insert, or_, select, update
 
 from ostiary.foundation import audit
 from ostiary.foundation.identifiers import new_id
-from ostiary.organizations import narrow
-from ostiary.permissions.model import ADMIN_PERMISSIONS, ADMIN_ROLE, Member, MemberName, Role, a_group
+from ostiary.organizations import Organization, narrow
+from ostiary.permissions.model import (
+    ADMIN_ROLE,
+    BUILT_IN_ROLES,
+    EVERYONE_ROLE,
+    Holdings,
+    Member,
+    MemberName,
+    Role,
+    a_group,
+    admin_permissions,
+)
 from ostiary.permissions.tables import role_members, roles
+
+Pin = Callable[[Connection, str, str | None], bool]
 
 
 def find_role(connection: Connection, organization_id: str, name: str) -> Role | None:
@@ -49,41 +63,54 @@ def put_role(connection: Connection, role: Role) -> None:
         audit.note(connection, role.organization_id, "role", role.name, old, _picture(role))
 
 
-def ensure_admin_role(connection: Connection, organization_id: str) -> Role:
-    """The built-in role `admin`, made where it is missing."""
-    found = find_role(connection, organization_id, ADMIN_ROLE)
-    if found is None:
-        found = Role(new_id(), organization_id, ADMIN_ROLE, ADMIN_PERMISSIONS)
-        put_role(connection, found)
-    return found
+def ensure_built_in_roles(connection: Connection, organization: Organization) -> None:
+    """The roles every organization begins with, made where they are missing; what is there stays."""
+    there = set(connection.execute(_NAMES, {"organization_id": organization.id}).scalars())
+    for name, permissions in BUILT_IN_ROLES.items():
+        if name not in there:
+            given = admin_permissions(organization.name) if name == ADMIN_ROLE else permissions
+            put_role(connection, Role(new_id(), organization.id, name, given))
 
 
-def add_member(connection: Connection, role: Role, member: MemberName) -> None:
-    """Give the role to one more member."""
-    present = _members(connection, role.organization_id, role.id)
-    if member not in present:
+def give_admin_role(connection: Connection, organization: Organization, member: MemberName) -> None:
+    """Make somebody an administrator of the organization."""
+    ensure_built_in_roles(connection, organization)
+    role = find_role(connection, organization.id, ADMIN_ROLE)
+    if role is not None and member not in role.members:
         _add(connection, role, {member})
-        old, new = {"members": _listed(present)}, {"members": _listed({*present, member})}
-        audit.note(connection, role.organization_id, "role", role.name, old, new)
+        old, new = _picture(role), _picture(replace(role, members=role.members | {member}))
+        audit.note(connection, organization.id, "role", role.name, old, new)
 
 
-def roles_of(connection: Connection, organization_id: str, member: Member) -> frozenset[str]:
-    """The names of the member's roles.
+def holdings_of(connection: Connection, organization_id: str, member: Member) -> Holdings:
+    """The member's roles and permissions now.
 
     Pins a user's name to the subject at first match, so it takes a write transaction.
     """
+    found = read_holdings(connection, organization_id, member, pin=_pin)
+    return replace(found, to_pin=False)
+
+
+def read_holdings(
+    connection: Connection, organization_id: str, member: Member, pin: Pin | None = None
+) -> Holdings:
+    """The same in a read transaction: what rests on a name to be pinned is left out (`to_pin`)."""
     here = {"organization_id": organization_id}
     if member.client_id is not None:
-        return _names(connection, _OF_CLIENT, {**here, "client_id": member.client_id})
+        return _together(connection.execute(_OF_CLIENT, {**here, "client_id": member.client_id}))
     who = {"subject_id": member.subject_id, "store": member.store, "username": member.username}
-    found = set()
-    for row_id, pinned, role_name in connection.execute(_OF_USER, {**here, **who}).all():
-        if pinned is not None or _pin(connection, row_id, member.subject_id):
-            found.add(role_name)
+    held: list[Any] = []
+    to_pin = False
+    for row in connection.execute(_OF_USER, {**here, **who}).all():
+        if row.subject_id is not None or (pin is not None and pin(connection, row.id, member.subject_id)):
+            held.append(row)
+        else:
+            to_pin = True
+    held += connection.execute(_EVERYONE, {**here, "everyone": EVERYONE_ROLE}).all()
     if member.groups:
         groups = [f"{group.store}/{group.name}" for group in map(a_group, sorted(member.groups))]
-        found |= _names(connection, _OF_GROUPS, {**here, "groups": groups})
-    return frozenset(found)
+        held += connection.execute(_OF_GROUPS, {**here, "groups": groups}).all()
+    return replace(_together(held), to_pin=to_pin)
 
 
 # Composed once: putting a statement together costs more than running it.
@@ -108,6 +135,11 @@ _SAME = and_(
 )
 _PINNED = select(role_members.c.subject_id).where(_SAME)
 _REMOVE = delete(role_members).where(_SAME)
+_NAMES = select(roles.c.name).where(roles.c.organization_id == bindparam("organization_id"))
+_GIVES = (roles.c.name, roles.c.permissions)
+_EVERYONE = select(*_GIVES).where(
+    roles.c.organization_id == bindparam("organization_id"), roles.c.name == bindparam("everyone")
+)
 _ROLE = role_members.join(roles, roles.c.id == role_members.c.role_id)
 _UNPINNED = and_(
     role_members.c.subject_id.is_(None),
@@ -115,19 +147,19 @@ _UNPINNED = and_(
     role_members.c.name == bindparam("username"),
 )
 _OF_USER = (
-    select(role_members.c.id, role_members.c.subject_id, roles.c.name)
+    select(role_members.c.id, role_members.c.subject_id, *_GIVES)
     .select_from(_ROLE)
     .where(_HERE, role_members.c.kind == "user")
     .where(or_(role_members.c.subject_id == bindparam("subject_id"), _UNPINNED))
 )
 _OF_GROUPS = (
-    select(roles.c.name)
+    select(*_GIVES)
     .select_from(_ROLE)
     .where(_HERE, role_members.c.kind == "group")
     .where((role_members.c.store + "/" + role_members.c.name).in_(bindparam("groups", expanding=True)))
 )
 _OF_CLIENT = (
-    select(roles.c.name)
+    select(*_GIVES)
     .select_from(_ROLE)
     .where(_HERE, role_members.c.kind == "client", role_members.c.name == bindparam("client_id"))
 )
@@ -135,21 +167,20 @@ _OF_CLIENT = (
 
 def _picture(role: Role) -> dict[str, object]:
     """A role as the audit log has it."""
-    return {"permissions": role.permissions, "members": _listed(role.members)}
-
-
-def _listed(members: Iterable[MemberName]) -> list[object]:
-    """Members as the audit log has them: names of users are personal."""
-    return [_written(member) for member in sorted(members)]
+    return {"permissions": role.permissions, "members": [_written(one) for one in sorted(role.members)]}
 
 
 def _written(member: MemberName) -> object:
+    """A member as the audit log has it: a user's name is personal."""
     text = f"{member.kind} {member}"
     return text if member.kind != "user" else audit.Personal(audit.named(member.store, member.name), text)
 
 
-def _names(connection: Connection, query: Select[tuple[str]], values: Mapping[str, object]) -> frozenset[str]:
-    return frozenset(row.name for row in connection.execute(query, values))
+def _together(rows: Iterable[Any]) -> Holdings:
+    held = list(rows)
+    return Holdings(
+        frozenset(row.name for row in held), frozenset(node for row in held for node in row.permissions)
+    )
 
 
 def _pin(connection: Connection, row_id: str, subject_id: str | None) -> bool:

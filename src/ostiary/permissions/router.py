@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from ostiary.permissions.access import Access, Audience
 from ostiary.permissions.guard import Guard
+from ostiary.permissions.settings import AccessOverride
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 PlainEndpoint = Callable[[Request], Awaitable[Response]]
@@ -39,11 +40,10 @@ class GuardedRoute(APIRoute):
 
     def get_route_handler(self) -> Callable[[Request], Any]:
         handler = super().get_route_handler()
-        access = self.access
 
         async def guarded(request: Request) -> Response:
             guard: Guard = request.app.state.guard
-            await guard.admit(request, access)
+            await guard.admit(request, self.access)
             answer: Response = await handler(request)
             return answer
 
@@ -87,6 +87,23 @@ class GuardedRouter:
                 **{name: value for name, value in options.items() if name != "openapi_extra"},
             )
 
+    def tighten(self, override: AccessOverride) -> bool:
+        """Let one operation take more than it declares; False where it is none of these."""
+        method, _, path = override.operation.partition(" ")
+        paths = {prefix + path for prefix in ("", ORGANIZATION_PREFIX)}
+        found = [
+            route
+            for route in self.router.routes
+            if isinstance(route, GuardedRoute)
+            and route.path in paths
+            and method in (route.methods or ())
+            and route.access.audience in (Audience.PERMITTED, Audience.USER)
+        ]
+        for route in found:
+            route.access = route.access.tightened(override.permissions, override.scopes)
+            route.openapi_extra = {**(route.openapi_extra or {}), **_security(route.access)}
+        return bool(found)
+
     def route(
         self, path: str, *, methods: list[str], access: Access, **options: Any
     ) -> Callable[[Endpoint], Endpoint]:
@@ -120,8 +137,11 @@ class GuardedRouter:
 
 
 def _security(access: Access) -> dict[str, Any]:
-    """The OpenAPI `security` and the readable requirement of a route."""
-    if access.audience is Audience.ANYBODY:
-        return {"security": []}
-    scopes = sorted(access.scopes)
-    return {"security": [{"oauth2": scopes}, {"basic": []}], "x-ostiary-access": str(access)}
+    """The OpenAPI `security` and the readable requirement of a route (OpenAPI §4.8.30)."""
+    schemes: dict[Audience, list[dict[str, list[str]]]] = {
+        Audience.ANYBODY: [],
+        Audience.GATEWAY_NODE: [{"node": []}],
+        Audience.NEW_GATEWAY_NODE: [],
+    }
+    with_token = [{"oauth2": sorted(access.scopes)}, {"basic": []}]
+    return {"security": schemes.get(access.audience, with_token), "x-ostiary-access": str(access)}

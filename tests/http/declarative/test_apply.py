@@ -54,7 +54,7 @@ async def test_what_the_example_says_is_there(sqlite_database: Database):
     assert user.claims == {"email": "bob@example.com"}
     assert client.grant_types == {"password", "client_credentials", "refresh_token"}
     assert {role.name: set(role.members) for role in roles} == {
-        "admin": set(),
+        **{name: set() for name in permissions.BUILT_IN_ROLES},
         "support": {MemberName("user", "PRIMARY", "bob")},
         "clerk": {MemberName("user", "EXTERNAL", "testuser"), MemberName("group", "CORP", "sales")},
     }
@@ -157,7 +157,7 @@ async def test_a_new_organization_has_its_admin_role_and_a_file_can_fill_it(sqli
     role = await sqlite_database.read(lambda c: permissions.find_role(c, organization_id, "admin"))
     assert role is not None
     assert (role.permissions, set(role.members)) == (
-        permissions.ADMIN_PERMISSIONS,
+        (permissions.ADMIN,),
         {MemberName("user", "PRIMARY", "bob")},
     )
     assert lines(await apply(sqlite_database, content)) == []

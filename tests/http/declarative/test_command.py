@@ -108,7 +108,8 @@ def test_what_only_the_server_knows_has_its_line_too(data_dir: Path, example: Pa
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr.splitlines() == [
         f"{example}:15:64: scopes[0].roles[0]: found 'clark', "
-        "expected a role there is: admin, clerk, support (did you mean 'clerk'?)"
+        "expected a role there is: admin, clerk, everyone, publisher, subscriber, support "
+        "(did you mean 'clerk'?)"
     ]
 
 

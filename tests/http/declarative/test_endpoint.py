@@ -13,7 +13,7 @@ from ostiary.foundation.clock import utc_now
 from ostiary.foundation.database import Database
 from ostiary.identity import UserSpec, hash_password, put_user
 from ostiary.organizations import find
-from ostiary.permissions import a_user, add_member, ensure_admin_role
+from ostiary.permissions import a_user, give_admin_role
 
 URL = "/api/declarative/v1/apply"
 PASSWORD = "the administrator's password"
@@ -37,7 +37,7 @@ def administrators(settings: Settings) -> None:
                 assert organization is not None
                 for user in ("chief", "bob"):
                     put_user(connection, UserSpec(organization.id, user, hashed), utc_now)
-                add_member(connection, ensure_admin_role(connection, organization.id), a_user("chief"))
+                give_admin_role(connection, organization, a_user("chief"))
 
         await database.write(unit)
         await database.close()

@@ -10,7 +10,7 @@ from tests.http.declarative.files import (
 
 from ostiary import identity
 from ostiary.foundation.database import Database
-from ostiary.permissions import Member, roles_of
+from ostiary.permissions import Member, holdings_of
 
 
 async def test_a_client_that_loses_a_grant_is_narrowed(sqlite_database: Database):
@@ -37,13 +37,16 @@ async def test_a_role_that_loses_a_member_narrows_that_person(sqlite_database: D
     user = await sqlite_database.read(lambda c: identity.find_user(c, organization_id, "bob"))
     assert user is not None
     seen = Member(user.subject_id, "PRIMARY", "bob")
-    assert await sqlite_database.write(lambda c: roles_of(c, organization_id, seen)) == {"support"}
+    assert await sqlite_database.write(lambda c: holdings_of(c, organization_id, seen).roles) == {
+        "support",
+        "everyone",
+    }
     content = the_example()
     content["users"][0]["roles"] = []
 
     assert lines(await apply(sqlite_database, content)) == ["~ role support"]
     assert ("subject", user.subject_id) in await minimums(sqlite_database)
-    assert await sqlite_database.write(lambda c: roles_of(c, organization_id, seen)) == frozenset()
+    assert await sqlite_database.write(lambda c: holdings_of(c, organization_id, seen).roles) == {"everyone"}
 
 
 async def test_widening_narrows_nobody(sqlite_database: Database):

@@ -17,7 +17,7 @@ from ostiary.foundation.database import Database, write_engine
 from ostiary.identity import bootstrap_admin
 from ostiary.identity.bootstrap import ADMINISTRATOR
 from ostiary.organizations import find
-from ostiary.permissions import a_user, add_member, ensure_admin_role
+from ostiary.permissions import a_user, give_admin_role
 
 NODES = "/api/server/v1/gateway-nodes"
 INTERNAL = "/internal/gateway/v1"
@@ -98,7 +98,7 @@ def an_administrator(settings: Settings, organization: str) -> dict[str, str]:
             connection.exec_driver_sql(
                 "UPDATE users SET organization_id = ? WHERE organization_id = ?", (here.id, default.id)
             )
-            add_member(connection, ensure_admin_role(connection, here.id), a_user(ADMINISTRATOR))
+            give_admin_role(connection, here, a_user(ADMINISTRATOR))
         engine.dispose()
     word = base64.b64encode(f"{ADMINISTRATOR}:{PASSWORD}".encode()).decode()
     return {"Authorization": f"Basic {word}"}

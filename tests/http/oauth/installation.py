@@ -31,6 +31,7 @@ from ostiary.oauth import (
 from ostiary.oauth.endpoints import routers
 from ostiary.organizations import Organization, find, put
 from ostiary.permissions import (
+    ADMIN,
     Guard,
     GuardedRouter,
     MemberName,
@@ -107,9 +108,9 @@ class Installation:
         auth = None if by is None else (by, secret)
         return await self.http.post(path, data=form, auth=auth)
 
-    async def password_token(self, username: str = "bob", **form: str) -> dict[str, Any]:
+    async def password_token(self, username: str = "bob", by: str = "mobile", **form: str) -> dict[str, Any]:
         """The answer to a password grant that succeeds."""
-        answer = await self.token(grant_type="password", username=username, password=PASSWORD, **form)
+        answer = await self.token(by, grant_type="password", username=username, password=PASSWORD, **form)
         assert answer.status_code == 200, answer.text
         body: dict[str, Any] = answer.json()
         return body
@@ -177,7 +178,7 @@ def an_app(server: AuthorizationServer) -> ASGIApp:
     async def identify(request: Request, organization: Organization) -> Principal | None:
         if request.headers.get("x-caller") != "admin":
             return None
-        return Principal(PrincipalKind.USER, "admin", organization.id, "s", frozenset({"admin"}))
+        return Principal(PrincipalKind.USER, "admin", organization.id, "s", permissions=frozenset({ADMIN}))
 
     async def find_organization(name: str) -> Organization | None:
         return await server.database.read(lambda c: find(c, name))

@@ -82,7 +82,9 @@ def test_a_directory_that_is_not_there_is_said_not_to_be(tmp_path: Path):
 
 
 def test_a_url_without_credentials_says_which_ones_are_needed():
-    with pytest.raises(OperatorError, match=r"who are you\? Set OSTIARY_ADMIN_PASSWORD"):
+    with pytest.raises(
+        OperatorError, match=r"who are you\? Set OSTIARY_ACCESS_TOKEN \(or OSTIARY_ADMIN_PASSWORD"
+    ):
         ManagementClient.from_environment(environment={"OSTIARY_URL": "https://server"})
 
 

@@ -25,7 +25,7 @@ from ostiary.identity import (
     reset_admin_password,
 )
 from ostiary.organizations import latest_minimum
-from ostiary.permissions import Member, roles_of
+from ostiary.permissions import Member, holdings_of
 
 
 @pytest.fixture
@@ -117,7 +117,7 @@ async def test_the_first_start_creates_one_administrator(world: World):
     [password] = [one for one in made if one is not None]
     user = await world.log_in("admin", password.get_secret_value())
     member = Member(user.subject.id, "PRIMARY", "admin")
-    roles = await world.database.write(lambda c: roles_of(c, world.organization.id, member))
+    roles = await world.database.write(lambda c: holdings_of(c, world.organization.id, member).roles)
     assert roles == {"admin"}
     assert await bootstrap_admin(world.database, utc_now, SecretStr("other")) is None
 

@@ -1,16 +1,18 @@
 """The pure scope rule (RFC 6749 §3.3)."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ostiary.oauth import Client, ScopeSpec, TokenFormat, Validity, is_reserved, is_scope_token
+from ostiary.oauth import Client, ScopeSpec, TokenFormat, Validity, is_scope_token
 from ostiary.oauth.model import entitled_scopes, grant_scope, narrow_scope
 from ostiary.oauth.scopes import parse_scope
 from ostiary.oauth.settings import TokenSettings
 
+VIEW, LIST = "internal_identity_mgt_view", "internal_user_mgt_list"
 DEFAULT = frozenset({"default"})
 SCOPES = st.frozensets(st.sampled_from(["a", "b", "c", "default", "SYSTEM", "openid", "internal_x"]))
 
@@ -50,6 +52,12 @@ def a_client(scopes: frozenset[str] | None = None, default_scope: frozenset[str]
         ("default a", None, "", "a", "a"),
         ("openid SYSTEM internal_x", None, "", "openid SYSTEM internal_x", "default"),
         ("a openid", "a openid", "", "a openid", "a"),
+        (f"{VIEW} a", None, "", f"a {VIEW} {LIST}", f"a {VIEW}"),
+        ("SYSTEM a", None, "", f"a {VIEW} {LIST}", f"a {VIEW} {LIST}"),
+        ("SYSTEM", None, "", "a", "default"),
+        ("SYSTEM", f"a {LIST}", "", f"a {VIEW} {LIST}", LIST),
+        ("SYSTEM", "a SYSTEM", "", f"a {VIEW}", VIEW),
+        (None, None, "SYSTEM", f"a {VIEW}", VIEW),
     ],
 )
 def test_a_scope_is_what_is_asked_registered_and_entitled(
@@ -77,7 +85,7 @@ def test_nothing_is_granted_beyond_any_of_its_bounds(
         assert granted <= entitled
         assert granted <= (default_scope if requested is None else requested)
         assert own_list is None or granted <= own_list
-        assert not any(map(is_reserved, granted))
+        assert not {"default", "SYSTEM", "openid", "internal_x"} & granted
 
 
 @given(SCOPES, SCOPES | st.none())
@@ -121,3 +129,10 @@ def test_parsing_a_scope_gives_tokens_or_says_why_not(text: str | None):
 def test_an_access_token_does_not_outlive_what_may_be_asked_for():
     with pytest.raises(ValueError, match="validity_period_max"):
         TokenSettings(access_token_lifetime=timedelta(days=2), validity_period_max=timedelta(days=1))
+
+
+def test_internal_scopes_are_for_clients_that_an_administrator_has_marked():
+    client = replace(a_client(), internal_scopes=False)
+
+    assert grant_scope(frozenset({VIEW, "a"}), client, frozenset({VIEW, "a"})) == {"a"}
+    assert grant_scope(frozenset({"SYSTEM"}), client, frozenset({VIEW, "a"})) == DEFAULT

@@ -21,7 +21,7 @@ from ostiary.oauth.model import (
 from ostiary.oauth.scopes import entitled_to
 from ostiary.oauth.tokens.issuing import TokenResponse
 from ostiary.organizations import Organization
-from ostiary.permissions import Member
+from ostiary.permissions import SYSTEM, Member, asked_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +81,11 @@ def decide_scope(
     Raises:
         InvalidScope: the client is marked `strict_scopes` and asked for what it may not have.
     """
-    asked = requested if bound is None else narrow_scope(bound, requested)
-    wanted = client.default_scope if asked is None else asked
-    entitled = entitled_to(connection, client.organization_id, wanted, member)
-    granted = grant_scope(asked, client, entitled)
-    refused = frozenset() if requested is None else requested - granted - {DEFAULT_SCOPE}
+    meant = None if requested is None else asked_for(requested)
+    asked = meant if bound is None else narrow_scope(bound, meant)
+    wanted = asked_for(client.default_scope) if asked is None else asked
+    granted = grant_scope(asked, client, entitled_to(connection, client, wanted, member))
+    refused = frozenset() if requested is None else requested - granted - {DEFAULT_SCOPE, SYSTEM}
     if refused and client.strict_scopes:
         raise InvalidScope(f"not available to this client or user: {scope_text(refused)}")
     return granted

@@ -37,16 +37,16 @@ class JudgedToken:
         return self.stands and now < self.claims.expires_at
 
 
-def verify_access_token(
-    connection: Connection, box: SecretBox, token: str, public_url: str, now: datetime
-) -> TokenClaims | None:
-    """The claims of a token that is good now; None for every other text."""
+def judge_access_token(
+    connection: Connection, box: SecretBox, token: str, public_url: str
+) -> JudgedToken | None:
+    """An access token of ours, whatever its format; None for every other text."""
     if not 0 < len(token) <= _LONGEST or not token.isascii():
         return None
     if token.count(".") == 2:
         claims = read_access_jwt(connection, token, public_url)
-        return claims if claims is not None and judge(connection, claims).is_good(now) else None
-    return introspect_opaque(connection, token_fingerprint(box, token), now)
+        return None if claims is None else judge(connection, claims)
+    return judge_opaque(connection, token_fingerprint(box, token))
 
 
 def introspect_opaque(connection: Connection, fingerprint: str, now: datetime) -> TokenClaims | None:
