@@ -108,6 +108,7 @@ from ostiary.apim.repository import (
     subscriptions_of_application,
     subscriptions_to_api,
 )
+from ostiary.apim.repository.personal_data import PERSONAL_DATA
 from ostiary.apim.subscribing import (
     change_subscription,
     check_subscribable,
@@ -125,6 +126,7 @@ __all__ = [
     "METHODS",
     "MOST_REQUESTS",
     "NAMED",
+    "PERSONAL_DATA",
     "RESERVED",
     "SUBSCRIBABLE",
     "TIERS",

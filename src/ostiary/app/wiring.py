@@ -18,6 +18,7 @@ from ostiary.app.background import Background, Job
 from ostiary.app.callers import Callers
 from ostiary.app.explaining import Explained, ToldRefusals
 from ostiary.app.measuring import Measured, Measures, MetricsPage, MetricsParts
+from ostiary.app.personal_data import HOLDINGS
 from ostiary.app.settings import Settings
 from ostiary.app.tracing import Traced, Tracing, make_tracing
 from ostiary.declarative.endpoints import routers as declarative_routers
@@ -135,7 +136,7 @@ def _routers(
     return [
         *permissions_routers(database, box),
         *oauth_routers(server),
-        *identity_routers(database, box, authentication, clock),
+        *identity_routers(database, box, authentication, clock, HOLDINGS),
         *apim_routers(database, box, policy, clock),
         *declarative_routers(database, box, authentication.hasher, policy, clock),
         *gateway_routers(database, box, settings.gateway, public_url, clock),

@@ -21,6 +21,7 @@ from ostiary.cli import (
     nodes,
     scopes,
     serve,
+    subject,
     trace,
     users,
     version,
@@ -47,6 +48,7 @@ app.add_typer(nodes.command, name="nodes")
 app.add_typer(db.command, name="db")
 app.add_typer(admin.command, name="admin")
 app.add_typer(audit.command, name="audit")
+app.add_typer(subject.command, name="subject")
 app.add_typer(trace.command, name="trace")
 app.add_typer(users.command, name="users")
 app.add_typer(scopes.command, name="scopes")

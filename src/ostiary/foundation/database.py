@@ -143,6 +143,14 @@ class Database:
             return await asyncio.wrap_future(self._group.submit(whole))
         return await asyncio.get_running_loop().run_in_executor(self._writers, self._write, whole)
 
+    async def settle(self) -> None:
+        """Leave nothing of what was deleted in SQLite's write-ahead log; without effect on PostgreSQL.
+
+        Where somebody reads all the while, the log is written over later, as it always is.
+        """
+        if self.is_sqlite:
+            await asyncio.to_thread(self._empty_log)
+
     async def close(self) -> None:
         """Finish what was submitted and let go of every connection."""
         await self.changes.close()
@@ -157,6 +165,13 @@ class Database:
             self._reading.close()
         self._read_engine.dispose()
         self._write_engine.dispose()
+
+    def _empty_log(self) -> None:
+        engine = _engine(self.url, 1, read_only=False)
+        with engine.connect() as connection:
+            driver = connection.connection.driver_connection
+            driver.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # type: ignore[union-attr]
+        engine.dispose()
 
     def _read(self, unit: Unit[Result]) -> Result:
         with self._reading.begin() as connection:
@@ -266,6 +281,7 @@ def _sqlite_engine(url: URL, size: int, *, read_only: bool) -> Engine:
     def _configure(connection: object, _record: object) -> None:
         connection.isolation_level = None  # type: ignore[attr-defined]  # we say BEGIN ourselves
         pragmas = ["journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"]
+        pragmas.append("secure_delete=ON")  # what is deleted is not in the file any more
         for pragma in [*pragmas, *(["query_only=ON"] if read_only else [])]:
             connection.execute(f"PRAGMA {pragma}")  # type: ignore[attr-defined]
 

@@ -31,6 +31,7 @@ from ostiary.identity.model import (
     UserStoreSpec,
 )
 from ostiary.identity.passwords import PasswordHasher, hash_password
+from ostiary.identity.repository.personal_data import PERSONAL_DATA
 from ostiary.identity.repository.subjects import id_of_name
 from ostiary.identity.settings import IdentitySettings
 from ostiary.identity.standing import check_standing
@@ -61,6 +62,7 @@ from ostiary.identity.users import (
 __all__ = [
     "ADMINISTRATOR",
     "FROM_FILE",
+    "PERSONAL_DATA",
     "PRIMARY",
     "USER_STORES",
     "AuthenticatedUser",

@@ -7,6 +7,7 @@ a key of that person, so that erasing somebody destroys a key and no record.
 
 from ostiary.foundation.audit.chaining import AT_ONCE, chain_staged, has_staged
 from ostiary.foundation.audit.checkpoints import drop_older, sign_checkpoints
+from ostiary.foundation.audit.forgetting import forget_people
 from ostiary.foundation.audit.noting import note, note_unless_noted
 from ostiary.foundation.audit.origin import Actor, Origin, acting, current_origin
 from ostiary.foundation.audit.pictures import HIDDEN, Personal, named
@@ -33,6 +34,7 @@ __all__ = [
     "chain_staged",
     "current_origin",
     "drop_older",
+    "forget_people",
     "has_staged",
     "hashed_name",
     "named",

@@ -1,22 +1,30 @@
 """The internal REST API of users and user stores: /api/identity/v1. Imported by the app alone."""
 
+from collections.abc import Sequence
+
 from ostiary.foundation.clock import Clock
 from ostiary.foundation.database import Database
+from ostiary.foundation.people import Holding
 from ostiary.foundation.secrets import SecretBox
 from ostiary.identity.authentication import Authentication
-from ostiary.identity.endpoints import trying, user_stores, users, userstores
+from ostiary.identity.endpoints import subjects, trying, user_stores, users, userstores
 from ostiary.permissions import GuardedRouter
 
 __all__ = ["routers"]
 
 
 def routers(
-    database: Database, box: SecretBox, authentication: Authentication, clock: Clock
+    database: Database,
+    box: SecretBox,
+    authentication: Authentication,
+    clock: Clock,
+    holdings: Sequence[Holding] = (),
 ) -> tuple[GuardedRouter, ...]:
-    """Every route of the slice."""
+    """Every route of the slice; `holdings` are what all slices hold about people."""
     return (
         users.router(database, authentication.hasher, clock),
         user_stores.router(database, box, authentication.policy),
         trying.router(database, authentication),
         userstores.router(database, box, authentication),
+        subjects.router(database, box, holdings),
     )
