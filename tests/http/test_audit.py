@@ -33,6 +33,7 @@ class Installation:
     def __init__(self, local: TestClient, settings: Settings) -> None:
         self.local = local
         self.settings = settings
+        self.headers: dict[str, str] = {}
         self.box = SecretBox(load_or_create_key(settings.data_dir / "secret.key"))
 
     def call(self, method: str, path: str, status: int, json: Any = None, **more: Any) -> str:
@@ -41,13 +42,17 @@ class Installation:
         assert response.status_code == status, response.text
         return str(response.headers["x-request-id"])
 
-    def token(self, status: int, **form: str) -> str:
-        """Ask `acme` for a token as the client `mobile`; returns the request's identifier."""
+    def tokens(self, status: int = 200, **form: str) -> dict[str, Any]:
+        """Ask `acme` for a token as the client `mobile`; returns the answer with the request's identifier."""
         form = {"grant_type": "password", **form}
         auth = {"Authorization": basic("mobile", CLIENT_SECRET), "X-Forwarded-For": "203.0.113.9"}
-        response = self.local.post("/t/acme/oauth2/token", data=form, headers=auth)
+        response = self.local.post("/t/acme/oauth2/token", data=form, headers={**auth, **self.headers})
         assert response.status_code == status, response.text
-        return str(response.headers["x-request-id"])
+        return {**response.json(), "request_id": response.headers["x-request-id"]}
+
+    def token(self, status: int, **form: str) -> str:
+        """The same; returns the request's identifier."""
+        return str(self.tokens(status, **form)["request_id"])
 
     def log(self, organization: str = "acme", **wanted: Any) -> list[dict[str, Any]]:
         """What administrators read, once nothing waits any more."""

@@ -6,7 +6,7 @@ Roles are not imported: whoever may make users may not give them permissions by 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -16,7 +16,8 @@ from ostiary.foundation.clock import Clock
 from ostiary.identity.errors import InvalidUser
 from ostiary.identity.hashes import problem_of
 from ostiary.identity.model import UserSpec
-from ostiary.identity.users import disable_user, find_user, put_user
+from ostiary.identity.users import canonical_username, disable_user, find_user, put_user
+from ostiary.permissions import Escalation
 
 MOST_AT_ONCE: Final = 200
 LONGEST_HASH: Final = 1024
@@ -47,33 +48,47 @@ def import_users(
     organization_id: str,
     users: Sequence[ImportedUser],
     clock: Clock,
+    may_make: Callable[[str], None] = lambda _: None,
     *,
     is_dry_run: bool = False,
 ) -> list[Imported]:
-    """Make those that are new and right; what became of each, in their order."""
-    return [_import(connection, organization_id, user, clock, is_dry_run=is_dry_run) for user in users]
+    """Make those that are new and right; what became of each, in their order.
+
+    `may_make` is asked with each canonical name and raises `Escalation` where roles give it too much.
+    """
+    done = []
+    for user in users:
+        savepoint = connection.begin_nested()
+        try:
+            done.append(_import(connection, organization_id, user, clock, may_make))
+        except Escalation as error:
+            done.append(Imported("refused", "username", str(error)))
+        except InvalidUser as error:
+            done.append(Imported("refused", error.field, error.expected))
+        if is_dry_run or done[-1].outcome == "refused":
+            savepoint.rollback()
+        else:
+            savepoint.commit()
+    return done
 
 
 def _import(
-    connection: Connection, organization_id: str, user: ImportedUser, clock: Clock, *, is_dry_run: bool
+    connection: Connection,
+    organization_id: str,
+    user: ImportedUser,
+    clock: Clock,
+    may_make: Callable[[str], None],
 ) -> Imported:
     problem = problem_of(user.password_hash)
     if problem is not None or len(user.password_hash) > LONGEST_HASH:
         return Imported(
             "refused", "hash", f"a hash that can be verified here (this one: {problem or 'too long'})"
         )
+    if find_user(connection, organization_id, user.username) is not None:
+        return Imported("exists")
+    may_make(canonical_username(connection, organization_id, user.username))
     spec = UserSpec(organization_id, user.username, user.password_hash, user.claims)
-    savepoint = connection.begin_nested()
-    try:
-        if find_user(connection, organization_id, user.username) is not None:
-            return Imported("exists")
-        put_user(connection, spec, clock)
-        if user.disabled:
-            disable_user(connection, organization_id, user.username, clock)
-    except InvalidUser as error:
-        savepoint.rollback()
-        return Imported("refused", error.field, error.expected)
-    finally:
-        if savepoint.is_active:
-            savepoint.rollback() if is_dry_run else savepoint.commit()
+    put_user(connection, spec, clock)
+    if user.disabled:
+        disable_user(connection, organization_id, user.username, clock)
     return Imported("created")

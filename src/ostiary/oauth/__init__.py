@@ -30,6 +30,7 @@ from ostiary.oauth.model import (
     is_reserved,
     is_scope_token,
 )
+from ostiary.oauth.powers import check_power_over_client
 from ostiary.oauth.repository.personal_data import PERSONAL_DATA
 from ostiary.oauth.scopes import check_spec as check_scope
 from ostiary.oauth.scopes import delete_scope, list_scopes, put_scope, registered_scopes
@@ -70,6 +71,7 @@ __all__ = [
     "Validity",
     "authorization_server",
     "check_client",
+    "check_power_over_client",
     "check_scope",
     "check_spec",
     "delete_client",

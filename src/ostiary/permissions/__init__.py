@@ -12,6 +12,13 @@ from ostiary.permissions.access import (
     Audience,
     needs,
 )
+from ostiary.permissions.escalation import (
+    Escalation,
+    check_holds,
+    check_role,
+    permissions_of_name,
+    permissions_through_store,
+)
 from ostiary.permissions.guard import (
     LOCAL_ADMINISTRATOR,
     FindOrganization,
@@ -71,6 +78,7 @@ __all__ = [
     "AccessOverride",
     "AccessSettings",
     "Audience",
+    "Escalation",
     "FindOrganization",
     "Guard",
     "GuardedRoute",
@@ -88,6 +96,8 @@ __all__ = [
     "a_user",
     "admin_permissions",
     "asked_for",
+    "check_holds",
+    "check_role",
     "ensure_built_in_roles",
     "find_role",
     "give_admin_role",
@@ -100,6 +110,8 @@ __all__ = [
     "needs",
     "not_held",
     "organization",
+    "permissions_of_name",
+    "permissions_through_store",
     "principal",
     "put_role",
     "read_holdings",

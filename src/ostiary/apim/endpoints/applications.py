@@ -27,7 +27,15 @@ from ostiary.apim.repository import list_applications
 from ostiary.foundation.clock import Clock
 from ostiary.foundation.database import Database
 from ostiary.foundation.secrets import SecretBox
-from ostiary.oauth import ClientIdTaken, ClientSpec, PutClient, TokenFormat, find_client, put_client
+from ostiary.oauth import (
+    ClientIdTaken,
+    ClientSpec,
+    PutClient,
+    TokenFormat,
+    check_power_over_client,
+    find_client,
+    put_client,
+)
 from ostiary.permissions import GuardedRouter, Principal, organization, principal
 
 
@@ -106,9 +114,15 @@ def _writing(guarded: GuardedRouter, database: Database) -> None:
     @guarded.delete("/{application_id}", access=MAY["delete"], status_code=204)
     async def delete(request: Request, application_id: str) -> Response:
         """Remove an application with its subscriptions and clients."""
-        here = organization(request).id
+        here, caller = organization(request).id, principal(request)
+
+        def unit(connection: Connection) -> None:
+            for client_id in get_application(connection, here, application_id).keys.values():
+                check_power_over_client(connection, caller, here, client_id)
+            delete_application(connection, here, application_id)
+
         with problems():
-            await database.write(lambda c: delete_application(c, here, application_id))
+            await database.write(unit)
         return Response(status_code=204)
 
 
@@ -116,7 +130,7 @@ def _keys(guarded: GuardedRouter, database: Database, box: SecretBox, clock: Clo
     @guarded.post("/{application_id}/keys", access=MAY["update"], status_code=201)
     async def make(request: Request, application_id: str, body: Annotated[KeysBody, Body()]) -> Response:
         """Make a client for the application. The answer shows its secret, this once."""
-        here = organization(request).id
+        here, caller = organization(request).id, principal(request)
 
         def unit(connection: Connection) -> PutClient:
             application = get_application(connection, here, application_id)
@@ -130,6 +144,7 @@ def _keys(guarded: GuardedRouter, database: Database, box: SecretBox, clock: Clo
                 grant_types=frozenset(body.grant_types),
                 token_format=body.token_format,
             )
+            check_power_over_client(connection, caller, here, body.client_id, spec)
             put = put_client(connection, box, here, spec, clock())
             add_keys(connection, here, application_id, body.key_type, put.client.client_id)
             return put
@@ -140,9 +155,15 @@ def _keys(guarded: GuardedRouter, database: Database, box: SecretBox, clock: Clo
     @guarded.delete("/{application_id}/keys/{key_type}", access=MAY["update"], status_code=204)
     async def delete(request: Request, application_id: str, key_type: KeyType) -> Response:
         """Take keys away; their client and its tokens go with them."""
-        here = organization(request).id
+        here, caller = organization(request).id, principal(request)
+
+        def unit(connection: Connection) -> None:
+            client_id = get_application(connection, here, application_id).keys.get(key_type)
+            check_power_over_client(connection, caller, here, client_id)
+            delete_keys(connection, here, application_id, key_type)
+
         with problems():
-            await database.write(lambda c: delete_keys(c, here, application_id, key_type))
+            await database.write(unit)
         return Response(status_code=204)
 
 

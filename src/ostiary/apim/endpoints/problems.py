@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from ostiary.apim.errors import Conflict, Invalid, NotFound
 from ostiary.foundation.problem import Problem
 from ostiary.oauth import BadField, ClientIdTaken
+from ostiary.permissions import Escalation
 
 _STATUS: tuple[tuple[type[Exception], int, str], ...] = (
     (Invalid, 400, "Bad Request"),
@@ -13,6 +14,7 @@ _STATUS: tuple[tuple[type[Exception], int, str], ...] = (
     (Conflict, 409, "Conflict"),
     (ClientIdTaken, 409, "Conflict"),
     (BadField, 400, "Bad Request"),
+    (Escalation, 403, "Forbidden"),
 )
 
 

@@ -22,7 +22,15 @@ from ostiary.foundation.problem import Problem
 from ostiary.foundation.telemetry import get_logger
 from ostiary.foundation.web import request_id
 from ostiary.identity import HashingBusy
-from ostiary.permissions import GuardedRouter, needs, organization, principal
+from ostiary.permissions import (
+    PROTECTED,
+    Escalation,
+    GuardedRouter,
+    check_holds,
+    needs,
+    organization,
+    principal,
+)
 
 _ACCESS = needs("/permission/admin", "internal_organization_apply")
 _log = get_logger(__name__)
@@ -45,6 +53,7 @@ def router(applying: Applying) -> GuardedRouter:
     @guarded.post("/apply", access=_ACCESS)
     async def apply(request: Request, body: Annotated[ApplyBody, Body()]) -> Any:
         """Apply files in one transaction, or say everything that is wrong with them."""
+        _refuse_escalation(request)
         try:
             refuse_too_much(body.documents)
             files = _checked(body.documents)
@@ -79,6 +88,15 @@ def _checked(documents: list[dict[str, Any]]) -> list[OrganizationFile]:
     if complaints:
         raise Refused(complaints)
     return files
+
+
+def _refuse_escalation(request: Request) -> None:
+    """At `default` a file may be any organization's: that is the whole installation's to give."""
+    if organization(request).is_default:
+        try:
+            check_holds(principal(request), [PROTECTED])
+        except Escalation as error:
+            raise Problem(403, "403", "Forbidden", str(error)) from error
 
 
 def _refuse_others(request: Request, files: list[OrganizationFile]) -> None:

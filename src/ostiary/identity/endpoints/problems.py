@@ -11,6 +11,7 @@ from ostiary.identity.errors import (
     UnknownUser,
     UnknownUserStore,
 )
+from ostiary.permissions import Escalation
 
 
 class Taken(Exception):
@@ -22,6 +23,7 @@ _STATUS: tuple[tuple[type[Exception], int, str, str], ...] = (
     (InvalidUserStore, 400, "Bad Request", ""),
     (UnknownUser, 404, "Not Found", "there is no such user"),
     (UnknownUserStore, 404, "Not Found", "there is no such user store"),
+    (Escalation, 403, "Forbidden", ""),
     (Taken, 409, "Conflict", ""),
     (HashingBusy, 503, "Service Unavailable", "too many passwords are being checked, try again later"),
 )

@@ -15,8 +15,9 @@ from ostiary.foundation.secrets import SecretBox
 from ostiary.identity.endpoints.problems import problems
 from ostiary.identity.erasing import erase, find_person, held_about
 from ostiary.identity.errors import UnknownUser
+from ostiary.identity.powers import check_power_over
 from ostiary.identity.repository.subjects import id_of_name
-from ostiary.permissions import GuardedRouter, needs, organization
+from ostiary.permissions import GuardedRouter, needs, organization, principal
 
 _PERMISSION = "/permission/admin/manage/identity/identitymgt"
 _VIEW = needs(f"{_PERMISSION}/view", "internal_identity_mgt_view")
@@ -52,9 +53,10 @@ def router(database: Database, box: SecretBox, holdings: Sequence[Holding]) -> G
     @guarded.delete("/{subject_id}", access=_DELETE)
     async def forget(request: Request, subject_id: str) -> Response:
         """Erase a person: tokens end within a second, and the audit log keeps nothing that is theirs."""
-        here = organization(request)
+        here, caller = organization(request), principal(request)
 
         def unit(connection: Connection) -> None:
+            check_power_over(connection, caller, here.id, subject_id)
             erase(connection, box, holdings, find_person(connection, here, subject_id))
 
         with problems():

@@ -14,6 +14,7 @@ from ostiary.foundation.secrets import SecretBox
 from ostiary.identity.endpoints.problems import Taken, problems
 from ostiary.identity.errors import UnknownUserStore
 from ostiary.identity.model import StoreOptions, UserStoreSettings, UserStoreSpec
+from ostiary.identity.powers import check_power_over_store
 from ostiary.identity.repository import kept_credentials, subjects
 from ostiary.identity.user_stores.configuration import (
     delete_user_store,
@@ -24,7 +25,7 @@ from ostiary.identity.user_stores.configuration import (
     read_settings,
 )
 from ostiary.identity.user_stores.type_settings import shown
-from ostiary.permissions import GuardedRouter, needs, organization
+from ostiary.permissions import GuardedRouter, needs, organization, principal
 
 PREFIX = "/api/identity/v1/user-stores"
 _PERMISSION = "/permission/admin/manage/identity/userstore/config"
@@ -113,9 +114,14 @@ def _migration(guarded: GuardedRouter, database: Database) -> None:
     @guarded.delete("/{name}/migration/{username}", access=needs(f"{_PERMISSION}/update", f"{_SCOPE}_update"))
     async def forget(request: Request, name: str, username: str) -> Response:
         """Forget the kept password of a person and refuse their tokens; the old store is asked again."""
-        here = organization(request).id
+        here, caller = organization(request).id, principal(request)
+
+        def unit(connection: Connection) -> None:
+            check_power_over_store(connection, caller, here, name)
+            forget_credential(connection, here, name, username)
+
         with problems():
-            await database.write(lambda connection: forget_credential(connection, here, name, username))
+            await database.write(unit)
         return Response(status_code=204)
 
 
@@ -123,11 +129,12 @@ def _writing(guarded: GuardedRouter, database: Database, box: SecretBox, policy:
     @guarded.post("", access=needs(f"{_PERMISSION}/create", f"{_SCOPE}_create"))
     async def create(request: Request, body: Annotated[NewUserStoreBody, Body()]) -> Response:
         """Connect a user store; it is asked after those there are."""
-        here = organization(request).id
+        here, caller = organization(request).id, principal(request)
 
         def unit(connection: Connection) -> UserStoreSettings:
             if find_user_store(connection, here, body.name) is not None:
                 raise Taken("name: one that no user store of the organization has")
+            check_power_over_store(connection, caller, here, body.name)
             put_user_store(connection, spec, box, policy)
             return _known(connection, here, body.name)
 
@@ -138,10 +145,10 @@ def _writing(guarded: GuardedRouter, database: Database, box: SecretBox, policy:
     @guarded.put("/{name}", access=needs(f"{_PERMISSION}/update", f"{_SCOPE}_update"))
     async def replace(request: Request, name: str, body: Annotated[UserStoreBody, Body()]) -> dict[str, Any]:
         """Change a store. Another address or user name needs its password again."""
-        here = organization(request).id
+        here, caller = organization(request).id, principal(request)
 
         def unit(connection: Connection) -> UserStoreSettings:
-            _known(connection, here, name)
+            check_power_over_store(connection, caller, here, _known(connection, here, name).name)
             put_user_store(connection, spec, box, policy)
             return _known(connection, here, name)
 
@@ -152,9 +159,14 @@ def _writing(guarded: GuardedRouter, database: Database, box: SecretBox, policy:
     @guarded.delete("/{name}", access=needs(f"{_PERMISSION}/delete", f"{_SCOPE}_delete"))
     async def delete(request: Request, name: str) -> Response:
         """Disconnect a store. Tokens of its users are refused within a second."""
-        here = organization(request).id
+        here, caller = organization(request).id, principal(request)
+
+        def unit(connection: Connection) -> None:
+            check_power_over_store(connection, caller, here, name)
+            delete_user_store(connection, here, name)
+
         with problems():
-            await database.write(lambda connection: delete_user_store(connection, here, name))
+            await database.write(unit)
         return Response(status_code=204)
 
 

@@ -13,11 +13,20 @@ from ostiary.foundation.clock import Clock
 from ostiary.foundation.database import Database
 from ostiary.identity.endpoints.problems import Taken, problems
 from ostiary.identity.errors import UnknownUser
-from ostiary.identity.importing import MOST_AT_ONCE, ImportedUser, import_users
+from ostiary.identity.importing import MOST_AT_ONCE, Imported, ImportedUser, import_users
 from ostiary.identity.model import User, UserSpec
 from ostiary.identity.passwords import PasswordHasher
-from ostiary.identity.users import delete_user, disable_user, enable_user, find_user, list_users, put_user
-from ostiary.permissions import GuardedRouter, needs, organization
+from ostiary.identity.powers import check_new_user, check_power_over
+from ostiary.identity.users import (
+    canonical_username,
+    delete_user,
+    disable_user,
+    enable_user,
+    find_user,
+    list_users,
+    put_user,
+)
+from ostiary.permissions import GuardedRouter, needs, organization, principal
 
 PREFIX = "/api/identity/v1/users"
 _PERMISSION = "/permission/admin/manage/identity/usermgt"
@@ -93,13 +102,14 @@ def _writing(guarded: GuardedRouter, database: Database, hasher: PasswordHasher,
     @guarded.post("", access=needs(f"{_PERMISSION}/create", f"{_SCOPE}_create"))
     async def create(request: Request, body: Annotated[NewUserBody, Body()]) -> Response:
         """Create a user."""
-        here = organization(request).id
+        here, caller = organization(request).id, principal(request)
         with problems():
             spec = await _spec(here, body.username, body, hasher)
 
             def unit(connection: Connection) -> User:
                 if find_user(connection, here, body.username) is not None:
                     raise Taken("username: one that no user of the organization has")
+                check_new_user(connection, caller, here, canonical_username(connection, here, body.username))
                 return _put(connection, spec, body, clock)
 
             return JSONResponse(_present(await database.write(unit)), 201)
@@ -107,12 +117,12 @@ def _writing(guarded: GuardedRouter, database: Database, hasher: PasswordHasher,
     @guarded.put("/{username}", access=needs(f"{_PERMISSION}/update", f"{_SCOPE}_update"))
     async def replace(request: Request, username: str, body: Annotated[UserBody, Body()]) -> dict[str, Any]:
         """Change a user. A new password or disabling ends its tokens within a second."""
-        here = organization(request).id
+        here, caller = organization(request).id, principal(request)
         with problems():
             spec = await _spec(here, username, body, hasher)
 
             def unit(connection: Connection) -> User:
-                _known(connection, here, username)
+                check_power_over(connection, caller, here, _known(connection, here, username).subject_id)
                 return _put(connection, spec, body, clock)
 
             return _present(await database.write(unit))
@@ -120,9 +130,14 @@ def _writing(guarded: GuardedRouter, database: Database, hasher: PasswordHasher,
     @guarded.delete("/{username}", access=needs(f"{_PERMISSION}/delete", f"{_SCOPE}_delete"))
     async def delete(request: Request, username: str) -> Response:
         """Delete a user. Its tokens are refused within a second."""
-        here = organization(request).id
+        here, caller = organization(request).id, principal(request)
+
+        def unit(connection: Connection) -> None:
+            check_power_over(connection, caller, here, _known(connection, here, username).subject_id)
+            delete_user(connection, here, username)
+
         with problems():
-            await database.write(lambda connection: delete_user(connection, here, username))
+            await database.write(unit)
         return Response(status_code=204)
 
 
@@ -130,12 +145,19 @@ def _importing(guarded: GuardedRouter, database: Database, clock: Clock) -> None
     @guarded.post("/import", access=needs(f"{_PERMISSION}/create", f"{_SCOPE}_create"))
     async def import_some(request: Request, body: Annotated[ImportBody, Body()]) -> dict[str, Any]:
         """Make users with hashes that others made. Those that are there already stay as they are."""
-        here = organization(request).id
+        here, caller = organization(request).id, principal(request)
         users = [
             ImportedUser(one.username, one.hash.get_secret_value(), one.claims, one.disabled)
             for one in body.users
         ]
-        done = await database.write(lambda c: import_users(c, here, users, clock, is_dry_run=body.dry_run))
+
+        def unit(connection: Connection) -> list[Imported]:
+            def may_make(username: str) -> None:
+                check_new_user(connection, caller, here, username)
+
+            return import_users(connection, here, users, clock, may_make, is_dry_run=body.dry_run)
+
+        done = await database.write(unit)
         return {"users": [asdict(one) for one in done]}
 
 

@@ -22,6 +22,7 @@ from ostiary.identity.endpoints import user_store_documents as documents
 from ostiary.identity.endpoints.problems import Taken, problems
 from ostiary.identity.errors import InvalidUserStore, UnknownUserStore
 from ostiary.identity.model import UserStoreSettings, UserStoreSpec
+from ostiary.identity.powers import check_power_over_store
 from ostiary.identity.user_stores.configuration import (
     delete_user_store,
     find_user_store,
@@ -30,7 +31,7 @@ from ostiary.identity.user_stores.configuration import (
     settings_of,
 )
 from ostiary.identity.user_stores.directory import USER_STORES
-from ostiary.permissions import GuardedRouter, needs, organization
+from ostiary.permissions import GuardedRouter, needs, organization, principal
 
 PREFIX = "/api/server/v1/userstores"
 _PERMISSION = "/permission/admin/manage/identity/userstore/config"
@@ -153,15 +154,18 @@ def _reading(guarded: GuardedRouter, database: Database) -> None:
 
 
 Prepare = Callable[[Connection], UserStoreSpec]
-Put = Callable[[str, Prepare], Awaitable[tuple[UserStoreSettings, dict[str, Any]]]]
+Put = Callable[[Request, Prepare], Awaitable[tuple[UserStoreSettings, dict[str, Any]]]]
 
 
 def _putting(database: Database, box: SecretBox, policy: OutboundPolicy) -> Put:
     """Put what is prepared in the same transaction; the store and its document."""
 
-    async def put(here: str, prepare: Prepare) -> tuple[UserStoreSettings, dict[str, Any]]:
+    async def put(request: Request, prepare: Prepare) -> tuple[UserStoreSettings, dict[str, Any]]:
+        here, caller = organization(request).id, principal(request)
+
         def unit(connection: Connection) -> UserStoreSettings:
             spec = prepare(connection)
+            check_power_over_store(connection, caller, here, spec.name)
             put_user_store(connection, spec, box, policy)
             found = find_user_store(connection, here, spec.name)
             if found is None:
@@ -193,7 +197,7 @@ def _writing(
             return body.spec(here.id)
 
         with problems():
-            store, shown = await put(here.id, prepare)
+            store, shown = await put(request, prepare)
         location = f"/t/{here.name}{PREFIX}/{documents.identifier(store.name)}"
         return JSONResponse(shown, 201, {"Location": location})
 
@@ -211,7 +215,7 @@ def _writing(
             return body.spec(here)
 
         with problems():
-            return (await put(here, prepare))[1]
+            return (await put(request, prepare))[1]
 
     @guarded.patch("/{domain_id}", access=update)
     async def change(
@@ -223,7 +227,7 @@ def _writing(
         here = organization(request).id
 
         with problems():
-            return (await put(here, lambda c: _changed(_known(c, here, domain_id), here, body)))[1]
+            return (await put(request, lambda c: _changed(_known(c, here, domain_id), here, body)))[1]
 
 
 def _others(guarded: GuardedRouter, database: Database, authentication: Authentication) -> None:
@@ -232,10 +236,15 @@ def _others(guarded: GuardedRouter, database: Database, authentication: Authenti
     @guarded.delete("/{domain_id}", access=needs(f"{_PERMISSION}/delete", f"{_SCOPE}_delete"))
     async def delete(request: Request, domain_id: str) -> Response:
         """Disconnect a store. Tokens of its users are refused within a second."""
-        here = organization(request).id
-        with problems():
+        here, caller = organization(request).id, principal(request)
+
+        def unit(connection: Connection) -> None:
             name = documents.named(domain_id)
-            await database.write(lambda connection: delete_user_store(connection, here, name))
+            check_power_over_store(connection, caller, here, name)
+            delete_user_store(connection, here, name)
+
+        with problems():
+            await database.write(unit)
         return Response(status_code=204)
 
     @guarded.post("/test-connection", access=update)

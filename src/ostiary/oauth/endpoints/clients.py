@@ -15,7 +15,8 @@ from ostiary.oauth.clients import PutClient, delete_client, find_client, list_cl
 from ostiary.oauth.endpoints.problems import problems
 from ostiary.oauth.errors import ClientIdTaken, UnknownClient
 from ostiary.oauth.model import Client, ClientSpec, TokenFormat, Validity
-from ostiary.permissions import GuardedRouter, needs, organization
+from ostiary.oauth.powers import check_power_over_client
+from ostiary.permissions import GuardedRouter, needs, organization, principal
 
 PREFIX = "/api/oauth/v1/clients"
 _PERMISSION = "/permission/admin/manage/identity/applicationmgt"
@@ -94,12 +95,14 @@ def _writing(guarded: GuardedRouter, server: AuthorizationServer) -> None:
     @guarded.post("", access=needs(f"{_PERMISSION}/create", "internal_application_mgt_create"))
     async def create(request: Request, body: Annotated[ClientBody, Body()]) -> Response:
         """Register a client. The answer shows its secret, this once."""
-        here = organization(request).id
+        here, caller = organization(request).id, principal(request)
 
         def unit(connection: Connection) -> PutClient:
             if body.client_id is not None and find_client(connection, here, body.client_id) is not None:
                 raise ClientIdTaken(body.client_id)
-            return put_client(connection, server.box, here, body.spec(body.client_id), server.clock())
+            spec = body.spec(body.client_id)
+            check_power_over_client(connection, caller, here, body.client_id, spec)
+            return put_client(connection, server.box, here, spec, server.clock())
 
         with problems():
             return _shown(await server.database.write(unit))
@@ -112,10 +115,12 @@ def _writing(guarded: GuardedRouter, server: AuthorizationServer) -> None:
         """
         if body.client_id not in (None, client_id):
             raise Problem(400, "400", "Bad Request", "client_id: the one in the URL, or none")
-        here, sets_secret = organization(request).id, body.client_secret is not None
+        here, caller = organization(request).id, principal(request)
+        sets_secret = body.client_secret is not None
 
         def unit(connection: Connection) -> PutClient:
             spec = body.spec(client_id)
+            check_power_over_client(connection, caller, here, client_id, spec)
             return put_client(connection, server.box, here, spec, server.clock(), set_secret=sets_secret)
 
         with problems():
@@ -124,9 +129,15 @@ def _writing(guarded: GuardedRouter, server: AuthorizationServer) -> None:
     @guarded.delete("/{client_id}", access=needs(f"{_PERMISSION}/delete", "internal_application_mgt_delete"))
     async def delete(request: Request, client_id: str) -> Response:
         """Remove a client. Its tokens are refused within a second."""
-        here = organization(request).id
+        here, caller = organization(request).id, principal(request)
+
+        def unit(connection: Connection) -> None:
+            check_power_over_client(connection, caller, here, client_id)
+            delete_client(connection, here, client_id)
+
         try:
-            await server.database.write(lambda connection: delete_client(connection, here, client_id))
+            with problems():
+                await server.database.write(unit)
         except UnknownClient as error:
             raise _unknown() from error
         return Response(status_code=204)

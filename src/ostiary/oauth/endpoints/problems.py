@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 from ostiary.foundation.problem import Problem
 from ostiary.oauth.errors import BadField, ClientIdTaken
+from ostiary.permissions import Escalation
 
 _STATUS: Mapping[type[BadField], tuple[int, str]] = {
     BadField: (400, "Bad Request"),
@@ -14,9 +15,11 @@ _STATUS: Mapping[type[BadField], tuple[int, str]] = {
 
 @contextmanager
 def problems() -> Iterator[None]:
-    """Turn a wrong field into a problem that names it and what was expected."""
+    """Turn a refusal of a use case into its answer."""
     try:
         yield
+    except Escalation as error:
+        raise Problem(403, "403", "Forbidden", str(error)) from error
     except BadField as error:
         status, message = _STATUS[type(error)]
         raise Problem(status, str(status), message, f"{error.field}: {error.expected}") from error
