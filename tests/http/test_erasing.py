@@ -1,6 +1,7 @@
 """A person is handed out and erased: nothing that was theirs is in the database's files any more."""
 
 from tests.http.test_audit import API, Installation, a_client, an_installation, records_of, stored
+from tests.system.waiting import until
 
 from ostiary.app import Settings
 from ostiary.foundation.database import write_engine
@@ -24,8 +25,8 @@ def give_a_role(settings: Settings) -> None:
     engine.dispose()
 
 
-def plant(installation: Installation) -> None:
-    """Let somebody leave traces everywhere: as a user, in a role, as an owner, in tokens, in refusals."""
+def plant(installation: Installation) -> str:
+    """Let somebody leave traces everywhere; returns the identifier of the last request, a refused one."""
     call = installation.call
     call("POST", f"{API}/oauth/v1/clients", 201, a_client())
     person = {"username": "marker", "password": PASSWORD_OF_MARKER, "claims": CLAIMS}
@@ -36,7 +37,8 @@ def plant(installation: Installation) -> None:
     call("POST", f"{API}/apim/v1/deny-policies", 201, {"condition": "USER", "value": "marker"})
     installation.headers = {"X-Forwarded-For": "198.51.100.77"}
     installation.token(200, username="marker", password=PASSWORD_OF_MARKER)
-    installation.token(400, username="marker", password="not-the-password")
+    installation.headers = {}
+    return installation.token(400, username="marker", password="not-the-password")
 
 
 def subject_of(installation: Installation) -> str:
@@ -65,7 +67,9 @@ def test_everything_that_is_held_about_a_person_is_handed_out(settings: Settings
 def test_nothing_of_an_erased_person_is_in_the_files_and_the_chain_verifies(settings: Settings) -> None:
     give_a_role(settings)
     with an_installation(settings) as installation:
-        plant(installation)
+        refused = plant(installation)
+        explanation = f"{API}/server/v1/explanations/{refused}"
+        until(lambda: installation.local.get(explanation).is_success, what="the explanation")
         subject = subject_of(installation)
         installation.call("DELETE", f"{SUBJECTS}/{subject}", 204)
         kept = stored(settings).lower()

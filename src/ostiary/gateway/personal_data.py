@@ -1,5 +1,6 @@
 """What the gateway slice holds about a person: why requests were refused, where that names somebody."""
 
+import json
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Text, and_, cast, delete, select
@@ -9,7 +10,8 @@ from ostiary.gateway.tables import explanations
 
 
 def _here(person: Person) -> ColumnElement[bool]:
-    names = cast(explanations.c.document, Text).contains(person.displayed, autoescape=True)
+    written = json.dumps(person.displayed)[1:-1]  # as the column's text has it: not ASCII is escaped
+    names = cast(explanations.c.document, Text).contains(written, autoescape=True)
     return and_(explanations.c.organization_id == person.organization_id, names)
 
 
