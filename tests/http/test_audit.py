@@ -1,16 +1,21 @@
 """The audit log of the real app: every guarded write is in it, and so is what was refused."""
 
+import hashlib
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from starlette.testclient import TestClient
 from tests.http.apim.conftest import Local
 from tests.http.test_every_route import PASSWORD, all_routes, basic, make_administrator
 from tests.system.waiting import until
+from typer.testing import CliRunner
 
+from ostiary import cli
 from ostiary.app import Settings, build_app
 from ostiary.foundation.audit import Wanted, chain_staged, read_records, verify_chain
 from ostiary.foundation.audit.refusals import AT_ONCE
@@ -297,3 +302,39 @@ def test_records_are_chained_without_anybody_asking(installation: Installation) 
 
     read = f"{API}/server/v1/audit-log"
     until(lambda: installation.local.get(read).json()["records"], what="the record")
+
+
+def run(*arguments: str) -> Any:
+    return CliRunner().invoke(cli.app, ["audit", *arguments])
+
+
+def test_the_command_verifies_and_exports_and_sees_a_changed_record(settings: Settings) -> None:
+    with an_installation(settings) as installation:
+        installation.call("POST", f"{API}/oauth/v1/clients", 201, a_client())
+    written = records_of(settings)
+    here = ("--data-dir", str(settings.data_dir))
+
+    verified, exported = run("verify", *here), run("export", "acme", *here)
+    sealed = run("export", "acme", "--sealed", *here).output.splitlines()
+
+    assert verified.exit_code == 0
+    assert "acme: 2 records (1 to 2), " in verified.output
+    assert [orjson.loads(line) for line in exported.output.splitlines()] == written
+    assert hashlib.sha256(sealed[0].encode()).hexdigest() == orjson.loads(sealed[1])["previous"]
+
+    engine = write_engine(settings.database)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE audit_log SET document = '{}' WHERE sequence = 2")
+    engine.dispose()
+    broken = run("verify", "acme", *here)
+    assert broken.exit_code != 0
+    assert "record 2 was altered" in str(broken.exception)
+
+
+def test_the_command_says_what_there_is_not(settings: Settings, tmp_path: Path) -> None:
+    load_or_create_key(settings.data_dir / "secret.key")
+
+    assert "there is no organization nowhere" in str(
+        run("export", "nowhere", "--data-dir", str(settings.data_dir)).exception
+    )
+    assert "is no installation" in str(run("verify", "--data-dir", str(tmp_path / "none")).exception)

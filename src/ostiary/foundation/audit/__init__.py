@@ -5,7 +5,7 @@ records of each organization: sequence, hash of the one before, hash. What belon
 a key of that person, so that erasing somebody destroys a key and no record.
 """
 
-from ostiary.foundation.audit.chaining import AT_ONCE, chain_staged, has_staged
+from ostiary.foundation.audit.chaining import chain_staged, has_staged
 from ostiary.foundation.audit.checkpoints import drop_older, sign_checkpoints
 from ostiary.foundation.audit.forgetting import forget_people
 from ostiary.foundation.audit.noting import note, note_unless_noted
@@ -18,7 +18,6 @@ from ostiary.foundation.audit.settings import AuditSettings
 from ostiary.foundation.audit.verifying import Verdict, public_key, verify_chain, verify_records
 
 __all__ = [
-    "AT_ONCE",
     "EVERY",
     "HIDDEN",
     "Actor",

@@ -19,7 +19,7 @@ from ostiary.foundation.audit.sealing import PersonKeys
 from ostiary.foundation.audit.tables import audit_log, audit_staged
 from ostiary.foundation.secrets import SecretBox
 
-AT_ONCE: Final = 500
+AT_ONCE: Final = 200
 START: Final = "0" * 64
 """What the first record names as the one before it."""
 _LOCK: Final = 0x6175646974  # "audit"
