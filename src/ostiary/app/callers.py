@@ -16,7 +16,7 @@ from ostiary.foundation.secrets import SecretBox
 from ostiary.foundation.web import came_from_node_listener, client_address, node_of_certificate
 from ostiary.gateway import find_enrolled_node, find_node_by_credential
 from ostiary.identity import Authentication, LoginRefused, LoginUnavailable, Subject, check_standing
-from ostiary.oauth import TokenClaims, TokenHolder, is_for_management, judge_access_token
+from ostiary.oauth import TokenClaims, TokenHolder, judge_access_token
 from ostiary.organizations import Organization
 from ostiary.permissions import (
     LOCAL_ADMINISTRATOR,
@@ -110,8 +110,8 @@ class Callers:
         if judged is None or not judged.is_good(self._clock()):
             return None
         claims = judged.claims
-        if claims.organization.id != organization.id or not is_for_management(claims.scope):
-            return None
+        if claims.organization.id != organization.id:
+            return None  # its scopes say whether it is for management too: the guard tells which are missing
         if claims.holder is TokenHolder.APPLICATION:
             return await self._client(organization, claims)
         return await self._subject(organization, claims)

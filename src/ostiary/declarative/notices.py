@@ -26,8 +26,6 @@ def working_scopes(values: Iterable[str]) -> list[str]:
 
 
 def _things(file: OrganizationFile) -> Iterator[str]:
-    if file.organization.features:
-        yield f"the organization's features {', '.join(file.organization.features)}"
     roles = [role.name for role in file.roles if role.permissions]
     if roles:
         yield f"the permissions of {', '.join(roles)} (kept until then)"

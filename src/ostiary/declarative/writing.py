@@ -131,6 +131,15 @@ def _organization(work: Work, change: Change) -> None:
     organizations.put(work.connection, organization)
     if change.action is Action.ADD:
         permissions.ensure_built_in_roles(work.connection, organization)
+    if _turns_on(change, organizations.CHALLENGE_QUESTIONS):
+        identity.offer_default_questions(work.connection, work.organization_id)
+
+
+def _turns_on(change: Change, feature: str) -> bool:
+    return any(
+        detail.attribute == "features" and feature in detail.after and feature not in (detail.before or ())
+        for detail in change.details
+    )
 
 
 def user_store_spec(work: Work, change: Change) -> identity.UserStoreSpec:

@@ -5,9 +5,12 @@ listen on unix sockets only, so what arrives in those headers is ours. The node 
 enrolled gateway node set there in the same way.
 """
 
+import json
 import re
+from typing import Any
 from urllib.parse import parse_qsl, unquote_to_bytes
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -48,6 +51,26 @@ class RequestId:
             await send(message)
 
         await self._app(scope, receive, send_with_id)
+
+
+class StrictRequest(Request):
+    """A request whose JSON can be read one way only: no key of an object is there twice (RFC 8259 §4)."""
+
+    async def json(self) -> Any:
+        """The body.
+
+        Raises:
+            HTTPException: 400, a key is there twice.
+            ValueError: it is not JSON.
+        """
+        return json.loads(await self.body(), object_pairs_hook=_once)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise HTTPException(400, "the body has the same key twice in one object")
+    return members
 
 
 class PlainPaths:

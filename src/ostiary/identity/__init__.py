@@ -11,6 +11,7 @@ from ostiary.identity.bootstrap import (
     bootstrap_admin,
     reset_admin_password,
 )
+from ostiary.identity.challenges import offer_default_questions
 from ostiary.identity.errors import (
     HashingBusy,
     InvalidUser,
@@ -106,6 +107,7 @@ __all__ = [
     "id_of_name",
     "list_user_stores",
     "list_users",
+    "offer_default_questions",
     "put_user",
     "put_user_store",
     "read_user_store_settings",

@@ -72,7 +72,8 @@ class Authentication:
         self._noted = noted
         self._database = database
         self._clock = clock
-        self._lockout = Lockout(database, settings.lockout, clock)
+        self.lockout = Lockout(database, settings.lockout, clock)
+        """Who counts wrong passwords, for whoever compares other secrets of people too."""
         self._refusal_time = RefusalTime(settings.refusals)
         self.hasher = PasswordHasher(settings.hashing)
         """The pool that hashes passwords, for whoever sets one too."""
@@ -166,7 +167,7 @@ class Authentication:
             login.candidates, organization.chain, password, lambda who: self._store(organization, who)
         )
         try:
-            async with self._lockout.attempt(organization.id, client_id) as attempt:
+            async with self.lockout.attempt(organization.id, client_id) as attempt:
                 candidate, record = await walk.run(attempt)
                 return await self._admit(organization, attempt, candidate, record, then)
         except ChainRefused as refused:

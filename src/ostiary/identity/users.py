@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from ostiary.foundation import audit
 from ostiary.foundation.clock import Clock
 from ostiary.foundation.identifiers import new_id
+from ostiary.identity.challenges import repository as challenge_answers
 from ostiary.identity.errors import InvalidUser, InvalidUserName, UnknownUser
 from ostiary.identity.lockout import identity_key
 from ostiary.identity.model import User, UserSpec
@@ -109,6 +110,7 @@ def delete_user(connection: Connection, organization_id: str, username: str) -> 
     users.remove(connection, organization_id, known.username)
     old = _picture(known.subject_id, known.username, known.claims, None)
     audit.note(connection, organization_id, "user", known.subject_id, old, None)
+    challenge_answers.remove_answers(connection, organization_id, known.subject_id)
     _end_locks_and_tokens(connection, known)
 
 

@@ -26,7 +26,6 @@ from ostiary.oauth.model import (
     TokenFormat,
     TokenHolder,
     Validity,
-    is_for_management,
     is_reserved,
     is_scope_token,
 )
@@ -81,7 +80,6 @@ __all__ = [
     "find_revocation",
     "forget_ended",
     "introspect_opaque",
-    "is_for_management",
     "is_reserved",
     "is_scope_token",
     "judge_access_token",

@@ -163,12 +163,8 @@ class TokenClaims:
 def audience_of(issuer: str, scope: Scope) -> str | list[str]:
     """The resource servers an access token is for: the gateway, and management only with its scopes."""
     gateway = f"{issuer}/gateway"
-    return [gateway, f"{issuer}/management"] if is_for_management(scope) else gateway
-
-
-def is_for_management(scope: Scope) -> bool:
-    """Whether a token with this scope may be shown to the internal REST APIs at all."""
-    return any(is_reserved(value) and value != DEFAULT_SCOPE for value in scope)
+    management = any(is_reserved(value) and value != DEFAULT_SCOPE for value in scope)
+    return [gateway, f"{issuer}/management"] if management else gateway
 
 
 def is_reserved(value: str) -> bool:

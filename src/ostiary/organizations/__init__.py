@@ -4,6 +4,7 @@ Every row of every slice belongs to one, and every query names it (ADR 0006).
 """
 
 from ostiary.organizations.model import (
+    CHALLENGE_QUESTIONS,
     DEFAULT_ORGANIZATION,
     ChainPolicy,
     InvalidOrganizationName,
@@ -24,6 +25,7 @@ from ostiary.organizations.repository import (
 )
 
 __all__ = [
+    "CHALLENGE_QUESTIONS",
     "DEFAULT_ORGANIZATION",
     "ChainPolicy",
     "EpochKind",

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 DEFAULT_ORGANIZATION = "default"
+CHALLENGE_QUESTIONS = "challenge_questions"
+"""The feature that lets people answer challenge questions."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{1,62}\Z")
 
 

@@ -10,6 +10,7 @@ from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ostiary.foundation.web import StrictRequest
 from ostiary.permissions.access import Access, Audience
 from ostiary.permissions.guard import Guard
 from ostiary.permissions.settings import AccessOverride
@@ -44,7 +45,7 @@ class GuardedRoute(APIRoute):
         async def guarded(request: Request) -> Response:
             guard: Guard = request.app.state.guard
             await guard.admit(request, self.access)
-            answer: Response = await handler(request)
+            answer: Response = await handler(StrictRequest(request.scope, request.receive))
             return answer
 
         return guarded

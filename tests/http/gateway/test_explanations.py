@@ -21,7 +21,7 @@ from ostiary.gateway.tables import explanations as table
 from ostiary.identity import UserSpec, put_user
 from ostiary.oauth import ClientSpec, put_client
 from ostiary.organizations import Organization, find
-from ostiary.permissions import ADMIN_ROLE, Guard, Principal, PrincipalKind
+from ostiary.permissions import ADMIN, LOCAL_ADMINISTRATOR, Guard, Principal, PrincipalKind
 
 SECRET = "s3cret-of-the-client"
 PASSWORD = "a-wrong-password-of-bob"
@@ -64,7 +64,7 @@ async def read(gateway: Gateway, request_id: str, by: Principal, organization: s
 
 
 def an_admin(organization_id: str) -> Principal:
-    return Principal(PrincipalKind.USER, "admin", organization_id, "s", frozenset({ADMIN_ROLE}))
+    return Principal(PrincipalKind.USER, "admin", organization_id, "s", permissions=frozenset({ADMIN}))
 
 
 async def test_what_a_node_tells_its_organizations_administrator_reads(on_both: Gateway):
@@ -92,16 +92,14 @@ async def test_another_organizations_administrator_reads_nothing(gateway: Gatewa
 
 async def test_a_user_who_is_no_administrator_is_refused(gateway: Gateway):
     await tell(gateway, told())
-    nobody = Principal(PrincipalKind.USER, "bob", gateway.organization_id, "s", frozenset())
+    nobody = Principal(PrincipalKind.USER, "bob", gateway.organization_id, "s")
 
     assert (await read(gateway, "r-1", nobody)).status_code == 403
 
 
 async def test_the_local_administrator_reads_every_organizations(gateway: Gateway):
     await tell(gateway, told())
-    local = Principal(PrincipalKind.LOCAL, "local", roles=frozenset({ADMIN_ROLE}))
-
-    assert (await read(gateway, "r-1", local, "default")).status_code == 200
+    assert (await read(gateway, "r-1", LOCAL_ADMINISTRATOR, "default")).status_code == 200
 
 
 async def test_what_names_no_organization_is_the_default_ones(gateway: Gateway):

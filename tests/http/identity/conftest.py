@@ -14,7 +14,7 @@ from ostiary.foundation.database import Database
 from ostiary.foundation.problem import Problem, render
 from ostiary.identity.endpoints import routers
 from ostiary.organizations import Organization, find
-from ostiary.permissions import Guard, Principal, PrincipalKind
+from ostiary.permissions import ADMIN, Guard, Principal, PrincipalKind
 
 
 @pytest.fixture
@@ -38,9 +38,10 @@ async def api(world: World) -> AsyncIterator[httpx2.AsyncClient]:
 
 def an_app(world: World) -> FastAPI:
     async def identify(request: Request, organization: Organization) -> Principal | None:
-        roles = frozenset({request.headers.get("x-caller", "")})
-        who = Principal(PrincipalKind.USER, "caller", world.organization.id, "subject", roles)
-        return who if "x-caller" in request.headers else None
+        caller = request.headers.get("x-caller")
+        held = frozenset({ADMIN}) if caller == "admin" else frozenset()
+        who = Principal(PrincipalKind.USER, "caller", world.organization.id, "subject", permissions=held)
+        return None if caller is None else who
 
     async def find_organization(name: str) -> Organization | None:
         return await world.database.read(lambda c: find(c, name))

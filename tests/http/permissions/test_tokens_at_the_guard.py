@@ -85,8 +85,8 @@ def test_a_token_with_the_scope_of_a_user_with_the_permission_passes(
 def test_a_user_without_the_role_is_told_what_the_call_takes(http: TestClient):
     answer = http.get(f"/t/acme{USERS}", headers={"Authorization": f"Bearer {log_in(http, 'alice', LIST)}"})
 
-    assert answer.status_code == 401  # the token is the gateway's alone: it has no internal scope
-    assert LIST in answer.headers["www-authenticate"]
+    assert answer.status_code == 403
+    assert f'error="insufficient_scope", scope="{LIST}"' in answer.headers["www-authenticate"]
     answer = http.get(f"/t/acme{USERS}", headers={"Authorization": f"Bearer {log_in(http, 'alice')}"})
     assert answer.status_code == 403
     assert LIST in answer.json()["description"]
@@ -121,7 +121,8 @@ def test_a_token_counts_in_its_own_organization_alone(http: TestClient):
 def test_a_token_of_the_gateway_opens_no_internal_api(installation: TestClient, http: TestClient):
     token = log_in(http, "bob", "default")
 
-    assert status(http, token) == 401
+    assert status(http, token) == 403
+    assert status(http, token, f"/t/acme{USERS}/bob") == 403
 
 
 def test_a_client_that_acts_for_itself_has_the_roles_that_name_it(installation: TestClient, http: TestClient):

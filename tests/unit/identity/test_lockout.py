@@ -214,7 +214,7 @@ async def test_a_worker_that_dies_under_way_blocks_nobody_for_long(
     world: World, clock: AdvancingClock, service: LoginService
 ):
     await world.store(service.url)
-    lockout = world.authentication._lockout
+    lockout = world.authentication.lockout
     from ostiary.identity.lockout import identity_key
 
     counters = lockout.counters(world.organization.id, identity_key("EXTERNAL", "testuser"), "app")

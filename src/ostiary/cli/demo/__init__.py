@@ -12,8 +12,9 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from ostiary.cli.demo.desk import Outcome, Step
 from ostiary.cli.demo.scratch import Scratch
-from ostiary.cli.demo.story import Outcome, Step, Story
+from ostiary.cli.demo.story import Story
 from ostiary.cli.errors import OperatorError
 
 _LABEL = 18

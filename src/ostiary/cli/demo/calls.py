@@ -2,7 +2,7 @@
 
 import base64
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -70,21 +70,23 @@ class Answer:
 
     status: int
     body: Mapping[str, Any] = field(default_factory=dict)
+    items: Sequence[Any] = ()
+    """The body, where it is a list."""
     headers: Mapping[str, str] = field(default_factory=dict)
     error: str = ""
     """The OAuth error or the gateway's code."""
 
     @classmethod
     def of(cls, response: httpx2.Response) -> "Answer":
-        """Read a response; a body that is no JSON object counts as empty."""
+        """Read a response; a body that is neither a JSON object nor a list counts as empty."""
         try:
-            body = response.json()
+            said = response.json()
         except ValueError:
-            body = {}
-        if not isinstance(body, dict):
-            body = {}
+            said = {}
+        items = said if isinstance(said, list) else ()
+        body = said if isinstance(said, dict) else {}
         error = str(body.get("error") or body.get("code") or "")
-        return cls(response.status_code, body, dict(response.headers), error)
+        return cls(response.status_code, body, items, dict(response.headers), error)
 
     def __str__(self) -> str:
         return f"{self.status or ''} {self.error}".strip()

@@ -25,7 +25,15 @@ START_WITHIN = 30.0
 STOP_WITHIN = 20.0
 DOCUMENTED_PORTS = (9443, 8243, 9700, 9701)
 """Management, gateway, login service, backend: what the guides say. Used where they are free."""
-SECRETS = ("EXTERNAL_STORE_PASSWORD", "BOB_PASSWORD", "MOBILE_SECRET", "SAMPLER_SECRET", "NEWCOMER_SECRET")
+SECRETS = (
+    "EXTERNAL_STORE_PASSWORD",
+    "BOB_PASSWORD",
+    "ALEX_PASSWORD",
+    "MOBILE_SECRET",
+    "SAMPLER_SECRET",
+    "NEWCOMER_SECRET",
+    "CONSOLE_SECRET",
+)
 
 
 @dataclass(frozen=True, slots=True)

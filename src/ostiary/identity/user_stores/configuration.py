@@ -17,6 +17,7 @@ from ostiary.foundation import audit
 from ostiary.foundation.http_client import OutboundPolicy
 from ostiary.foundation.identifiers import new_id
 from ostiary.foundation.secrets import SecretBox, SecretUnreadable, same
+from ostiary.identity.challenges import repository as challenge_answers
 from ostiary.identity.errors import InvalidUserName, InvalidUserStore, UnknownUser, UnknownUserStore
 from ostiary.identity.model import RESERVED_STORES, UserStoreSettings, UserStoreSpec
 from ostiary.identity.repository import kept_credentials, subjects, user_stores
@@ -87,6 +88,7 @@ def delete_user_store(connection: Connection, organization_id: str, name: str) -
     user_stores.remove(connection, organization_id, store.name)
     audit.note(connection, organization_id, "user_store", store.name, store, None)
     kept_credentials.remove_all(connection, organization_id, store.id)
+    challenge_answers.remove_answers_of_store(connection, organization_id, store.id)
     _narrow_users(connection, store)
 
 
