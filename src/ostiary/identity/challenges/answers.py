@@ -144,8 +144,9 @@ class ChallengeAnswers:
             if set_id is not None and not is_name(set_id):
                 return 0
             removed = repository.remove_answers(connection, person.organization_id, person.subject_id, set_id)
-            old = {"answers": removed}
-            audit.note(connection, person.organization_id, "challenge_answers", person.subject_id, old, None)
+            if removed:
+                here, old = person.organization_id, {"answers": removed}
+                audit.note(connection, here, "challenge_answers", person.subject_id, old, None)
             return removed
 
         if await self._database.write(unit) == 0:

@@ -1,4 +1,4 @@
-"""What identity holds about a person: the subject, the user of PRIMARY, kept passwords, answers, failed logins."""
+"""What identity holds about a person: subject, user of PRIMARY, kept passwords, answers, failed logins."""
 
 from typing import Any
 
