@@ -229,6 +229,24 @@ def test_who_is_not_admitted_and_what_is_refused_is_in_the_log(settings: Setting
     assert [record["reason"] for record in refused_of(settings)] == ["401"]
 
 
+def test_whose_password_was_guessed_and_who_lacked_a_permission_is_in_the_log(settings: Settings) -> None:
+    make_administrator(settings)
+    with an_installation(settings, is_local=False) as installation:
+        admin, clients = {"Authorization": basic("admin", PASSWORD)}, "/api/oauth/v1/clients"
+        bob = {"username": "bob", "password": USER_PASSWORD}
+        installation.call("POST", "/api/identity/v1/users", 201, bob, headers=admin)
+        guess = {"Authorization": basic("bob", WRONG_PASSWORD)}
+        installation.call("GET", clients, 401, headers=guess)
+        installation.call("GET", clients, 403, headers={"Authorization": basic("bob", USER_PASSWORD)})
+
+    log = records_of(settings, "default")
+    (subject,) = [record["target"]["id"] for record in log if record["action"] == "user.created"][1:]
+    guessed, lacking = [record for record in log if record["outcome"] == "refused"]
+    assert (guessed["reason"], guessed["target"]["id"]) == ("refused_by_PRIMARY", subject)
+    assert (lacking["reason"], lacking["actor"]["id"]) == ("403", subject)
+    assert lacking["actor"]["name"] == "bob@default"
+
+
 def test_who_is_refused_cannot_fill_the_disk(settings: Settings) -> None:
     """However many addresses somebody comes from, a worker writes a bounded number of records of it."""
     with an_installation(settings, is_local=False) as installation:

@@ -40,6 +40,7 @@ from ostiary.permissions import Audience, FindOrganization, Principal, Principal
 
 _CHAIN_EVERY: Final = timedelta(seconds=1)
 _TEND_EVERY: Final = timedelta(minutes=5)
+_LONGEST_METHOD: Final = 20
 _READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _ADMINISTRATION: Final = frozenset({Audience.USER, Audience.PERMITTED})
 """Whose writes are noted whatever they do; what gateway nodes report all the time is not."""
@@ -110,7 +111,7 @@ def audit_jobs(
 def origin_of(scope: Scope) -> Origin:
     """Who makes this request, and where from."""
     request = Request(scope)
-    operation = f"{scope['method']} {route_of(scope)}"
+    operation = f"{scope['method'][:_LONGEST_METHOD]} {route_of(scope)}"
     return Origin(_actor(_state(scope)), request_id(request), client_address(request), operation)
 
 
@@ -125,7 +126,7 @@ def _actor(state: dict[str, Any]) -> Actor:
 
 def _note_operation(connection: Connection, scope: Scope) -> None:
     state = _state(scope)
-    if "principal" in state and _is_administration(scope):
+    if "organization" in state and _is_administration(scope):  # the guard admitted it
         note_unless_noted(connection, state["organization"].id)
         state["audited"] = True
 
@@ -140,14 +141,16 @@ def _refusal(scope: Scope, status: int) -> Refusal | None:
     state, origin = _state(scope), origin_of(scope)
     error = state.get("refused")
     if isinstance(error, OAuthError) and str(origin.operation).endswith("/token"):
-        login = error.__cause__ if isinstance(error.__cause__, LoginRefused) else None
-        reason = error.error if login is None else login.code
-        name = None if login is None else login.username
-        return Refusal("token.refused", reason, origin.actor, origin.address, origin.operation, name)
-    is_change = scope["method"] not in _READS
-    if not ((_is_administration(scope) and (is_change or status in (401, 403))) or _enrols(scope)):
-        return None
-    return Refusal("request.refused", str(status), origin.actor, origin.address, origin.operation)
+        action, reason, login = "token.refused", error.error, error.__cause__
+    else:
+        is_change = scope["method"] not in _READS
+        if not ((_is_administration(scope) and (is_change or status in (401, 403))) or _enrols(scope)):
+            return None
+        action, reason, login = "request.refused", str(status), state.get("refused_login")
+    name = None
+    if isinstance(login, LoginRefused):
+        reason, name = login.code, login.username
+    return Refusal(action, reason, origin.actor, origin.address, origin.operation, name)
 
 
 def _is_administration(scope: Scope) -> bool:

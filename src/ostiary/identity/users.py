@@ -42,8 +42,8 @@ def put_user(connection: Connection, spec: UserSpec, clock: Clock) -> bool:
     if spec.password_hash is None and dict(known.claims) == dict(spec.claims):
         return False
     users.change(connection, known, spec.password_hash, spec.claims, clock())
-    old = _picture(known.subject_id, username, known.claims, None)
-    new = _picture(known.subject_id, username, spec.claims, spec.password_hash)
+    old = picture_of_user(known.subject_id, username, known.claims, None)
+    new = picture_of_user(known.subject_id, username, spec.claims, spec.password_hash)
     audit.note(connection, spec.organization_id, "user", known.subject_id, old, new)
     if spec.password_hash is not None:
         _end_locks_and_tokens(connection, known)
@@ -108,7 +108,7 @@ def delete_user(connection: Connection, organization_id: str, username: str) -> 
     """
     known = _known(connection, organization_id, username)
     users.remove(connection, organization_id, known.username)
-    old = _picture(known.subject_id, known.username, known.claims, None)
+    old = picture_of_user(known.subject_id, known.username, known.claims, None)
     audit.note(connection, organization_id, "user", known.subject_id, old, None)
     challenge_answers.remove_answers(connection, organization_id, known.subject_id)
     _end_locks_and_tokens(connection, known)
@@ -140,12 +140,12 @@ def _create(connection: Connection, spec: UserSpec, username: str, clock: Clock)
     subject = subjects.see(
         connection, spec.organization_id, PRIMARY, PRIMARY, UserRecord(user_id, username), now
     )
-    new = _picture(subject.id, username, spec.claims, spec.password_hash)
+    new = picture_of_user(subject.id, username, spec.claims, spec.password_hash)
     audit.note(connection, spec.organization_id, "user", subject.id, None, new)
     return True
 
 
-def _picture(
+def picture_of_user(
     subject_id: str, username: str, claims: Mapping[str, str], password_hash: str | None
 ) -> dict[str, object]:
     """A user as the audit log has it; a password hash is one that was set."""
