@@ -14,7 +14,7 @@ from typing import Any, Final
 import orjson
 from sqlalchemy import Connection, Row, bindparam, delete, insert, select, text
 
-from ostiary.foundation.audit.checkpoints import latest_checkpoint
+from ostiary.foundation.audit.checkpoints import HEAD, latest_checkpoint
 from ostiary.foundation.audit.sealing import PersonKeys
 from ostiary.foundation.audit.tables import audit_log, audit_staged
 from ostiary.foundation.secrets import SecretBox
@@ -27,12 +27,6 @@ _ANY = select(audit_staged.c.id).limit(1)
 _WAITING = select(audit_staged).order_by(audit_staged.c.id).limit(bindparam("at_once"))
 _TAKEN = delete(audit_staged).where(audit_staged.c.id.in_(bindparam("ids", expanding=True)))
 _APPEND = insert(audit_log)
-_HEAD = (
-    select(audit_log.c.sequence, audit_log.c.hash)
-    .where(audit_log.c.organization_id == bindparam("organization_id"))
-    .order_by(audit_log.c.sequence.desc())
-    .limit(1)
-)
 
 
 def has_staged(connection: Connection) -> bool:
@@ -56,7 +50,7 @@ def chain_staged(connection: Connection, box: SecretBox, at_once: int = AT_ONCE)
 
 def head(connection: Connection, organization_id: str) -> tuple[int, str]:
     """Sequence and hash of the newest record; where all are dropped, of the last one that was."""
-    row = connection.execute(_HEAD, {"organization_id": organization_id}).first()
+    row = connection.execute(HEAD, {"organization_id": organization_id}).first()
     if row is not None:
         return int(row.sequence), str(row.hash)
     dropped = latest_checkpoint(connection, organization_id)

@@ -50,6 +50,6 @@ audit_checkpoints = Table(
     Column("sequence", BigInteger, primary_key=True, autoincrement=False),
     Column("is_beginning", Boolean, primary_key=True),  # the records up to it may be dropped
     Column("hash", String(64), nullable=False),
-    Column("at", Instant, nullable=False),
+    Column("at", Instant, nullable=False, index=True),
     Column("signature", String(100), nullable=False),
 )

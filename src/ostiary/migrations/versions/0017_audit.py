@@ -62,3 +62,4 @@ def upgrade() -> None:
             "organization_id", "sequence", "is_beginning", name=op.f("pk_audit_checkpoints")
         ),
     )
+    op.create_index("ix_audit_checkpoints_at", "audit_checkpoints", ["at"])
