@@ -298,7 +298,9 @@ def test_the_log_of_one_organization_is_nobody_else_s(settings: Settings) -> Non
         installation.call("GET", "/api/server/v1/audit-log", 401)
 
 
-@pytest.mark.parametrize("query", ["after=-1", "after=x", "limit=0", "limit=501", f"request_id={'r' * 65}"])
+@pytest.mark.parametrize(
+    "query", ["after=-1", "after=x", "limit=0", "limit=501", f"request_id={'r' * 65}", "concerning=%00"]
+)
 def test_a_page_that_cannot_be_is_refused_by_name(installation: Installation, query: str) -> None:
     response = installation.local.get(f"{API}/server/v1/audit-log?{query}")
 

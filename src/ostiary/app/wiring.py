@@ -33,7 +33,7 @@ from ostiary.gateway.endpoints import NodeListener
 from ostiary.gateway.endpoints import routers as gateway_routers
 from ostiary.identity import Authentication, IdentitySettings, id_of_name
 from ostiary.identity.endpoints import routers as identity_routers
-from ostiary.oauth import AuthorizationServer, authorization_server, forget_ended
+from ostiary.oauth import AuthorizationServer, authorization_server, clients_asking, forget_ended
 from ostiary.oauth.endpoints import routers as oauth_routers
 from ostiary.organizations import Organization, all_organizations, find
 from ostiary.permissions import AccessSettings, FindOrganization, Guard, GuardedRouter, PlainRoutes
@@ -58,7 +58,7 @@ def build_app(settings: Settings, clock: Clock = utc_now) -> ASGIApp:
     database = Database.open(settings.database)
     measures, tracing = Measures(), make_tracing()
     authentication = Authentication(
-        database, box, settings.outbound_policy, _share_of_cores(settings), clock, measures.logins.add
+        database, box, settings.outbound_policy, _share_of_cores(settings), clock, measures.stores.note
     )
     server = authorization_server(
         database,
@@ -102,7 +102,7 @@ def build_app(settings: Settings, clock: Clock = utc_now) -> ASGIApp:
     add_error_answers(app)
     listened = PlainPaths(NodeListener(PlainRoutes(app, guard, routers), database))
     served = Audited(listened, database, refusals, find_organization)
-    parts = MetricsParts(database, settings.data_dir / "run", clock)
+    parts = MetricsParts(database, settings.data_dir / "run", clock, authentication.health)
     return RequestId(whatever_happens(_watched(served, told, measures, tracing, parts)))
 
 
@@ -136,7 +136,7 @@ def _routers(
     return [
         *permissions_routers(database, box),
         *oauth_routers(server),
-        *identity_routers(database, box, authentication, clock, HOLDINGS),
+        *identity_routers(database, box, authentication, public_url, clock, clients_asking, HOLDINGS),
         *apim_routers(database, box, policy, clock),
         *declarative_routers(database, box, authentication.hasher, policy, clock),
         *gateway_routers(database, box, settings.gateway, public_url, clock),

@@ -19,6 +19,7 @@ from ostiary.cli import (
     explain,
     keys,
     nodes,
+    pins,
     scopes,
     serve,
     subject,
@@ -50,6 +51,7 @@ app.add_typer(admin.command, name="admin")
 app.add_typer(audit.command, name="audit")
 app.add_typer(subject.command, name="subject")
 app.add_typer(trace.command, name="trace")
+app.add_typer(pins.command, name="pins")
 app.add_typer(users.command, name="users")
 app.add_typer(scopes.command, name="scopes")
 app.command("version")(version.version)

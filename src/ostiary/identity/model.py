@@ -71,6 +71,11 @@ class Standing:
     """The groups its store told last, as `STORE/group`; None where it never did."""
 
     @property
+    def own_name(self) -> str:
+        """The user's name where nobody else can bear it by now; else empty, because only a login shows it."""
+        return self.subject.username if self.subject is not None and self.store_reports_deletions else ""
+
+    @property
     def may_continue(self) -> bool:
         """Whether what began with a login may go on (refresh, assertion grants)."""
         return self.problem is None
@@ -93,6 +98,27 @@ class User:
     disabled: bool
     created_at: datetime
     updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A user of any store, as it is listed; of an outside store only who has been seen.
+
+    `attributes` and `external_id` are what a provisioning client has said of a user of PRIMARY.
+    """
+
+    subject: Subject
+    claims: Mapping[str, str]
+    is_disabled: bool
+    created_at: datetime
+    changed_at: datetime
+    external_id: str | None = None
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_outside(self) -> bool:
+        """Whether an outside store says who this is, and nobody here."""
+        return self.subject.store != PRIMARY
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +200,16 @@ class UserStoreSettings:
     def is_migrating(self) -> bool:
         """Whether passwords that were right there are kept here, or were."""
         return self.options.migrate_until is not None
+
+    def days_left(self, now: datetime) -> int | None:
+        """Days on which a store that is moved away from is asked, today included; None where nothing moves.
+
+        0 when it is asked about nobody any more: the day is over (in UTC), or it is switched off.
+        """
+        until = self.options.migrate_until
+        if until is None:
+            return None
+        return max(0, (until - now.date()).days + 1) if self.options.enabled else 0
 
     def takes(self, username: str) -> bool:
         """Whether the store may be asked about this canonical name."""

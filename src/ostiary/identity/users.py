@@ -38,7 +38,7 @@ def put_user(connection: Connection, spec: UserSpec, clock: Clock) -> bool:
     check_claims(spec.claims)
     known = users.find(connection, spec.organization_id, username)
     if known is None:
-        return _create(connection, spec, username, clock)
+        return _add(connection, spec, username, clock) or put_user(connection, spec, clock)
     if spec.password_hash is None and dict(known.claims) == dict(spec.claims):
         return False
     users.change(connection, known, spec.password_hash, spec.claims, clock())
@@ -48,6 +48,17 @@ def put_user(connection: Connection, spec: UserSpec, clock: Clock) -> bool:
     if spec.password_hash is not None:
         _end_locks_and_tokens(connection, known)
     return True
+
+
+def add_user(connection: Connection, spec: UserSpec, clock: Clock) -> bool:
+    """Create the user; False where there is one of that name already, who stays as it is.
+
+    Raises:
+        InvalidUser: names the field and what was expected of it.
+    """
+    username = canonical_username(connection, spec.organization_id, spec.username)
+    check_claims(spec.claims)
+    return _add(connection, spec, username, clock)
 
 
 def find_user(connection: Connection, organization_id: str, username: str) -> User | None:
@@ -84,11 +95,9 @@ def enable_user(connection: Connection, organization_id: str, username: str) -> 
     Raises:
         UnknownUser: PRIMARY has no such user.
     """
-    known = _known(connection, organization_id, username)
-    enabled = subjects.set_disabled(connection, organization_id, known.subject_id, None)
-    if enabled:
-        audit.note(connection, organization_id, "user", known.subject_id, {}, {}, verb="enabled")
-    return enabled
+    return enable_subject(
+        connection, organization_id, _known(connection, organization_id, username).subject_id
+    )
 
 
 def disable_subject(connection: Connection, organization_id: str, subject_id: str, clock: Clock) -> bool:
@@ -98,6 +107,14 @@ def disable_subject(connection: Connection, organization_id: str, subject_id: st
         narrow(connection, organization_id, "subject", subject_id)
         audit.note(connection, organization_id, "user", subject_id, {}, {}, verb="disabled")
     return disabled
+
+
+def enable_subject(connection: Connection, organization_id: str, subject_id: str) -> bool:
+    """The same as `enable_user` for a subject of any store."""
+    enabled = subjects.set_disabled(connection, organization_id, subject_id, None)
+    if enabled:
+        audit.note(connection, organization_id, "user", subject_id, {}, {}, verb="enabled")
+    return enabled
 
 
 def delete_user(connection: Connection, organization_id: str, username: str) -> None:
@@ -129,19 +146,17 @@ def canonical_username(connection: Connection, organization_id: str, username: s
         raise InvalidUser("username", str(error)) from error
 
 
-def _create(connection: Connection, spec: UserSpec, username: str, clock: Clock) -> bool:
+def _add(connection: Connection, spec: UserSpec, username: str, clock: Clock) -> bool:
+    """Insert a user under its canonical name; False where somebody else has just done so."""
     if spec.password_hash is None:
         raise InvalidUser("password", "one, because the user is new")
-    user_id, now = new_id(), clock()
-    if not users.add(
-        connection, user_id, spec.organization_id, username, spec.password_hash, spec.claims, now
-    ):
-        return put_user(connection, spec, clock)  # somebody else has just made it
-    subject = subjects.see(
-        connection, spec.organization_id, PRIMARY, PRIMARY, UserRecord(user_id, username), now
-    )
+    here, user_id, now = spec.organization_id, new_id(), clock()
+    if not users.add(connection, user_id, here, username, spec.password_hash, spec.claims, now):
+        return False
+    seen = UserRecord(user_id, username)
+    subject = subjects.see(connection, here, PRIMARY, PRIMARY, seen, now)
     new = picture_of_user(subject.id, username, spec.claims, spec.password_hash)
-    audit.note(connection, spec.organization_id, "user", subject.id, None, new)
+    audit.note(connection, here, "user", subject.id, None, new)
     return True
 
 

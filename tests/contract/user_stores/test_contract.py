@@ -151,7 +151,8 @@ async def live_store(world: World, name: str = "EXTERNAL", policy: OutboundPolic
     """The adapter of a configured store."""
     settings = await world.database.read(lambda c: find_user_store(c, world.organization.id, name))
     assert settings is not None
-    return UserStores(BOX, policy or OutboundPolicy(), world.authentication.hasher).live(settings)
+    stores = UserStores(BOX, policy or OutboundPolicy(), world.authentication.hasher)
+    return stores.live(world.organization, settings)
 
 
 @pytest.fixture

@@ -5,15 +5,25 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
 
 from pydantic import SecretStr
 
-from ostiary.identity.user_stores.breaker import CircuitBreaker, CircuitOpen
+from ostiary.identity.user_stores.breaker import BreakerState, CircuitBreaker, CircuitOpen
 from ostiary.identity.user_stores.contract import LoginService, Refused, StoreUnavailable, UserRecord
 
 Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class StoreHealth:
+    """How one worker gets on with a store, now. `places`: how many logins may be there at once."""
+
+    breaker: BreakerState
+    places: int
+    places_in_use: int
 
 
 class GuardedUserStore:
@@ -26,6 +36,7 @@ class GuardedUserStore:
         self._timeout = timeout.total_seconds()
         self._concurrency = concurrency
         self._places = asyncio.Semaphore(concurrency)
+        self._in_use = 0
         self._breaker = breaker
 
     async def authenticate(self, username: str, password: SecretStr) -> UserRecord | None:
@@ -39,6 +50,10 @@ class GuardedUserStore:
                 await self._service.probe()
         except TimeoutError as error:
             raise StoreUnavailable("timeout") from error
+
+    def health(self) -> StoreHealth:
+        """How it is now."""
+        return StoreHealth(self._breaker.state, self._concurrency, self._in_use)
 
     async def close(self) -> None:
         """See `UserStore`."""
@@ -63,9 +78,11 @@ class GuardedUserStore:
                 await self._places.acquire()
         except TimeoutError as error:
             raise StoreUnavailable("too_many_logins") from error
+        self._in_use += 1
         try:
             yield
         finally:
+            self._in_use -= 1
             self._places.release()
 
     async def _ask(self, ask: Callable[[], Awaitable[Result]], end: float) -> Result:

@@ -25,8 +25,8 @@ def router(database: Database, box: SecretBox) -> GuardedRouter:
         request: Request,
         after: Annotated[int, Query(ge=0, le=2**53)] = 0,
         limit: Annotated[int, Query(ge=1, le=_LONGEST_PAGE)] = 100,
-        request_id: Annotated[str | None, Query(max_length=64)] = None,
-        concerning: Annotated[str | None, Query(max_length=400)] = None,
+        request_id: Annotated[str | None, Query(pattern=r"^[A-Za-z0-9._-]{1,64}$")] = None,
+        concerning: Annotated[str | None, Query(max_length=400, pattern=r"^[^\x00]*$")] = None,
     ) -> dict[str, Any]:
         """The organization's audit log, oldest first; `after` is the last `sequence` of the page before."""
         here, wanted = organization(request).id, Wanted(after, limit, request_id, concerning)
