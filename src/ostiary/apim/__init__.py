@@ -109,6 +109,7 @@ from ostiary.apim.repository import (
     subscriptions_of_application,
     subscriptions_to_api,
 )
+from ostiary.apim.repository.personal_data import PERSONAL_DATA
 from ostiary.apim.subscribing import (
     change_subscription,
     check_subscribable,
@@ -128,6 +129,7 @@ __all__ = [
     "MOST_CLAIMS",
     "MOST_REQUESTS",
     "NAMED",
+    "PERSONAL_DATA",
     "RESERVED",
     "SUBSCRIBABLE",
     "TIERS",

@@ -148,7 +148,7 @@ class APIKey:
     application_id: str
     key_type: KeyType
     name: str
-    sha256: str
+    sha256: str = field(repr=False)
     """Of the key, in hex; 256 random bits went into it."""
     created_at: datetime
     expires_at: datetime | None

@@ -36,6 +36,8 @@ from ostiary.identity.model import (
     UserStoreSpec,
 )
 from ostiary.identity.passwords import PasswordHasher, hash_password
+from ostiary.identity.repository.personal_data import PERSONAL_DATA
+from ostiary.identity.repository.subjects import id_of_name
 from ostiary.identity.settings import IdentitySettings
 from ostiary.identity.standing import check_standing
 from ostiary.identity.user_names import PRIMARY, UserName, display_name
@@ -67,6 +69,7 @@ from ostiary.identity.users import (
 __all__ = [
     "ADMINISTRATOR",
     "FROM_FILE",
+    "PERSONAL_DATA",
     "PRIMARY",
     "USER_STORES",
     "AuthenticatedUser",
@@ -114,6 +117,7 @@ __all__ = [
     "find_user",
     "find_user_store",
     "hash_password",
+    "id_of_name",
     "list_migrations",
     "list_user_stores",
     "list_users",

@@ -269,6 +269,21 @@ def id_of(connection: Connection, organization_id: str, store_id: str, immutable
     return connection.execute(select(subjects.c.id).where(here)).scalar()
 
 
+def id_of_name(connection: Connection, organization_id: str, name: str) -> str | None:
+    """The `sub` of whoever was last seen as `[STORE/]name`; PRIMARY first, None where it may be several."""
+    store, slash, username = name.rpartition("/")
+    names = select(user_stores.c.name).where(user_stores.c.organization_id == organization_id)
+    stores = [store] if slash else [PRIMARY, *connection.execute(names).scalars()]  # the index begins with it
+    here = and_(
+        subjects.c.organization_id == organization_id,
+        subjects.c.store.in_(stores),
+        subjects.c.username == username,
+    )
+    found = connection.execute(select(subjects.c.id, subjects.c.store).where(here)).all()
+    primary = [row.id for row in found if row.store == PRIMARY]
+    return primary[0] if primary else found[0].id if len(found) == 1 else None
+
+
 def subject_of(row: Row[tuple[object, ...]]) -> Subject:
     """The subject in a row of its table."""
     return Subject(row.id, row.organization_id, row.store, row.immutable_id, row.username)
