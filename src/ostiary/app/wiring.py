@@ -30,7 +30,7 @@ from ostiary.gateway.endpoints import NodeListener
 from ostiary.gateway.endpoints import routers as gateway_routers
 from ostiary.identity import Authentication, IdentitySettings
 from ostiary.identity.endpoints import routers as identity_routers
-from ostiary.oauth import AuthorizationServer, authorization_server, forget_ended
+from ostiary.oauth import AuthorizationServer, authorization_server, clients_asking, forget_ended
 from ostiary.oauth.endpoints import routers as oauth_routers
 from ostiary.organizations import Organization, all_organizations, find
 from ostiary.permissions import AccessSettings, FindOrganization, Guard, GuardedRouter, PlainRoutes
@@ -124,7 +124,7 @@ def _routers(
     policy, public_url = settings.outbound_policy, settings.issuer_base
     return [
         *oauth_routers(server),
-        *identity_routers(database, box, authentication, clock),
+        *identity_routers(database, box, authentication, public_url, clock, clients_asking),
         *apim_routers(database, box, policy, clock),
         *declarative_routers(database, box, authentication.hasher, policy, clock),
         *gateway_routers(database, box, settings.gateway, public_url, clock),

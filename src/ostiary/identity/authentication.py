@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from pydantic import SecretStr
 from sqlalchemy import Connection
@@ -50,6 +50,7 @@ from ostiary.organizations import Organization, find
 _log = get_logger(__name__)
 Noted = Callable[[str, StoreAnswer], None]
 Result = TypeVar("Result")
+_MOST_TOLD: Final = 20
 Continuation = Callable[[Connection], Callable[[AuthenticatedUser], Result]]
 """What a login is for: called in the transaction that ends the login, before anything is read of the user,
 it returns what is done with the user."""
@@ -97,6 +98,7 @@ class Authentication:
         password: SecretStr,
         client_id: str,
         may_name_organizations: bool = False,
+        user_stores: Sequence[str] | None = None,
     ) -> AuthenticatedUser:
         """Find who this is, if the password is right; see `log_in`."""
 
@@ -104,7 +106,7 @@ class Authentication:
             return lambda user: user
 
         return await self.log_in(
-            organization, username, password, client_id, nothing_else, may_name_organizations
+            organization, username, password, client_id, nothing_else, may_name_organizations, user_stores
         )
 
     async def log_in(
@@ -115,11 +117,13 @@ class Authentication:
         client_id: str,
         then: Continuation[Result],
         may_name_organizations: bool = False,
+        user_stores: Sequence[str] | None = None,
     ) -> Result:
         """Find who this is, if the password is right, and do `then` in the transaction that ends the login.
 
         What `then` raises undoes what it did; the password was right all the same.
         `may_name_organizations`: the text after the last `@` may be another organization's name.
+        `user_stores`: the names of the stores that are asked, in order; None is PRIMARY and the chain.
 
         Raises:
             LoginRefused: for every reason alike, after the same time.
@@ -130,7 +134,7 @@ class Authentication:
         if may_name_organizations:
             organization = await self._meant(organization, username)
         try:
-            return await self._log_in(organization, username, password, client_id, then, started)
+            return await self._log_in(organization, username, password, client_id, then, user_stores, started)
         except LoginRefused:
             await self._refusal_time.hold(organization.id, started)
             raise
@@ -142,6 +146,14 @@ class Authentication:
             return await test_store(made)
         finally:
             await made.close()
+
+    async def reach(self, organization: Organization, store: UserStoreSettings) -> None:
+        """See whether the store can be asked at all now.
+
+        Raises:
+            StoreUnavailable: it cannot.
+        """
+        await self._stores.live(organization, store).probe()
 
     def health(self) -> Iterator[tuple[str, str, StoreHealth]]:
         """Organization and name of each outside store that this worker has in use, and how it is now."""
@@ -165,16 +177,17 @@ class Authentication:
         password: SecretStr,
         client_id: str,
         then: Continuation[Result],
+        only: Sequence[str] | None,
         started: float,
     ) -> Result:
         if not is_acceptable(password):
             raise _refusal(organization, "unacceptable_password")
-        login = await self._database.read(lambda connection: _prepare(connection, organization, username))
+        login = await self._database.read(lambda c: _prepare(c, organization, username, only))
         self._stores.keep_only(organization.id, login.chain)
         if login.username is None:
             raise _refusal(organization, "unacceptable_name")
         if is_watched():
-            note_those_left_out(login.username, login.chain, login.candidates)
+            note_those_left_out(login.username, login.chain, login.candidates, only)
         walk = Walk(
             login.candidates, organization.chain, password, lambda who: self._store(organization, who)
         )
@@ -204,9 +217,10 @@ class Authentication:
     ) -> Result:
         """Give the subject its `sub`, see whether it may log in, settle the attempt and go on, all in one."""
         attempt.accepted(candidate.identity)
+        told = bounded(record)
 
         def unit(connection: Connection) -> tuple[AuthenticatedUser, Result]:
-            user = self._seen(connection, organization, candidate, bounded(record))
+            user = self._seen(connection, organization, candidate, told)
             go_on = then(connection)
             self._check(connection, user)
             attempt.write(connection, self._clock)
@@ -218,7 +232,11 @@ class Authentication:
             attempt.rejected(candidate.identity)
             raise
         attempt.settled()
-        _log.info("login_accepted", user=user.subject.display(organization.name))
+        name = user.subject.display(organization.name)
+        _log.info("login_accepted", user=name)
+        if told.ambiguous_groups:
+            groups = sorted(told.ambiguous_groups)[:_MOST_TOLD]
+            _log.warning("ambiguous_groups", user=name, store=candidate.store, groups=groups)
         return result
 
     def _seen(
@@ -260,7 +278,9 @@ class Authentication:
             self._refusal_time.observe(organization.id, tuple(walk.asked), took)
 
 
-def _prepare(connection: Connection, organization: Organization, text: str) -> _Login:
+def _prepare(
+    connection: Connection, organization: Organization, text: str, only: Sequence[str] | None
+) -> _Login:
     chain = user_stores.chain(connection, organization.id)
     try:
         username = UserName.parse(
@@ -269,7 +289,8 @@ def _prepare(connection: Connection, organization: Organization, text: str) -> _
     except InvalidUserName:
         return _Login(None, chain, ())
     known = users.knows(connection, organization.id, username.canonical())
-    return _Login(username, chain, candidates(username, chain, organization.chain, primary_knows=known))
+    chosen = candidates(username, chain, organization.chain, only, primary_knows=known)
+    return _Login(username, chain, chosen)
 
 
 def _refusal(organization: Organization, reason: str, username: UserName | None = None) -> LoginRefused:

@@ -7,6 +7,7 @@ knows the name and the policy is `first_known`, nobody else ever sees the passwo
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from pydantic import SecretStr
 
@@ -17,6 +18,8 @@ from ostiary.identity.user_names import PRIMARY, UserName
 from ostiary.identity.user_stores.contract import Refused, StoreUnavailable, UserRecord, UserStore
 from ostiary.identity.user_stores.steps import note
 from ostiary.organizations import ChainPolicy
+
+_NOT_ON_THE_LIST: Final = "the client does not ask it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,36 +67,52 @@ class ChainRefused(Exception):
 
 
 def candidates(
-    username: UserName, chain: Sequence[UserStoreSettings], policy: ChainPolicy, *, primary_knows: bool
+    username: UserName,
+    chain: Sequence[UserStoreSettings],
+    policy: ChainPolicy,
+    only: Sequence[str] | None = None,
+    *,
+    primary_knows: bool,
 ) -> Sequence[Candidate]:
-    """The stores that may be asked about a name, in order.
+    """The stores that may be asked about a name, in order: PRIMARY and the chain, or those of `only`.
 
-    Empty where the named store does not accept the name. A name nobody could know is asked of
-    PRIMARY, so that it costs a hash like any other.
+    Empty where the store that is named is not among them or does not accept the name. PRIMARY is left
+    out where it does not know the name, and ends the list where it does and its word is the last; a name
+    nobody could know is asked of it all the same, so that it costs a hash like any other.
     """
-    outside = [
-        Candidate(name, settings)
+    primary = Candidate(username.canonical())
+    found = {PRIMARY: primary} | {
+        settings.name: Candidate(name, settings)
         for settings in chain
         if settings.takes(name := username.canonical(case_sensitive=settings.case_sensitive))
-    ]
-    primary = Candidate(username.canonical())
+    }
+    allowed = [found[store] for store in (found if only is None else only) if store in found]
     if username.store is not None:
-        return [known for known in [primary, *outside] if known.store == username.store]
+        return [one for one in allowed if one.store == username.store]
     if not primary_knows:
-        return outside or [primary]
-    return [primary] if policy is ChainPolicy.FIRST_KNOWN else [primary, *outside]
+        return [one for one in allowed if one is not primary] or allowed
+    if policy is ChainPolicy.FIRST_KNOWN and primary in allowed:
+        return allowed[: allowed.index(primary) + 1]
+    return allowed
 
 
 def note_those_left_out(
-    username: UserName, chain: Sequence[UserStoreSettings], chosen: Sequence[Candidate]
+    username: UserName,
+    chain: Sequence[UserStoreSettings],
+    chosen: Sequence[Candidate],
+    only: Sequence[str] | None = None,
 ) -> None:
     """Say of each store that is not asked why, to whoever watches."""
     asked = {candidate.store for candidate in chosen}
+    if only is not None and PRIMARY not in only:
+        note("not asked", store=PRIMARY, why=_NOT_ON_THE_LIST)
     for settings in chain:
         if settings.name in asked:
             continue
         if not settings.options.enabled:
             why = "it is switched off"
+        elif only is not None and settings.name not in only:
+            why = _NOT_ON_THE_LIST
         elif username.store is not None:
             why = f"the name says {username.store}"
         elif not settings.takes(username.canonical(case_sensitive=settings.case_sensitive)):

@@ -71,6 +71,11 @@ class Standing:
     """The groups its store told last, as `STORE/group`; None where it never did."""
 
     @property
+    def own_name(self) -> str:
+        """The user's name where nobody else can bear it by now; else empty, because only a login shows it."""
+        return self.subject.username if self.subject is not None and self.store_reports_deletions else ""
+
+    @property
     def may_continue(self) -> bool:
         """Whether what began with a login may go on (refresh, assertion grants)."""
         return self.problem is None
@@ -93,6 +98,27 @@ class User:
     disabled: bool
     created_at: datetime
     updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A user of any store, as it is listed; of an outside store only who has been seen.
+
+    `attributes` and `external_id` are what a provisioning client has said of a user of PRIMARY.
+    """
+
+    subject: Subject
+    claims: Mapping[str, str]
+    is_disabled: bool
+    created_at: datetime
+    changed_at: datetime
+    external_id: str | None = None
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_outside(self) -> bool:
+        """Whether an outside store says who this is, and nobody here."""
+        return self.subject.store != PRIMARY
 
 
 @dataclass(frozen=True, slots=True)

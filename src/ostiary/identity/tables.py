@@ -14,8 +14,11 @@ users = Table(
     Column("claims", JSON, nullable=False),
     Column("created_at", Instant, nullable=False),
     Column("updated_at", Instant, nullable=False),
+    Column("external_id", String(255)),  # the name a provisioning client has for the user
+    Column("attributes", JSON(none_as_null=True)),  # what such a client has said that is no claim
     UniqueConstraint("organization_id", "username"),
 )
+Index("ix_users_external_id", users.c.organization_id, users.c.external_id)
 
 subjects = Table(
     "subjects",

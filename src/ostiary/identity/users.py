@@ -90,8 +90,9 @@ def enable_user(connection: Connection, organization_id: str, username: str) -> 
     Raises:
         UnknownUser: PRIMARY has no such user.
     """
-    known = _known(connection, organization_id, username)
-    return subjects.set_disabled(connection, organization_id, known.subject_id, None)
+    return enable_subject(
+        connection, organization_id, _known(connection, organization_id, username).subject_id
+    )
 
 
 def disable_subject(connection: Connection, organization_id: str, subject_id: str, clock: Clock) -> bool:
@@ -100,6 +101,11 @@ def disable_subject(connection: Connection, organization_id: str, subject_id: st
     if disabled:
         narrow(connection, organization_id, "subject", subject_id)
     return disabled
+
+
+def enable_subject(connection: Connection, organization_id: str, subject_id: str) -> bool:
+    """The same as `enable_user` for a subject of any store."""
+    return subjects.set_disabled(connection, organization_id, subject_id, None)
 
 
 def delete_user(connection: Connection, organization_id: str, username: str) -> None:

@@ -104,6 +104,16 @@ def organization(request: Request) -> Organization:
     return found
 
 
+def check_again(request: Request, access: Access) -> None:
+    """Decide about one part of a request that was admitted, such as an operation of many.
+
+    Raises:
+        Problem: 403 without the scope or the permission.
+    """
+    if (refusal := _refusal(principal(request), organization(request), access)) is not None:
+        raise refusal
+
+
 def unauthenticated(request: Request, access: Access | None = None) -> Problem:
     """The 401 of internal REST APIs (RFC 6750 §3, RFC 7617 §2); the challenge names the route's scopes."""
     try:

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
-from tests.support.identity import AdvancingClock, World, a_world
+from tests.support.identity import AdvancingClock, World, a_world, no_clients
 from tests.support.login_service import LoginService
 
 from ostiary.foundation.database import Database
@@ -150,7 +150,7 @@ async def test_a_disabled_person_stays_disabled(world: World, service: LoginServ
 async def test_what_is_kept_of_a_store_goes_with_it(world: World, service: LoginService):
     await migrating(world, service)
     first = await outcome(world)
-    await world.database.write(lambda c: delete_user_store(c, world.organization.id, "LEGACY"))
+    await world.database.write(lambda c: delete_user_store(c, world.organization.id, "LEGACY", no_clients))
     assert await outcome(world) == "refused"
 
     await migrating(world, service)

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 from sqlalchemy import func, select
-from tests.support.identity import World, a_world
+from tests.support.identity import World, a_world, no_clients
 from tests.support.login_service import LoginService
 
 from ostiary.foundation.database import Database
@@ -121,7 +121,7 @@ async def test_people_of_a_deleted_store_have_no_standing_and_a_new_store_has_ne
     await world.store(service.url)
     before = (await world.log_in("testuser", "secret")).subject
 
-    await world.database.write(lambda c: delete_user_store(c, world.organization.id, "external"))
+    await world.database.write(lambda c: delete_user_store(c, world.organization.id, "external", no_clients))
     with pytest.raises(LoginRefused):
         await world.log_in("testuser", "secret")
     assert (await standing(world, before.id)).problem is StandingProblem.UNKNOWN

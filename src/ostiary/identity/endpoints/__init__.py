@@ -1,4 +1,4 @@
-"""The internal REST API of people: users, user stores, challenge questions. Imported by the app alone."""
+"""The REST API of people: users, user stores, challenge questions, SCIM. Imported by the app alone."""
 
 from ostiary.foundation.clock import Clock
 from ostiary.foundation.database import Database
@@ -8,26 +8,36 @@ from ostiary.identity.challenges import ChallengeAnswers
 from ostiary.identity.endpoints import (
     challenge_answers,
     challenges,
+    pins,
+    scim,
     trying,
     user_stores,
     users,
     userstores,
 )
+from ostiary.identity.user_stores.configuration import AskingClients
 from ostiary.permissions import GuardedRouter
 
 __all__ = ["routers"]
 
 
 def routers(
-    database: Database, box: SecretBox, authentication: Authentication, clock: Clock
+    database: Database,
+    box: SecretBox,
+    authentication: Authentication,
+    public_url: str,
+    clock: Clock,
+    asking: AskingClients,
 ) -> tuple[GuardedRouter, ...]:
-    """Every route of the slice."""
+    """Every route of the slice. `asking`: which clients name a user store, for its deletion."""
     answers = ChallengeAnswers(database, authentication.hasher, authentication.lockout, clock)
     return (
         users.router(database, authentication.hasher, clock),
-        user_stores.router(database, box, authentication.policy, clock),
+        user_stores.router(database, box, authentication.policy, clock, asking),
         trying.router(database, authentication),
-        userstores.router(database, box, authentication),
+        pins.router(database),
+        userstores.router(database, box, authentication, asking),
+        scim.router(database, authentication, public_url, clock),
         challenges.router(database),
         challenge_answers.router(answers),
     )

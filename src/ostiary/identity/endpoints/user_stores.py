@@ -18,6 +18,7 @@ from ostiary.identity.migration import migration_of
 from ostiary.identity.model import StoreOptions, UserStoreSettings, UserStoreSpec
 from ostiary.identity.powers import check_power_over_store
 from ostiary.identity.user_stores.configuration import (
+    AskingClients,
     delete_user_store,
     find_user_store,
     forget_credential,
@@ -67,12 +68,15 @@ class NewUserStoreBody(UserStoreBody):
     name: str
 
 
-def router(database: Database, box: SecretBox, policy: OutboundPolicy, clock: Clock) -> GuardedRouter:
+def router(
+    database: Database, box: SecretBox, policy: OutboundPolicy, clock: Clock, asking: AskingClients
+) -> GuardedRouter:
     """List, read, create, change and delete user stores of the URL's organization."""
     guarded = GuardedRouter(PREFIX, tags=["User stores"])
     _reading(guarded, database)
     _migration(guarded, database, clock)
     _writing(guarded, database, box, policy)
+    _deleting(guarded, database, asking)
     return guarded
 
 
@@ -153,6 +157,8 @@ def _writing(guarded: GuardedRouter, database: Database, box: SecretBox, policy:
             spec = body.spec(here, name)
             return _present(await database.write(unit))
 
+
+def _deleting(guarded: GuardedRouter, database: Database, asking: AskingClients) -> None:
     @guarded.delete("/{name}", access=needs(f"{_PERMISSION}/delete", f"{_SCOPE}_delete"))
     async def delete(request: Request, name: str) -> Response:
         """Disconnect a store. Tokens of its users are refused within a second."""
@@ -160,7 +166,7 @@ def _writing(guarded: GuardedRouter, database: Database, box: SecretBox, policy:
 
         def unit(connection: Connection) -> None:
             check_power_over_store(connection, caller, here, name)
-            delete_user_store(connection, here, name)
+            delete_user_store(connection, here, name, asking)
 
         with problems():
             await database.write(unit)

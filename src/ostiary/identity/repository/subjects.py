@@ -1,6 +1,7 @@
 """Subjects in SQL: who has been seen, under which `sub`."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, exists, func, select, update
@@ -12,6 +13,7 @@ from ostiary.identity.tables import kept_credentials, subjects, user_stores, use
 from ostiary.identity.user_names import PRIMARY
 from ostiary.identity.user_stores.contract import UserRecord
 
+_AT_ONCE = 500
 _KEY = ("organization_id", "store_id", "immutable_id")
 _SEE = upserts(
     subjects,
@@ -60,6 +62,15 @@ _STANDING = (
     )
     .where(_HERE)
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What tells subjects of one name apart: their identifier in the store, and when they were there."""
+
+    immutable_id: str
+    first_seen_at: datetime
+    password_checked_at: datetime | None
 
 
 def see(
@@ -133,6 +144,17 @@ def count_of_store(connection: Connection, organization_id: str, store_id: str) 
     """How many people of a store have been seen."""
     here = and_(subjects.c.organization_id == organization_id, subjects.c.store_id == store_id)
     return int(connection.execute(select(func.count()).select_from(subjects).where(here)).scalar_one())
+
+
+def seen(connection: Connection, organization_id: str, ids: Sequence[str]) -> dict[str, Seen]:
+    """When those subjects were seen, by `sub`; who is not known is left out."""
+    found: dict[str, Seen] = {}
+    for start in range(0, len(ids), _AT_ONCE):
+        some = subjects.c.id.in_(ids[start : start + _AT_ONCE])
+        query = select(subjects).where(subjects.c.organization_id == organization_id, some)
+        for row in connection.execute(query):
+            found[row.id] = Seen(row.immutable_id, row.first_seen_at, row.password_checked_at)
+    return found
 
 
 def count_not_moved(connection: Connection, organization_id: str, store_id: str) -> int:

@@ -17,13 +17,15 @@ class UserRecord:
     """What a store says of a user whose password is right.
 
     `immutable_id` never belongs to anybody else; where the store has none, the canonical name.
-    `groups` are the store's own names, without its prefix.
+    `groups` are the store's own names, without its prefix; `ambiguous_groups` are names that give nobody
+    anything, because a second group has the same or one that looks like it.
     """
 
     immutable_id: str
     username: str
     groups: frozenset[str] = frozenset()
     claims: Mapping[str, str] = field(default_factory=dict)
+    ambiguous_groups: frozenset[str] = frozenset()
 
 
 class Refused(Exception):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from ostiary.foundation.http_client import OutboundPolicy
@@ -16,6 +18,8 @@ class Surroundings:
     policy: OutboundPolicy
     hasher: PasswordHasher
     options: StoreOptions = USUAL_OPTIONS
+    monotonic: Callable[[], float] = time.monotonic
+    """Seconds, for what an adapter remembers."""
 
     @property
     def deadline(self) -> float:

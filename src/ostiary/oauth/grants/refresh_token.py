@@ -45,9 +45,10 @@ class _Refused(str):
 
 @dataclass(frozen=True, slots=True)
 class _Holder:
-    """Whose token it is, and the groups the user store told last."""
+    """Whose token it is, the name by which a role may be given, and the groups the user store told last."""
 
     subject: Subject
+    own_name: str
     groups: frozenset[str]
 
 
@@ -115,7 +116,7 @@ class RefreshTokenGrant:
         if isinstance(holder, _Refused):
             return holder
         subject = holder.subject
-        member = Member(subject.id, subject.store, subject.username, holder.groups)
+        member = Member(subject.id, subject.store, holder.own_name, holder.groups)
         scope = decide_scope(connection, client, request.scope, member, bound=family.scope)
         access = AccessRecord(
             new_id(), scope, redemption.epoch, now, now + self.issuer.access_lifetime(client)
@@ -160,10 +161,12 @@ class RefreshTokenGrant:
         standing = check_standing(connection, family.organization_id, family.subject_id, self.clock)
         if standing.subject is None or not standing.may_continue:
             return _Refused(f"the user is {standing.problem}")
+        if not redemption.client.asks(standing.subject.store):
+            return _Refused(f"the client does not ask {standing.subject.store} any more")
         checked_at = standing.password_checked_at or family.password_checked_at
         limit = standing.reauthenticate_after or self.settings.reauthenticate_after
         too_long_ago = redemption.now - checked_at > limit
         if too_long_ago and not standing.store_reports_deletions:
             return _Refused("the password was checked too long ago")
         groups = family.groups if standing.groups is None else standing.groups
-        return _Holder(standing.subject, groups)
+        return _Holder(standing.subject, standing.own_name, groups)

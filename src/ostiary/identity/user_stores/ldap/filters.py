@@ -16,6 +16,7 @@ from anyldap.protocols.pureldap import (
     LDAPAttributeValueAssertion,
     LDAPFilter_extensibleMatch,
     LDAPFilter_not,
+    LDAPFilter_present,
     LDAPFilter_substrings,
     LDAPFilterSet,
     LDAPMatchingRuleAssertion_matchValue,
@@ -35,6 +36,27 @@ class FilterTemplate:
     def filled(self, **values: str) -> BERBase:
         """The filter with these values in their places."""
         return _filled(self._filter, {name.encode(): value.encode() for name, value in values.items()})
+
+    def for_anybody(self) -> BERBase:
+        """A filter that finds all that this one finds with whatever values, and possibly more."""
+        return _for_anybody(self._filter)
+
+
+_ANYTHING = LDAPFilter_present(b"objectClass")
+
+
+def _for_anybody(node: BERBase) -> BERBase:
+    if isinstance(node, LDAPFilterSet):
+        return type(node)([_for_anybody(inner) for inner in node], tag=node.tag)
+    if not _PLACE.search(node.toWire()):
+        return node
+    if isinstance(node, LDAPAttributeValueAssertion):
+        return LDAPFilter_present(node.attributeDesc.value)
+    if isinstance(node, LDAPFilter_substrings):
+        return LDAPFilter_present(node.type)
+    if isinstance(node, LDAPFilter_extensibleMatch) and node.type is not None:
+        return LDAPFilter_present(node.type.value)
+    return _ANYTHING
 
 
 def _filled(node: BERBase, values: Mapping[bytes, bytes]) -> BERBase:

@@ -47,12 +47,12 @@ _LONGEST_ID: Final = 255
 class LDAPService:
     """One directory."""
 
-    def __init__(self, settings: LDAPSettings, servers: Servers, *, case_sensitive: bool = False) -> None:
+    def __init__(self, settings: LDAPSettings, servers: Servers, around: Surroundings) -> None:
         self._settings = settings
-        self._case_sensitive = case_sensitive
+        self._case_sensitive = around.options.case_sensitive
         self._servers = servers
         self._filter = FilterTemplate(settings.users.filter)
-        self._groups = GroupFinder(settings.groups) if settings.groups else None
+        self._groups = GroupFinder(settings.groups, around.monotonic) if settings.groups else None
         wanted = [settings.users.id, settings.users.name, *settings.claims.values()]
         if settings.groups and settings.groups.member_of:
             wanted.append(settings.groups.member_of)
@@ -165,12 +165,12 @@ class LDAPService:
         identifier = readable(users.id, next(iter(entry.values(users.id)), b""))
         if not 0 < len(identifier) <= _LONGEST_ID:
             raise StoreUnavailable(f"users.id: the entry has no {users.id} for us to see", knows_user=True)
-        groups = (
-            frozenset(await self._groups.of(self._servers, entry, username)) if self._groups else frozenset()
-        )
+        groups, ambiguous = frozenset[str](), frozenset[str]()
+        if self._groups is not None:
+            groups, ambiguous = await self._groups.of(self._servers, entry, username)
         claims = dict(_claims(self._settings.claims, entry))
         note("record", id=identifier, groups=sorted(groups), claims=claims)
-        return UserRecord(identifier, self._name(username, entry), groups, claims)
+        return UserRecord(identifier, self._name(username, entry), groups, claims, ambiguous)
 
     def _name(self, username: str, entry: Entry) -> str:
         """The person's own name, whatever was typed: it may have been an address, or in another case."""
@@ -187,8 +187,7 @@ class LDAPService:
 
 def make_ldap(settings: LDAPSettings, around: Surroundings) -> LDAPService:
     """The adapter of a directory."""
-    servers = Servers(settings, around.policy, around.deadline)
-    return LDAPService(settings, servers, case_sensitive=around.options.case_sensitive)
+    return LDAPService(settings, Servers(settings, around.policy, around.deadline), around)
 
 
 def readable(attribute: str, value: bytes) -> str:
