@@ -25,6 +25,7 @@ from ostiary.identity.scim.representation import check_changes, describe, presen
 from ostiary.identity.scim.schemas import User
 from ostiary.identity.user_names import PRIMARY, UserName, is_text
 from ostiary.identity.users import (
+    add_user,
     canonical_username,
     delete_user,
     disable_subject,
@@ -35,6 +36,8 @@ from ostiary.identity.users import (
 )
 from ostiary.organizations import Organization
 from ostiary.permissions import Member, Principal, roles_listing
+
+_TAKEN = "userName: one that no user of the organization has"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +97,12 @@ def create_user(
     """
     name = wanted.user_name or ""
     if find_user(connection, organization_id, name) is not None:
-        raise UniquenessException(detail="userName: one that no user of the organization has")
+        raise UniquenessException(detail=_TAKEN)
     check_new_user(connection, caller, organization_id, canonical_username(connection, organization_id, name))
     said = describe(wanted)
     spec = UserSpec(organization_id, name, password_hash or NO_PASSWORD, said.merged({}))
-    put_user(connection, spec, clock)
+    if not add_user(connection, spec, clock):  # somebody else has just made it
+        raise UniquenessException(detail=_TAKEN)
     made = find_user(connection, organization_id, name)
     assert made is not None  # noqa: S101 (just made)
     person = _person(connection, organization_id, made.subject_id)
