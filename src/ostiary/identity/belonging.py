@@ -74,7 +74,7 @@ def learn(connection: Connection, subject: Subject, record: UserRecord) -> None:
 
 
 def claims_of(connection: Connection, organization_id: str, subject_id: str) -> Mapping[str, str] | None:
-    """The claims of somebody: a user of PRIMARY's as they are now, others' as told at their last login.
+    """The claims of somebody: a user of PRIMARY's as they are now, others' as their store told last.
 
     None where none are known: there is no such subject here, or its store has not been asked since.
     """
