@@ -34,6 +34,11 @@ BOX = SecretBox(b"k" * 32)
 QUICK = RefusalSettings(minimum=timedelta(milliseconds=1), percentile=0.51, headroom=1, samples=10)
 
 
+def no_clients(*_: Any) -> list[str]:
+    """No client says which stores it asks."""
+    return []
+
+
 @dataclass
 class World:
     """One organization in a database, with everything that checks its logins."""

@@ -15,7 +15,7 @@ from ostiary.foundation.problem import Problem
 from ostiary.foundation.secrets import SecretBox
 from ostiary.foundation.web import came_from_node_listener, client_address, node_of_certificate
 from ostiary.gateway import find_enrolled_node, find_node_by_credential
-from ostiary.identity import Authentication, LoginRefused, LoginUnavailable, Subject, check_standing
+from ostiary.identity import Authentication, LoginRefused, LoginUnavailable, check_standing
 from ostiary.oauth import TokenClaims, TokenHolder, judge_access_token
 from ostiary.organizations import Organization
 from ostiary.permissions import (
@@ -96,7 +96,8 @@ class Callers:
             seconds = str(max(1, round(error.retry_after.total_seconds())))
             raise Problem(503, "503", "Service Unavailable", str(error), {"Retry-After": seconds}) from None
         subject = user.subject
-        held = await self._holdings(organization, _as_member(subject, user.groups))
+        member = Member(subject.id, subject.store, subject.username, user.groups)
+        held = await self._holdings(organization, member)
         name = subject.display(organization.name)
         return Principal(PrincipalKind.USER, name, organization.id, subject.id, permissions=held.permissions)
 
@@ -136,11 +137,12 @@ class Callers:
         )
         if standing.subject is None or standing.problem is not None:
             return None
-        member = _as_member(standing.subject, standing.groups or frozenset())
+        subject, groups = standing.subject, standing.groups or frozenset()
+        member = Member(subject.id, subject.store, standing.own_name, groups)
         held = await self._holdings(organization, member)
         return Principal(
             PrincipalKind.USER,
-            standing.subject.display(organization.name),
+            subject.display(organization.name),
             organization.id,
             claims.subject,
             claims.client_id,
@@ -166,10 +168,6 @@ class Callers:
             lambda c: find_node_by_credential(c, SecretStr(credential), self._box),
         )
         return None if found is None else Principal(PrincipalKind.NODE, found.id)
-
-
-def _as_member(subject: Subject, groups: frozenset[str]) -> Member:
-    return Member(subject.id, subject.store, subject.username, groups)
 
 
 def parse_basic(value: str) -> tuple[str, SecretStr] | None:

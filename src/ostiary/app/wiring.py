@@ -30,7 +30,7 @@ from ostiary.gateway.endpoints import NodeListener
 from ostiary.gateway.endpoints import routers as gateway_routers
 from ostiary.identity import Authentication, IdentitySettings
 from ostiary.identity.endpoints import routers as identity_routers
-from ostiary.oauth import AuthorizationServer, authorization_server, forget_ended
+from ostiary.oauth import AuthorizationServer, authorization_server, clients_asking, forget_ended
 from ostiary.oauth.endpoints import routers as oauth_routers
 from ostiary.organizations import Organization, all_organizations, find
 from ostiary.permissions import AccessSettings, FindOrganization, Guard, GuardedRouter, PlainRoutes
@@ -54,7 +54,7 @@ def build_app(settings: Settings, clock: Clock = utc_now) -> ASGIApp:
     database = Database.open(settings.database)
     measures, tracing = Measures(), make_tracing()
     authentication = Authentication(
-        database, box, settings.outbound_policy, _share_of_cores(settings), clock, measures.logins.add
+        database, box, settings.outbound_policy, _share_of_cores(settings), clock, measures.stores.note
     )
     server = authorization_server(
         database,
@@ -91,7 +91,7 @@ def build_app(settings: Settings, clock: Clock = utc_now) -> ASGIApp:
         app.include_router(router.router)
     add_error_answers(app)
     served = PlainPaths(NodeListener(PlainRoutes(app, guard, routers), database))
-    parts = MetricsParts(database, settings.data_dir / "run", clock)
+    parts = MetricsParts(database, settings.data_dir / "run", clock, authentication.health)
     return RequestId(whatever_happens(_watched(served, told, measures, tracing, parts)))
 
 
@@ -124,7 +124,7 @@ def _routers(
     policy, public_url = settings.outbound_policy, settings.issuer_base
     return [
         *oauth_routers(server),
-        *identity_routers(database, box, authentication, public_url, clock),
+        *identity_routers(database, box, authentication, public_url, clock, clients_asking),
         *apim_routers(database, box, policy, clock),
         *declarative_routers(database, box, authentication.hasher, policy, clock),
         *gateway_routers(database, box, settings.gateway, public_url, clock),

@@ -18,6 +18,7 @@ from ostiary.cli import (
     explain,
     keys,
     nodes,
+    pins,
     scopes,
     serve,
     trace,
@@ -46,6 +47,7 @@ app.add_typer(nodes.command, name="nodes")
 app.add_typer(db.command, name="db")
 app.add_typer(admin.command, name="admin")
 app.add_typer(trace.command, name="trace")
+app.add_typer(pins.command, name="pins")
 app.add_typer(users.command, name="users")
 app.add_typer(scopes.command, name="scopes")
 app.command("version")(version.version)

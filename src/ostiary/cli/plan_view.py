@@ -20,7 +20,7 @@ _SUMMARY: dict[Kind, tuple[str, ...]] = {
     Kind.SCOPE: ("roles", "everyone"),
     Kind.API: ("context", "state"),
     Kind.APPLICATION: ("owner",),
-    Kind.CLIENT: ("application", "key_type"),
+    Kind.CLIENT: ("application", "key_type", "user_stores"),
     Kind.SUBSCRIPTION: ("plan",),
     Kind.DENY_POLICY: ("enabled",),
 }

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import quote
 
 import typer
 
@@ -21,6 +22,9 @@ def login(
         str | None, typer.Option(help="The organization that is logged in at.", show_default="default")
     ] = None,
     store: Annotated[str | None, typer.Option(help="Ask this store alone.")] = None,
+    through: Annotated[
+        str | None, typer.Option("--client", help="Ask the stores that this client asks.")
+    ] = None,
     data_dir: Annotated[Path | None, typer.Option(help="The installation on this machine.")] = None,
 ) -> None:
     """Log somebody in without issuing anything: who was asked, what they said, which roles came of it.
@@ -35,6 +39,9 @@ def login(
     with ManagementClient.from_environment(data_dir) as client:
         where = "" if org is None else f"/t/{org}"
         body = {"username": name, "password": password}
+        if through is not None:
+            shown = client.request("GET", f"{where}/api/oauth/v1/clients/{quote(through, safe='')}")
+            body |= {"user_stores": shown["user_stores"]}
         found = client.request("POST", f"{where}/api/identity/v1/rehearsals", body)
     console = Console(highlight=False, soft_wrap=True)
     for line in lines(found):

@@ -234,6 +234,7 @@ def _client(connection: Connection, organization_id: str, client: oauth.Client) 
         "validity_period": str(client.validity),
         "access_token_lifetime_seconds": _seconds(client.access_token_lifetime),
         "refresh_token_lifetime_seconds": _seconds(client.refresh_token_lifetime),
+        "user_stores": None if client.user_stores is None else list(client.user_stores),
     }
     return Actual(picture, frozenset({"client_secret"} if client.secret_fingerprint else ()))
 

@@ -7,6 +7,7 @@ from ostiary.declarative.complaints import Complaint, Path, did_you_mean
 from ostiary.declarative.consistency import keys_of, resources_of
 from ostiary.declarative.plan import Kind, State
 from ostiary.declarative.schema import ApplicationPart, OrganizationFile
+from ostiary.identity import PRIMARY
 from ostiary.permissions import BUILT_IN_ROLES, EVERYONE_ROLE
 
 _MOST_LISTED = 20
@@ -32,7 +33,11 @@ def dangling(
         for position, resource in enumerate(resources_of(api)):
             where = ("apis", api_index, key, position, "scopes")
             yield from _unknown("scope", resource.scopes, scopes, where)
+    stores = {PRIMARY, *(store.name for store in file.user_stores), *state.get(Kind.USER_STORE, {})}
     for application_index, application in enumerate(file.applications):
+        for kind, keys in keys_of(application):
+            here: Path = ("applications", application_index, "keys", kind, "user_stores")
+            yield from _unknown("user store", keys.user_stores or (), stores, here)
         yield from _dangling_in_application(
             application, ("applications", application_index), scopes, api_plans
         )

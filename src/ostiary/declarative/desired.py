@@ -215,6 +215,7 @@ def _client(keys: KeysPart) -> dict[str, object]:
         "validity_period": keys.validity_period,
         "access_token_lifetime_seconds": keys.access_token_lifetime_seconds,
         "refresh_token_lifetime_seconds": keys.refresh_token_lifetime_seconds,
+        "user_stores": keys.user_stores,
     }
 
 

@@ -223,6 +223,7 @@ class KeysPart(Part):
     validity_period: Literal["fixed", "bounded", "unlimited"] = "fixed"
     access_token_lifetime_seconds: Lifetime | None = None
     refresh_token_lifetime_seconds: Lifetime | None = None
+    user_stores: list[OneLine] | None = None
 
 
 class BothKeysPart(Part):

@@ -311,6 +311,7 @@ def client_spec(work: Work, change: Change) -> oauth.ClientSpec:
         access_token_lifetime=_seconds(part.access_token_lifetime_seconds),
         refresh_token_lifetime=_seconds(part.refresh_token_lifetime_seconds),
         validity=oauth.Validity(part.validity_period),
+        user_stores=None if part.user_stores is None else tuple(part.user_stores),
     )
 
 

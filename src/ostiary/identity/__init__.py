@@ -11,6 +11,7 @@ from ostiary.identity.bootstrap import (
     bootstrap_admin,
     reset_admin_password,
 )
+from ostiary.identity.chain import StoreAnswer
 from ostiary.identity.challenges import offer_default_questions
 from ostiary.identity.errors import (
     HashingBusy,
@@ -22,6 +23,8 @@ from ostiary.identity.errors import (
     UnknownUser,
     UnknownUserStore,
 )
+from ostiary.identity.looking_up import LookUps, Told
+from ostiary.identity.migration import Migration, list_migrations
 from ostiary.identity.model import (
     AuthenticatedUser,
     StandingProblem,
@@ -35,6 +38,7 @@ from ostiary.identity.passwords import PasswordHasher, hash_password
 from ostiary.identity.settings import IdentitySettings
 from ostiary.identity.standing import check_standing
 from ostiary.identity.user_names import PRIMARY, UserName, display_name
+from ostiary.identity.user_stores.breaker import BreakerState
 from ostiary.identity.user_stores.configuration import (
     check_spec,
     delete_user_store,
@@ -44,6 +48,7 @@ from ostiary.identity.user_stores.configuration import (
 )
 from ostiary.identity.user_stores.configuration import read_settings as read_user_store_settings
 from ostiary.identity.user_stores.directory import USER_STORES, StoreType, UserStores
+from ostiary.identity.user_stores.guarded import StoreHealth
 from ostiary.identity.user_stores.testing import Tested
 from ostiary.identity.user_stores.testing import test_store as test_user_store
 from ostiary.identity.user_stores.type_settings import FROM_FILE, Section, TypeSettings
@@ -65,6 +70,7 @@ __all__ = [
     "USER_STORES",
     "AuthenticatedUser",
     "Authentication",
+    "BreakerState",
     "HashingBusy",
     "IdentitySettings",
     "InvalidUser",
@@ -72,14 +78,19 @@ __all__ = [
     "InvalidUserStore",
     "LoginRefused",
     "LoginUnavailable",
+    "LookUps",
+    "Migration",
     "NoDefaultOrganization",
     "PasswordHasher",
     "Section",
     "StandingProblem",
+    "StoreAnswer",
+    "StoreHealth",
     "StoreOptions",
     "StoreType",
     "Subject",
     "Tested",
+    "Told",
     "TypeSettings",
     "UnknownUser",
     "UnknownUserStore",
@@ -101,6 +112,7 @@ __all__ = [
     "find_user",
     "find_user_store",
     "hash_password",
+    "list_migrations",
     "list_user_stores",
     "list_users",
     "offer_default_questions",

@@ -6,10 +6,10 @@ same; the reason goes to the log alone. Called by the password grant and the log
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from pydantic import SecretStr
 from sqlalchemy import Connection
@@ -20,9 +20,17 @@ from ostiary.foundation.http_client import OutboundPolicy
 from ostiary.foundation.secrets import SecretBox
 from ostiary.foundation.telemetry import get_logger
 from ostiary.identity.belonging import bounded, learn
-from ostiary.identity.chain import Candidate, ChainRefused, Walk, candidates, note_those_left_out
+from ostiary.identity.chain import (
+    Candidate,
+    ChainRefused,
+    StoreAnswer,
+    Walk,
+    candidates,
+    note_those_left_out,
+)
 from ostiary.identity.errors import InvalidUserName, LoginRefused, LoginUnavailable
 from ostiary.identity.lockout import Attempt, Lockout
+from ostiary.identity.looking_up import LookUps
 from ostiary.identity.model import AuthenticatedUser, UserStoreSettings
 from ostiary.identity.passwords import PasswordHasher, is_acceptable
 from ostiary.identity.refusal_time import RefusalTime
@@ -32,6 +40,7 @@ from ostiary.identity.standing import check_standing
 from ostiary.identity.user_names import UserName, named_organization
 from ostiary.identity.user_stores.contract import UserRecord, UserStore
 from ostiary.identity.user_stores.directory import UserStores
+from ostiary.identity.user_stores.guarded import StoreHealth
 from ostiary.identity.user_stores.migrating import MigratingUserStore, Trust
 from ostiary.identity.user_stores.primary import PrimaryUserStore
 from ostiary.identity.user_stores.steps import is_watched
@@ -40,8 +49,9 @@ from ostiary.identity.user_stores.type_settings import Secrets
 from ostiary.organizations import Organization, find
 
 _log = get_logger(__name__)
-Noted = Callable[[str, str, str], None]
+Noted = Callable[[str, StoreAnswer], None]
 Result = TypeVar("Result")
+_MOST_TOLD: Final = 20
 Continuation = Callable[[Connection], Callable[[AuthenticatedUser], Result]]
 """What a login is for: called in the transaction that ends the login, before anything is read of the user,
 it returns what is done with the user."""
@@ -68,7 +78,7 @@ class Authentication:
         clock: Clock,
         noted: Noted = lambda *_: None,
     ) -> None:
-        """`noted` is told of each store that was asked: organization, store, what it answered."""
+        """`noted` is told the organization's name and what came of each of its stores, for every login."""
         self._noted = noted
         self._database = database
         self._clock = clock
@@ -79,6 +89,8 @@ class Authentication:
         """The pool that hashes passwords, for whoever sets one too."""
         self._stores = UserStores(box, policy, self.hasher)
         self._trust = Trust(clock)
+        self.look_ups = LookUps(database, self._stores, clock)
+        """Asking the stores again about people who have logged in."""
         self.policy = policy
         """Where user stores may be."""
 
@@ -89,6 +101,7 @@ class Authentication:
         password: SecretStr,
         client_id: str,
         may_name_organizations: bool = False,
+        user_stores: Sequence[str] | None = None,
     ) -> AuthenticatedUser:
         """Find who this is, if the password is right; see `log_in`."""
 
@@ -96,7 +109,7 @@ class Authentication:
             return lambda user: user
 
         return await self.log_in(
-            organization, username, password, client_id, nothing_else, may_name_organizations
+            organization, username, password, client_id, nothing_else, may_name_organizations, user_stores
         )
 
     async def log_in(
@@ -107,11 +120,13 @@ class Authentication:
         client_id: str,
         then: Continuation[Result],
         may_name_organizations: bool = False,
+        user_stores: Sequence[str] | None = None,
     ) -> Result:
         """Find who this is, if the password is right, and do `then` in the transaction that ends the login.
 
         What `then` raises undoes what it did; the password was right all the same.
         `may_name_organizations`: the text after the last `@` may be another organization's name.
+        `user_stores`: the names of the stores that are asked, in order; None is PRIMARY and the chain.
 
         Raises:
             LoginRefused: for every reason alike, after the same time.
@@ -122,7 +137,7 @@ class Authentication:
         if may_name_organizations:
             organization = await self._meant(organization, username)
         try:
-            return await self._log_in(organization, username, password, client_id, then, started)
+            return await self._log_in(organization, username, password, client_id, then, user_stores, started)
         except LoginRefused:
             await self._refusal_time.hold(organization.id, started)
             raise
@@ -135,16 +150,21 @@ class Authentication:
         finally:
             await made.close()
 
-    async def reach(self, store: UserStoreSettings) -> None:
+    async def reach(self, organization: Organization, store: UserStoreSettings) -> None:
         """See whether the store can be asked at all now.
 
         Raises:
             StoreUnavailable: it cannot.
         """
-        await self._stores.live(store).probe()
+        await self._stores.live(organization, store).probe()
+
+    def health(self) -> Iterator[tuple[str, str, StoreHealth]]:
+        """Organization and name of each outside store that this worker has in use, and how it is now."""
+        return self._stores.health()
 
     async def close(self) -> None:
         """Close the stores' connections and the hashing pool."""
+        await self.look_ups.close()
         await self._stores.close()
         await self.hasher.close()
 
@@ -161,16 +181,17 @@ class Authentication:
         password: SecretStr,
         client_id: str,
         then: Continuation[Result],
+        only: Sequence[str] | None,
         started: float,
     ) -> Result:
         if not is_acceptable(password):
             raise _refusal(organization, "unacceptable_password")
-        login = await self._database.read(lambda connection: _prepare(connection, organization, username))
+        login = await self._database.read(lambda c: _prepare(c, organization, username, only))
         self._stores.keep_only(organization.id, login.chain)
         if login.username is None:
             raise _refusal(organization, "unacceptable_name")
         if is_watched():
-            note_those_left_out(login.username, login.chain, login.candidates)
+            note_those_left_out(login.username, login.chain, login.candidates, only)
         walk = Walk(
             login.candidates, organization.chain, password, lambda who: self._store(organization, who)
         )
@@ -182,12 +203,13 @@ class Authentication:
             raise _refusal(organization, refused.reason, login.username) from None
         except LoginUnavailable:
             name = login.username.display()
-            _log.warning("login_unavailable", user=name, asked=walk.asked, reasons=walk.outages)
+            reasons = {one.store: one.outage for one in walk.answers if one.outage}
+            _log.warning("login_unavailable", user=name, asked=walk.asked, reasons=reasons)
             raise
         finally:
             self._observe(organization, walk, started)
-            for store, result in walk.results:
-                self._noted(organization.name, store, result)
+            for answer in walk.answers:
+                self._noted(organization.name, answer)
 
     async def _admit(
         self,
@@ -199,9 +221,10 @@ class Authentication:
     ) -> Result:
         """Give the subject its `sub`, see whether it may log in, settle the attempt and go on, all in one."""
         attempt.accepted(candidate.identity)
+        told = bounded(record)
 
         def unit(connection: Connection) -> tuple[AuthenticatedUser, Result]:
-            user = self._seen(connection, organization, candidate, bounded(record))
+            user = self._seen(connection, organization, candidate, told)
             go_on = then(connection)
             self._check(connection, user)
             attempt.write(connection, self._clock)
@@ -213,7 +236,11 @@ class Authentication:
             attempt.rejected(candidate.identity)
             raise
         attempt.settled()
-        _log.info("login_accepted", user=user.subject.display(organization.name))
+        name = user.subject.display(organization.name)
+        _log.info("login_accepted", user=name)
+        if told.ambiguous_groups:
+            groups = sorted(told.ambiguous_groups)[:_MOST_TOLD]
+            _log.warning("ambiguous_groups", user=name, store=candidate.store, groups=groups)
         return result
 
     def _seen(
@@ -222,7 +249,14 @@ class Authentication:
         """The user as its store has just told; tokens may be narrowed by that."""
         now = self._clock()
         subject = subjects.see(
-            connection, organization.id, candidate.store_id, candidate.store, record, now, checked_at=now
+            connection,
+            organization.id,
+            candidate.store_id,
+            candidate.store,
+            record,
+            now,
+            checked_at=now,
+            known_as=candidate.username,
         )
         learn(connection, subject, record)
         groups = frozenset(f"{candidate.store}/{group}" for group in record.groups)
@@ -239,10 +273,10 @@ class Authentication:
             return PrimaryUserStore(self._database, self.hasher, organization.id)
         settings = candidate.settings
         if not settings.is_migrating:
-            return self._stores.live(settings)
+            return self._stores.live(organization, settings)
         return MigratingUserStore(
             settings,
-            lambda: self._stores.live(settings),
+            lambda: self._stores.live(organization, settings),
             self._database,
             self.hasher,
             self._trust,
@@ -255,7 +289,9 @@ class Authentication:
             self._refusal_time.observe(organization.id, tuple(walk.asked), took)
 
 
-def _prepare(connection: Connection, organization: Organization, text: str) -> _Login:
+def _prepare(
+    connection: Connection, organization: Organization, text: str, only: Sequence[str] | None
+) -> _Login:
     chain = user_stores.chain(connection, organization.id)
     try:
         username = UserName.parse(
@@ -264,7 +300,8 @@ def _prepare(connection: Connection, organization: Organization, text: str) -> _
     except InvalidUserName:
         return _Login(None, chain, ())
     known = users.knows(connection, organization.id, username.canonical())
-    return _Login(username, chain, candidates(username, chain, organization.chain, primary_knows=known))
+    chosen = candidates(username, chain, organization.chain, only, primary_knows=known)
+    return _Login(username, chain, chosen)
 
 
 def _refusal(organization: Organization, reason: str, username: UserName | None = None) -> LoginRefused:

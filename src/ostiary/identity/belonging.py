@@ -4,12 +4,13 @@ They are kept with the subject, told anew at each login. Too much of them refuse
 the bounds is left out, so a user has fewer groups, never more.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Final
 
 from sqlalchemy import Connection
 
+from ostiary.identity.group_names import mistakable
 from ostiary.identity.model import Subject
 from ostiary.identity.repository import subjects
 from ostiary.identity.user_names import is_text
@@ -27,12 +28,28 @@ MOST_CLAIM_BYTES: Final = 16_384
 
 
 def bounded(record: UserRecord) -> UserRecord:
-    """The record with no more groups and claims than are kept; the first by name where there are too many."""
-    fitting = sorted(group for group in record.groups if is_text(group, LONGEST_GROUP))
-    kept = replace(record, groups=frozenset(fitting[:MOST_GROUPS]), claims=dict(_fitting(record.claims)))
-    fewer = {name: len(getattr(record, name)) - len(getattr(kept, name)) for name in ("groups", "claims")}
+    """The record with no more groups and claims than are kept; the first by name where there are too many.
+
+    Of groups that look alike none counts.
+    """
+    mistaken = mistakable(record.groups)
+    groups, ambiguous = _texts(record.groups - mistaken), _texts(record.ambiguous_groups | mistaken)
+    kept = replace(
+        record,
+        groups=frozenset(groups[:MOST_GROUPS]),
+        claims=dict(_fitting(record.claims)),
+        ambiguous_groups=frozenset(ambiguous[:MOST_GROUPS]),
+    )
+    fewer = {
+        "groups": len(record.groups - mistaken) - len(kept.groups),
+        "claims": len(record.claims) - len(kept.claims),
+    }
     if any(fewer.values()):
         note("left out, because it is too much or too long", **fewer)
+    if ambiguous:
+        note(
+            "groups that count for nobody, because others have the same name or one like it", groups=ambiguous
+        )
     return kept
 
 
@@ -44,6 +61,10 @@ def learn(connection: Connection, subject: Subject, record: UserRecord) -> None:
     """
     if subjects.learn(connection, subject.organization_id, subject.id, record):
         narrow(connection, subject.organization_id, "subject", subject.id)
+
+
+def _texts(groups: Iterable[str]) -> list[str]:
+    return sorted(group for group in groups if is_text(group, LONGEST_GROUP))
 
 
 def _fitting(claims: Mapping[str, str]) -> Iterator[tuple[str, str]]:

@@ -4,8 +4,10 @@
 knows the name and the policy is `first_known`, nobody else ever sees the password.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from pydantic import SecretStr
 
@@ -16,6 +18,8 @@ from ostiary.identity.user_names import PRIMARY, UserName
 from ostiary.identity.user_stores.contract import Refused, StoreUnavailable, UserRecord, UserStore
 from ostiary.identity.user_stores.steps import note
 from ostiary.organizations import ChainPolicy
+
+_NOT_ON_THE_LIST: Final = "the client does not ask it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,19 @@ class Candidate:
         return identity_key(self.store, self.username)
 
 
+@dataclass(frozen=True, slots=True)
+class StoreAnswer:
+    """What came of one store in a login."""
+
+    store: str
+    answer: str
+    """accepted, refused, unknown or unavailable; or locked, where it was not asked."""
+    seconds: float | None = None
+    """How long the login waited for it; None where it was not asked."""
+    outage: str = ""
+    """Why it could not be asked, where it was unavailable; for the log."""
+
+
 class ChainRefused(Exception):
     """No candidate accepted. `reason` is for the log."""
 
@@ -50,36 +67,52 @@ class ChainRefused(Exception):
 
 
 def candidates(
-    username: UserName, chain: Sequence[UserStoreSettings], policy: ChainPolicy, *, primary_knows: bool
+    username: UserName,
+    chain: Sequence[UserStoreSettings],
+    policy: ChainPolicy,
+    only: Sequence[str] | None = None,
+    *,
+    primary_knows: bool,
 ) -> Sequence[Candidate]:
-    """The stores that may be asked about a name, in order.
+    """The stores that may be asked about a name, in order: PRIMARY and the chain, or those of `only`.
 
-    Empty where the named store does not accept the name. A name nobody could know is asked of
-    PRIMARY, so that it costs a hash like any other.
+    Empty where the store that is named is not among them or does not accept the name. PRIMARY is left
+    out where it does not know the name, and ends the list where it does and its word is the last; a name
+    nobody could know is asked of it all the same, so that it costs a hash like any other.
     """
-    outside = [
-        Candidate(name, settings)
+    primary = Candidate(username.canonical())
+    found = {PRIMARY: primary} | {
+        settings.name: Candidate(name, settings)
         for settings in chain
         if settings.takes(name := username.canonical(case_sensitive=settings.case_sensitive))
-    ]
-    primary = Candidate(username.canonical())
+    }
+    allowed = [found[store] for store in (found if only is None else only) if store in found]
     if username.store is not None:
-        return [known for known in [primary, *outside] if known.store == username.store]
+        return [one for one in allowed if one.store == username.store]
     if not primary_knows:
-        return outside or [primary]
-    return [primary] if policy is ChainPolicy.FIRST_KNOWN else [primary, *outside]
+        return [one for one in allowed if one is not primary] or allowed
+    if policy is ChainPolicy.FIRST_KNOWN and primary in allowed:
+        return allowed[: allowed.index(primary) + 1]
+    return allowed
 
 
 def note_those_left_out(
-    username: UserName, chain: Sequence[UserStoreSettings], chosen: Sequence[Candidate]
+    username: UserName,
+    chain: Sequence[UserStoreSettings],
+    chosen: Sequence[Candidate],
+    only: Sequence[str] | None = None,
 ) -> None:
     """Say of each store that is not asked why, to whoever watches."""
     asked = {candidate.store for candidate in chosen}
+    if only is not None and PRIMARY not in only:
+        note("not asked", store=PRIMARY, why=_NOT_ON_THE_LIST)
     for settings in chain:
         if settings.name in asked:
             continue
         if not settings.options.enabled:
             why = "it is switched off"
+        elif only is not None and settings.name not in only:
+            why = _NOT_ON_THE_LIST
         elif username.store is not None:
             why = f"the name says {username.store}"
         elif not settings.takes(username.canonical(case_sensitive=settings.case_sensitive)):
@@ -98,10 +131,7 @@ class Walk:
     password: SecretStr
     store_of: Callable[[Candidate], UserStore]
     asked: list[str] = field(default_factory=list)
-    results: list[tuple[str, str]] = field(default_factory=list)
-    """Store and what it answered: accepted, refused, unknown or unavailable; or locked."""
-    outages: dict[str, str] = field(default_factory=dict)
-    """Store and why it could not be asked."""
+    answers: list[StoreAnswer] = field(default_factory=list)
     disturbed: bool = False
     """Whether its time says nothing about an ordinary login."""
     _unavailable: StoreUnavailable | None = None
@@ -139,25 +169,27 @@ class Walk:
             return None
         note("asks", store=candidate.store, name=candidate.username)
         self.asked.append(candidate.store)
+        began = time.monotonic()
         try:
             record = await self.store_of(candidate).authenticate(candidate.username, self.password)
         except Refused:
             attempt.refused(candidate.identity)
-            self._told(candidate, "refused")
+            self._told(candidate, "refused", began)
             raise
         except StoreUnavailable as outage:
             self._unavailable, self.disturbed = outage, True
-            self.outages[candidate.store] = outage.reason
-            self._told(candidate, "unavailable", reason=outage.reason)
+            self._told(candidate, "unavailable", began, outage.reason)
             if outage.knows_user:
                 raise LoginUnavailable(outage.retry_after) from outage
             return None
-        self._told(candidate, "unknown" if record is None else "accepted")
+        self._told(candidate, "unknown" if record is None else "accepted", began)
         if record is None:
             self._reason = "unknown"
             attempt.refused(candidate.identity)
         return record
 
-    def _told(self, candidate: Candidate, answer: str, **more: object) -> None:
-        self.results.append((candidate.store, answer))
-        note("answer", store=candidate.store, answer=answer, **more)
+    def _told(self, candidate: Candidate, answer: str, began: float | None = None, outage: str = "") -> None:
+        seconds = None if began is None else time.monotonic() - began
+        self.answers.append(StoreAnswer(candidate.store, answer, seconds, outage))
+        reason = {"reason": outage} if outage else {}
+        note("answer", store=candidate.store, answer=answer, **reason)

@@ -3,7 +3,11 @@
 A refusal, an outage and bad input are three families and never stand for each other.
 """
 
+from collections.abc import Sequence
 from datetime import timedelta
+from typing import Final
+
+_MOST_NAMED: Final = 20
 
 
 class LoginRefused(Exception):
@@ -51,6 +55,17 @@ class UnknownUser(LookupError):
 
 class UnknownUserStore(LookupError):
     """The organization has no such user store."""
+
+
+class UserStoreInUse(Exception):
+    """The store cannot go while clients say that they ask it."""
+
+    def __init__(self, name: str, clients: Sequence[str]) -> None:
+        more = f" and {len(clients) - _MOST_NAMED} more" if len(clients) > _MOST_NAMED else ""
+        super().__init__(
+            f"{name} is in user_stores of the clients {', '.join(clients[:_MOST_NAMED])}{more}: "
+            "take it off their lists first, or switch the store off (enabled: false)"
+        )
 
 
 class HashingBusy(Exception):

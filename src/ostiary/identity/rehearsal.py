@@ -42,16 +42,20 @@ async def rehearse(
     organization: Organization,
     username: str,
     password: SecretStr,
+    user_stores: Sequence[str] | None = None,
 ) -> Rehearsal:
-    """Log in as far as a grant would, and say what happened."""
+    """Log in as far as a grant would, and say what happened. `user_stores`: as a client has them."""
     with watched() as steps:
         try:
-            user = await authentication.authenticate(organization, username, password, CLIENT)
+            user = await authentication.authenticate(
+                organization, username, password, CLIENT, user_stores=user_stores
+            )
         except LoginRefused as refused:
             return Rehearsal("refused", refused.reason, None, (), steps.found)
         except LoginUnavailable:
             reason = "a store that might have accepted could not be asked"
             return Rehearsal("unavailable", reason, None, (), steps.found)
+        await authentication.look_ups.rehearse(organization, user.subject)
     subject = user.subject
     member = Member(subject.id, subject.store, subject.username, user.groups)
 

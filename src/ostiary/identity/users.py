@@ -36,13 +36,24 @@ def put_user(connection: Connection, spec: UserSpec, clock: Clock) -> bool:
     check_claims(spec.claims)
     known = users.find(connection, spec.organization_id, username)
     if known is None:
-        return _create(connection, spec, username, clock)
+        return _add(connection, spec, username, clock) or put_user(connection, spec, clock)
     if spec.password_hash is None and dict(known.claims) == dict(spec.claims):
         return False
     users.change(connection, known, spec.password_hash, spec.claims, clock())
     if spec.password_hash is not None:
         _end_locks_and_tokens(connection, known)
     return True
+
+
+def add_user(connection: Connection, spec: UserSpec, clock: Clock) -> bool:
+    """Create the user; False where there is one of that name already, who stays as it is.
+
+    Raises:
+        InvalidUser: names the field and what was expected of it.
+    """
+    username = canonical_username(connection, spec.organization_id, spec.username)
+    check_claims(spec.claims)
+    return _add(connection, spec, username, clock)
 
 
 def find_user(connection: Connection, organization_id: str, username: str) -> User | None:
@@ -124,15 +135,14 @@ def canonical_username(connection: Connection, organization_id: str, username: s
         raise InvalidUser("username", str(error)) from error
 
 
-def _create(connection: Connection, spec: UserSpec, username: str, clock: Clock) -> bool:
+def _add(connection: Connection, spec: UserSpec, username: str, clock: Clock) -> bool:
+    """Insert a user under its canonical name; False where somebody else has just done so."""
     if spec.password_hash is None:
         raise InvalidUser("password", "one, because the user is new")
-    user_id, now = new_id(), clock()
-    if not users.add(
-        connection, user_id, spec.organization_id, username, spec.password_hash, spec.claims, now
-    ):
-        return put_user(connection, spec, clock)  # somebody else has just made it
-    subjects.see(connection, spec.organization_id, PRIMARY, PRIMARY, UserRecord(user_id, username), now)
+    here, user_id, now = spec.organization_id, new_id(), clock()
+    if not users.add(connection, user_id, here, username, spec.password_hash, spec.claims, now):
+        return False
+    subjects.see(connection, here, PRIMARY, PRIMARY, UserRecord(user_id, username), now)
     return True
 
 

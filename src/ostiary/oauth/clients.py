@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 
 from ostiary.foundation.events import Event, record
 from ostiary.foundation.secrets import SecretBox, random_token, same
+from ostiary.identity import PRIMARY, list_user_stores
 from ostiary.oauth.errors import BadField, ClientIdTaken, UnknownClient
 from ostiary.oauth.model import (
     INTERNAL_PREFIX,
@@ -65,6 +66,7 @@ def put_client(
         ClientIdTaken: another organization of the installation has this client id.
     """
     found = check_client(connection, organization_id, spec)
+    _check_stores_exist(connection, organization_id, spec)
     if found is None:
         return _create(connection, box, organization_id, spec, now)
     secret = _new_secret(spec) if set_secret or (found.secret_fingerprint is None) else None
@@ -91,6 +93,11 @@ def check_client(connection: Connection, organization_id: str, spec: ClientSpec)
 def find_client(connection: Connection, organization_id: str, client_id: str) -> Client | None:
     """The organization's client of that id."""
     return repository.find(connection, organization_id, client_id) if is_client_id(client_id) else None
+
+
+def clients_asking(connection: Connection, organization_id: str, store: str) -> list[str]:
+    """The ids of the clients whose own list of user stores has that one."""
+    return repository.asking(connection, organization_id, store)
 
 
 def list_clients(connection: Connection, organization_id: str) -> list[Client]:
@@ -163,6 +170,7 @@ def _rules(spec: ClientSpec) -> Iterator[tuple[str, bool, str]]:
         "neither password nor client_credentials, because the client is public",
     )
     yield from _scope_rules(spec)
+    yield from _user_store_rules(spec)
     for field, lifetime in (
         ("access_token_lifetime", spec.access_token_lifetime),
         ("refresh_token_lifetime", spec.refresh_token_lifetime),
@@ -185,6 +193,24 @@ def _scope_rules(spec: ClientSpec) -> Iterator[tuple[str, bool, str]]:
         yield field, not reserved, f"not the reserved {', '.join(sorted(reserved))}"
     allowed = spec.default_scope if spec.scopes is None else spec.scopes
     yield "default_scope", spec.default_scope <= allowed, "scopes that the client's own list has too"
+
+
+def _user_store_rules(spec: ClientSpec) -> Iterator[tuple[str, bool, str]]:
+    stores = spec.user_stores
+    yield (
+        "user_stores",
+        stores is None or len(stores) > 0,
+        "at least one store, or none of this key at all: then the organization's chain is asked",
+    )
+    yield "user_stores", stores is None or len(set(stores)) == len(stores), "each store once"
+
+
+def _check_stores_exist(connection: Connection, organization_id: str, spec: ClientSpec) -> None:
+    if spec.user_stores is None:
+        return
+    known = [PRIMARY, *(store.name for store in list_user_stores(connection, organization_id))]
+    if not set(spec.user_stores) <= set(known):
+        raise BadField("user_stores", f"user stores there are: {', '.join(known)}")
 
 
 def _create(
@@ -213,10 +239,17 @@ def is_narrower(old: Client, new: Client) -> bool:
     fewer_scopes = new.scopes is not None and (old.scopes is None or not old.scopes <= new.scopes)
     return (
         fewer_scopes
+        or _asks_fewer(old, new)
         or (new.is_disabled and not old.is_disabled)
         or (old.internal_scopes and not new.internal_scopes)
         or not old.grant_types <= new.grant_types
         or (old.validity is Validity.UNLIMITED and new.validity is not Validity.UNLIMITED)
+    )
+
+
+def _asks_fewer(old: Client, new: Client) -> bool:
+    return new.user_stores is not None and (
+        old.user_stores is None or not set(old.user_stores) <= set(new.user_stores)
     )
 
 
@@ -247,4 +280,5 @@ def _built(spec: ClientSpec, client_id: str, organization_id: str, fingerprint: 
         access_token_lifetime=spec.access_token_lifetime,
         refresh_token_lifetime=spec.refresh_token_lifetime,
         validity=spec.validity,
+        user_stores=spec.user_stores,
     )

@@ -79,6 +79,11 @@ class Client:
     access_token_lifetime: timedelta | None  # None: the setting
     refresh_token_lifetime: timedelta | None  # None: the setting
     validity: Validity
+    user_stores: tuple[str, ...] | None  # None: the organization's chain
+
+    def asks(self, store: str) -> bool:
+        """Whether people of that user store may log in through the client."""
+        return self.user_stores is None or store in self.user_stores
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +107,7 @@ class ClientSpec:
     access_token_lifetime: timedelta | None = None
     refresh_token_lifetime: timedelta | None = None
     validity: Validity = Validity.FIXED
+    user_stores: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,7 @@ clients = Table(
     Column("access_token_lifetime_seconds", BigInteger),
     Column("refresh_token_lifetime_seconds", BigInteger),
     Column("validity", String(10), nullable=False),
+    Column("user_stores", _JSON),  # names, in the order they are asked; NULL: the organization's chain
     Column("created_at", Instant, nullable=False),
 )
 

@@ -12,6 +12,7 @@ from ostiary.permissions.access import (
     Audience,
     needs,
 )
+from ostiary.permissions.errors import UnknownPin, UnknownRole
 from ostiary.permissions.escalation import (
     Escalation,
     check_holds,
@@ -49,6 +50,7 @@ from ostiary.permissions.model import (
     Holdings,
     Member,
     MemberName,
+    Pinned,
     Role,
     a_client,
     a_group,
@@ -63,8 +65,10 @@ from ostiary.permissions.repository import (
     give_admin_role,
     holdings_of,
     list_roles,
+    pins_of,
     put_role,
     read_holdings,
+    unpin,
 )
 from ostiary.permissions.router import GuardedRoute, GuardedRouter
 from ostiary.permissions.settings import AccessOverride, AccessSettings
@@ -100,11 +104,14 @@ __all__ = [
     "Member",
     "MemberName",
     "Permissions",
+    "Pinned",
     "PlainRoutes",
     "Principal",
     "PrincipalKind",
     "Role",
     "TooManyMembers",
+    "UnknownPin",
+    "UnknownRole",
     "a_client",
     "a_group",
     "a_user",
@@ -129,6 +136,7 @@ __all__ = [
     "organization",
     "permissions_of_name",
     "permissions_through_store",
+    "pins_of",
     "principal",
     "put_role",
     "put_subjects",
@@ -136,5 +144,6 @@ __all__ = [
     "role_by_id",
     "role_page",
     "roles_listing",
+    "unpin",
     "users_listed",
 ]

@@ -78,8 +78,19 @@ class Role:
 
 
 @dataclass(frozen=True, slots=True)
+class Pinned:
+    """A user that a role lists, and the subject who bore the name at the first match."""
+
+    member: MemberName
+    subject_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Member:
-    """Somebody whose roles are asked for: a user of a store, or a client (`client_id`)."""
+    """Somebody whose roles are asked for: a user of a store, or a client (`client_id`).
+
+    Without `username` a user has only those roles that are pinned to the subject, and those of its groups.
+    """
 
     subject_id: str | None = None
     store: str = ""

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, and_, bindparam, delete, insert, or_, select,
 
 from ostiary.foundation.identifiers import new_id
 from ostiary.organizations import Organization, narrow
+from ostiary.permissions.errors import UnknownPin, UnknownRole
 from ostiary.permissions.model import (
     ADMIN_ROLE,
     BUILT_IN_ROLES,
@@ -15,6 +16,7 @@ from ostiary.permissions.model import (
     Holdings,
     Member,
     MemberName,
+    Pinned,
     Role,
     a_group,
     admin_permissions,
@@ -106,6 +108,44 @@ def read_holdings(
     return replace(_together(held), to_pin=to_pin)
 
 
+def pins_of(connection: Connection, organization_id: str, role: str) -> list[Pinned]:
+    """The users of a role that are pinned to a subject, by store and name.
+
+    Raises:
+        UnknownRole: the organization has none of that name.
+    """
+    found = _known(connection, organization_id, role)
+    rows = connection.execute(_PINS, {"organization_id": organization_id, "role_id": found.id})
+    return [Pinned(MemberName("user", row.store, row.name), row.subject_id) for row in rows]
+
+
+def unpin(connection: Connection, organization_id: str, role: str, subject_id: str) -> None:
+    """Let the names go that a role has pinned to a subject, and narrow the subject.
+
+    The next login of whoever bears such a name is pinned.
+
+    Raises:
+        UnknownRole: the organization has none of that name.
+        UnknownPin: the role has pinned nothing to that subject.
+    """
+    found = _known(connection, organization_id, role)
+    here = {
+        "key_organization_id": organization_id,
+        "key_role_id": found.id,
+        "key_subject_id": subject_id,
+    }
+    if connection.execute(_UNPIN, here).rowcount == 0:
+        raise UnknownPin(subject_id)
+    narrow(connection, organization_id, "subject", subject_id)
+
+
+def _known(connection: Connection, organization_id: str, role: str) -> Role:
+    found = find_role(connection, organization_id, role)
+    if found is None:
+        raise UnknownRole(role)
+    return found
+
+
 # Composed once: putting a statement together costs more than running it.
 _HERE = role_members.c.organization_id == bindparam("organization_id")
 _MEMBERS = select(
@@ -128,6 +168,20 @@ _SAME = and_(
 )
 _PINNED = select(role_members.c.subject_id).where(_SAME)
 _REMOVE = delete(role_members).where(_SAME)
+_PINS = (
+    select(role_members.c.store, role_members.c.name, role_members.c.subject_id)
+    .where(_HERE, role_members.c.role_id == bindparam("role_id"), role_members.c.subject_id.is_not(None))
+    .order_by(role_members.c.store, role_members.c.name)
+)
+_UNPIN = (
+    update(role_members)
+    .where(
+        role_members.c.organization_id == bindparam("key_organization_id"),
+        role_members.c.role_id == bindparam("key_role_id"),
+        role_members.c.subject_id == bindparam("key_subject_id"),
+    )
+    .values(subject_id=None)
+)
 _NAMES = select(roles.c.name).where(roles.c.organization_id == bindparam("organization_id"))
 _GIVES = (roles.c.name, roles.c.permissions)
 _EVERYONE = select(*_GIVES).where(

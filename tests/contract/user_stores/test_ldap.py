@@ -41,10 +41,10 @@ def server(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> It
     made.load([person(f"member{number}") for number in range(60)])
     made.start()
     made.add(
-        group("sales", "testuser"),
+        group("sales", "testuser") + "\ndescription: Who sells",
         group("staff", f"cn=sales,{GROUPS}", f"cn=circle,{GROUPS}"),
         group("circle", f"cn=staff,{GROUPS}"),
-        group("stars *)(cn=x", "testuser"),
+        group("stars *)(cn=x", "testuser") + "\ndescription: Who shines",
         person("a*b)(uid=c"),
         person("twin1", "secret", "mail: twin@corp.example"),
         person("twin2", "secret", "mail: twin@corp.example"),
@@ -231,7 +231,7 @@ GROUP_WAYS: dict[str, tuple[dict[str, Any], set[str]]] = {
         {"base": GROUPS, "member_of": "memberOf", "nested": True},
         {"sales", "stars *)(cn=x", "staff", "circle"},
     ),
-    "by another attribute": ({"member_of": "memberOf", "name": "objectClass"}, {"groupOfNames"}),
+    "by another attribute": ({"member_of": "memberOf", "name": "description"}, {"Who sells", "Who shines"}),
 }
 
 

@@ -1,5 +1,6 @@
 """/api/apim/v1/applications and their keys."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -77,6 +78,62 @@ def test_keys_show_their_secret_once(acme: Management):
     }
     assert acme.ok("GET", path)["keys"] == {"PRODUCTION": keys["client_id"]}
     assert ("client", keys["client_id"]) in acme.news()
+
+
+STORE = {"name": "CORP", "type": "rest", "url": "https://login.example/"}
+
+
+def other_apis(acme: Management) -> tuple[Management, Management]:
+    """The internal REST APIs of user stores and of clients, and of the documents WSO2 has for stores."""
+    bases = ("/t/acme/api/identity/v1", "/t/acme/api/oauth/v1")
+    return tuple(replace(acme, base=base) for base in bases)  # type: ignore[return-value]
+
+
+def test_keys_may_say_which_user_stores_their_logins_ask(acme: Management):
+    stores, clients = other_apis(acme)
+    stores.ok("POST", "/user-stores", STORE)
+    path = f"/applications/{acme.an_application()['id']}/keys"
+    said = {"key_type": "PRODUCTION", "user_stores": ["CORP", "PRIMARY"]}
+
+    client_id = acme.ok("POST", path, said)["client_id"]
+
+    assert clients.ok("GET", f"/clients/{client_id}")["user_stores"] == ["CORP", "PRIMARY"]
+    unknown = acme.refusal("POST", path, {"key_type": "SANDBOX", "user_stores": ["CROP"]})
+    assert unknown == (400, "user_stores: user stores there are: PRIMARY, CORP")
+
+
+def test_a_user_store_on_a_clients_list_cannot_be_deleted(acme: Management):
+    """It would be asked no more, and whether the whole chain is meant then is nobody's guess."""
+    stores, clients = other_apis(acme)
+    wso2 = replace(acme, base="/t/acme/api/server/v1")
+    stores.ok("POST", "/user-stores", STORE)
+    path = f"/applications/{acme.an_application()['id']}/keys"
+    acme.ok("POST", path, {"key_type": "PRODUCTION", "client_id": "mobile", "user_stores": ["CORP"]})
+    (listed,) = wso2.ok("GET", "/userstores")
+    text = (
+        "CORP is in user_stores of the clients mobile: "
+        "take it off their lists first, or switch the store off (enabled: false)"
+    )
+
+    refusals = [
+        stores.refusal("DELETE", "/user-stores/corp"),
+        wso2.refusal("DELETE", f"/userstores/{listed['id']}"),
+    ]
+
+    assert refusals == [(409, text)] * 2
+    assert clients.ok("GET", "/clients/mobile")["user_stores"] == ["CORP"]
+    clients.ok("PUT", "/clients/mobile", {"user_stores": ["PRIMARY"]})
+    stores.ok("DELETE", "/user-stores/corp")
+
+
+def test_a_client_of_another_organization_keeps_no_store_of_ours(acme: Management, default: Management):
+    stores, _ = other_apis(acme)
+    for one in (stores, replace(default, base="/api/identity/v1")):
+        one.ok("POST", "/user-stores", STORE)
+    said = {"key_type": "PRODUCTION", "user_stores": ["CORP"]}
+    default.ok("POST", f"/applications/{default.an_application()['id']}/keys", said)
+
+    stores.ok("DELETE", "/user-stores/corp")
 
 
 def test_an_application_has_one_client_of_each_type(acme: Management):

@@ -2,6 +2,7 @@
 
 from tests.http.declarative.files import (
     apply,
+    details,
     here,
     lines,
     minimums,
@@ -10,7 +11,13 @@ from tests.http.declarative.files import (
 
 from ostiary import identity
 from ostiary.foundation.database import Database
+from ostiary.organizations import current_epoch
 from ostiary.permissions import Member, holdings_of
+
+
+async def epoch(database: Database) -> int:
+    organization_id = await here(database)
+    return await database.read(lambda c: current_epoch(c, organization_id))
 
 
 async def test_a_client_that_loses_a_grant_is_narrowed(sqlite_database: Database):
@@ -20,6 +27,29 @@ async def test_a_client_that_loses_a_grant_is_narrowed(sqlite_database: Database
 
     assert lines(await apply(sqlite_database, content)) == ["~ client mobile"]
     assert ("client", "mobile") in await minimums(sqlite_database)
+
+
+async def test_a_client_that_asks_fewer_stores_is_narrowed_and_another_order_narrows_nobody(
+    sqlite_database: Database,
+):
+    await apply(sqlite_database, the_example())
+    narrowed, plans = [], []
+    for stores in (["EXTERNAL", "PRIMARY"], ["PRIMARY", "EXTERNAL"], ["PRIMARY"], None):
+        content = the_example()
+        content["applications"][0]["keys"]["production"] |= {"user_stores": stores} if stores else {}
+        before = await epoch(sqlite_database)
+        plans.append(details(await apply(sqlite_database, content)))
+        assert lines(await apply(sqlite_database, content)) == []
+        narrowed.append(await epoch(sqlite_database) > before)
+
+    assert narrowed == [True, False, True, False]
+    said = [(one.attribute, one.before, one.after) for plan in plans for one in plan]
+    assert said == [
+        ("user_stores", None, ["EXTERNAL", "PRIMARY"]),
+        ("user_stores", ["EXTERNAL", "PRIMARY"], ["PRIMARY", "EXTERNAL"]),
+        ("user_stores", ["PRIMARY", "EXTERNAL"], ["PRIMARY"]),
+        ("user_stores", ["PRIMARY"], None),
+    ]
 
 
 async def test_a_scope_that_loses_a_role_is_narrowed(sqlite_database: Database):

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.requests import Request
 from starlette.responses import Response
-from tests.support.identity import BOX, World, a_world
+from tests.support.identity import BOX, World, a_world, no_clients
 
 from ostiary.foundation.database import Database
 from ostiary.foundation.problem import Problem, render
@@ -58,6 +58,7 @@ def an_app(world: World) -> FastAPI:
     app.state.guard = Guard(identify, find_organization)
     app.add_exception_handler(Problem, problem)
     app.add_exception_handler(RequestValidationError, invalid)
-    for router in routers(world.database, BOX, world.authentication, "https://ostiary.example", world.clock):
+    base = "https://ostiary.example"
+    for router in routers(world.database, BOX, world.authentication, base, world.clock, no_clients):
         app.include_router(router.router)
     return app

@@ -134,6 +134,24 @@ async def test_primary_shadows_and_says_so(api: httpx2.AsyncClient, world: World
     assert (await rehearsed(api, "EXTERNAL/testuser", "secret"))["decision"] == "accepted"
 
 
+async def test_a_rehearsal_asks_what_a_client_would_ask(api: httpx2.AsyncClient, service: LoginService):
+    await api.post(STORES, json=described(service.url))
+    body = {"username": "testuser", "password": "secret"}
+
+    found = [
+        (await api.post("/rehearsals", json={**body, "user_stores": stores})).json()
+        for stores in (["PRIMARY"], ["EXTERNAL"])
+    ]
+
+    left_out = [[step["facts"] for step in one["steps"] if step["what"] == "not asked"] for one in found]
+    assert [one["decision"] for one in found] == ["refused", "accepted"]
+    assert left_out == [
+        [{"store": "EXTERNAL", "why": "the client does not ask it"}],
+        [{"store": "PRIMARY", "why": "the client does not ask it"}],
+    ]
+    assert (await api.post("/rehearsals", json={**body, "user_stores": []})).status_code == 400
+
+
 async def test_an_outage_is_told_from_a_refusal(api: httpx2.AsyncClient, service: LoginService):
     await api.post(STORES, json=described(service.url))
     service.mode = "500"

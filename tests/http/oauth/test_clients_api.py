@@ -28,6 +28,7 @@ PLAIN = {
     "access_token_lifetime_seconds": None,
     "refresh_token_lifetime_seconds": None,
     "validity_period": "fixed",
+    "user_stores": None,
 }
 REGISTRATION: dict[str, Any] = {"client_id": "mobile", "grant_types": ["client_credentials"]}
 

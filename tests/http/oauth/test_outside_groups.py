@@ -2,17 +2,19 @@
 
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 from tests.http.oauth.installation import Installation
 from tests.http.oauth.test_refresh import NOT_VALID
 from tests.support.http_service import Answer, HTTPService, Seen
 from tests.support.identity import BOX
 
 from ostiary.identity import StoreOptions, UserStoreSpec, put_user_store, read_user_store_settings
-from ostiary.permissions import a_group, a_user
+from ostiary.permissions import MemberName, a_group, a_user, find_role, pins_of, put_role, unpin
 
 PASSWORD = "its-password"
 WRITE = "orders:write"
@@ -159,3 +161,86 @@ async def test_a_store_says_how_long_its_last_word_holds(on_both: Installation, 
     on_both.clock.advance(timedelta(seconds=61))
 
     assert (await on_both.refresh(first["refresh_token"])).json() == NOT_VALID
+
+
+async def test_a_name_that_another_group_of_the_person_looks_like_gives_nothing(
+    on_both: Installation, corp: Directory
+):
+    """The log says so; the client is told nothing."""
+    await clerks(on_both, a_group("CORP/sales"))
+    corp.people["ann"]["groups"] = ["sales", "Sales"]
+    corp.people["eve"] = {"id": "2", "groups": ["Sales "]}
+
+    with capture_logs() as logs:
+        bodies = [await log_in(on_both, who) for who in ("ann", "eve")]
+
+    assert [body["scope"] for body in bodies] == ["default", "default"]
+    assert "ambiguous" not in str(bodies)
+    warnings = [line for line in logs if line["event"] == "ambiguous_groups"]
+    assert [(line["user"], line["store"], line["groups"]) for line in warnings] == [
+        ("CORP/ann@my_company", "CORP", ["Sales", "sales"])
+    ]
+
+
+async def test_a_group_that_becomes_ambiguous_ends_the_tokens_it_widened(
+    on_both: Installation, corp: Directory
+):
+    await clerks(on_both, a_group("CORP/sales"))
+    before = await log_in(on_both)
+    corp.people["ann"]["groups"] = ["sales", "SALES"]
+
+    await log_in(on_both)
+
+    assert not (await on_both.introspect(before["access_token"]))["active"]
+    assert (await on_both.refresh(before["refresh_token"])).json()["scope"] == "default"
+
+
+async def test_a_role_that_lists_a_name_is_not_for_the_refresh_of_who_had_the_name_before(
+    on_both: Installation, corp: Directory
+):
+    """Only a login shows who bears a name outside; a refresh token remembers who did."""
+    await clerks(on_both, a_group("CORP/sales"))
+    of_old_ann = await log_in(on_both)
+    corp.people["ann"] = {"id": "another", "groups": []}
+    role = await on_both.database.read(lambda c: find_role(c, on_both.organization.id, "clerk"))
+    assert role is not None
+    listed = replace(role, members=frozenset({a_user("CORP/ann")}))
+    await on_both.database.write(lambda c: put_role(c, listed))
+
+    refreshed = (await on_both.refresh(of_old_ann["refresh_token"])).json()
+    of_new_ann = await log_in(on_both)
+
+    assert (refreshed["scope"], of_new_ann["scope"]) == ("default", WRITE)
+
+
+async def test_letting_a_pinned_name_go_ends_what_it_gave_at_once(on_both: Installation, corp: Directory):
+    """A person left, and the name is somebody else's: the role follows the name on purpose."""
+    await clerks(on_both, a_user("CORP/ann"))
+    before = await log_in(on_both)
+    corp.people["ann"] = {"id": "another", "groups": []}
+    locked_out = await log_in(on_both)
+    here = on_both.organization.id
+    pins = await on_both.database.read(lambda c: pins_of(c, here, "clerk"))
+
+    await on_both.database.write(lambda c: unpin(c, here, "clerk", pins[0].subject_id))
+
+    active = (await on_both.introspect(before["access_token"]))["active"]
+    refreshed = (await on_both.refresh(before["refresh_token"])).json()["scope"]
+    after = await log_in(on_both)
+    assert [str(pin.member) for pin in pins] == ["CORP/ann"]
+    assert (locked_out["scope"], active, refreshed, after["scope"]) == ("default", False, "default", WRITE)
+
+
+async def test_a_user_of_primary_may_get_a_role_back_without_a_login(on_both: Installation):
+    """There a name goes to somebody else only when its user is deleted, and then nothing goes on."""
+    await on_both.a_user("bob")
+    await on_both.a_client()
+    await clerks(on_both, a_user("bob"))
+    before = await on_both.password_token(scope=WRITE)
+    role = await on_both.database.read(lambda c: find_role(c, on_both.organization.id, "clerk"))
+    assert role is not None
+    for members in (frozenset[MemberName](), role.members):
+        changed = replace(role, members=members)
+        await on_both.database.write(lambda c, changed=changed: put_role(c, changed))
+
+    assert (await on_both.refresh(before["refresh_token"])).json()["scope"] == WRITE

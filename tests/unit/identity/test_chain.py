@@ -53,6 +53,33 @@ def test_the_name_and_the_policy_say_who_is_asked(
     assert [f"{candidate.store}:{candidate.username}" for candidate in found] == asked
 
 
+@pytest.mark.parametrize(
+    ("typed", "only", "policy", "primary_knows", "asked"),
+    [
+        ("bob", ["CASE", "EXTERNAL"], FIRST, True, ["CASE", "EXTERNAL"]),
+        ("bob", ["CASE", "PRIMARY", "EXTERNAL"], FIRST, True, ["CASE", "PRIMARY"]),
+        ("bob", ["CASE", "PRIMARY", "EXTERNAL"], ANY, True, ["CASE", "PRIMARY", "EXTERNAL"]),
+        ("bob", ["CASE", "PRIMARY"], FIRST, False, ["CASE"]),
+        ("bob", ["PRIMARY"], FIRST, False, ["PRIMARY"]),
+        ("bob", ["LEGACY"], FIRST, True, []),
+        ("bob", ["LEGACY", "PRIMARY"], FIRST, False, ["PRIMARY"]),
+        ("bob", [], FIRST, True, []),
+        ("bob", ["GONE"], ANY, True, []),
+        ("EXTERNAL/bob", ["CASE", "PRIMARY"], FIRST, True, []),
+        ("PRIMARY/bob", ["CASE"], ANY, True, []),
+        ("EXTERNAL/bob", ["PRIMARY", "EXTERNAL"], FIRST, True, ["EXTERNAL"]),
+    ],
+)  # fmt: skip
+def test_a_clients_own_list_says_who_is_asked_in_its_order(
+    typed: str, only: list[str], policy: ChainPolicy, primary_knows: bool, asked: list[str]
+):
+    name = UserName.parse(typed, "my_company", {store.name: store.case_sensitive for store in CHAIN})
+
+    found = candidates(name, CHAIN, policy, only, primary_knows=primary_knows)
+
+    assert [candidate.store for candidate in found] == asked
+
+
 def test_a_store_that_is_switched_off_is_asked_about_nobody():
     off = (a_store("OFF", enabled=False), a_store("EXTERNAL"))
     names = [UserName.parse(typed, "my_company", {"OFF": False}) for typed in ("bob", "OFF/bob")]

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 from sqlalchemy import func, select
-from tests.support.identity import World, a_world
+from tests.support.identity import World, a_world, no_clients
 from tests.support.login_service import LoginService
 
 from ostiary.foundation.database import Database
@@ -74,7 +74,7 @@ async def test_standing_says_when_the_password_was_checked_and_what_the_store_ca
     here = await standing(world, (await world.log_in("bob")).subject.id)
     there = await standing(world, (await world.log_in("testuser", "secret")).subject.id)
 
-    assert (here.store_reports_deletions, there.store_reports_deletions) == (True, False)
+    assert (here.is_kept_here, there.is_kept_here) == (True, False)
     assert here.may_continue
     assert there.may_continue
     assert abs((world.clock() - there.password_checked_at).total_seconds()) < 60
@@ -121,7 +121,7 @@ async def test_people_of_a_deleted_store_have_no_standing_and_a_new_store_has_ne
     await world.store(service.url)
     before = (await world.log_in("testuser", "secret")).subject
 
-    await world.database.write(lambda c: delete_user_store(c, world.organization.id, "external"))
+    await world.database.write(lambda c: delete_user_store(c, world.organization.id, "external", no_clients))
     with pytest.raises(LoginRefused):
         await world.log_in("testuser", "secret")
     assert (await standing(world, before.id)).problem is StandingProblem.UNKNOWN

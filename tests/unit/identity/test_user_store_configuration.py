@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 from sqlalchemy import select
-from tests.support.identity import BOX, World, a_world
+from tests.support.identity import BOX, World, a_world, no_clients
 
 from ostiary.foundation.database import Database
 from ostiary.identity import (
@@ -151,5 +151,7 @@ async def test_another_organizations_store_is_not_seen(world: World, spec: UserS
 
     assert await found(world) is None
     with pytest.raises(UnknownUserStore):
-        await world.database.write(lambda c: delete_user_store(c, world.organization.id, "EXTERNAL"))
+        await world.database.write(
+            lambda c: delete_user_store(c, world.organization.id, "EXTERNAL", no_clients)
+        )
     await other.authentication.close()

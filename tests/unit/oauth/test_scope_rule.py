@@ -34,6 +34,7 @@ def a_client(scopes: frozenset[str] | None = None, default_scope: frozenset[str]
         access_token_lifetime=None,
         refresh_token_lifetime=None,
         validity=Validity.FIXED,
+        user_stores=None,
     )
 
 

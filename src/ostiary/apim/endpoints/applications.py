@@ -58,6 +58,7 @@ class KeysBody(BaseModel):
     client_id: str | None = None
     grant_types: list[str] = Field(default_factory=lambda: ["client_credentials"], max_length=20)
     token_format: TokenFormat = TokenFormat.JWT
+    user_stores: Annotated[list[str], Field(max_length=1_000)] | None = None
 
 
 def router(database: Database, box: SecretBox, clock: Clock) -> GuardedRouter:
@@ -143,6 +144,7 @@ def _keys(guarded: GuardedRouter, database: Database, box: SecretBox, clock: Clo
                 name=application.name,
                 grant_types=frozenset(body.grant_types),
                 token_format=body.token_format,
+                user_stores=None if body.user_stores is None else tuple(body.user_stores),
             )
             check_power_over_client(connection, caller, here, body.client_id, spec)
             put = put_client(connection, box, here, spec, clock())

@@ -8,27 +8,35 @@ from ostiary.identity.challenges import ChallengeAnswers
 from ostiary.identity.endpoints import (
     challenge_answers,
     challenges,
+    pins,
     scim,
     trying,
     user_stores,
     users,
     userstores,
 )
+from ostiary.identity.user_stores.configuration import AskingClients
 from ostiary.permissions import GuardedRouter
 
 __all__ = ["routers"]
 
 
 def routers(
-    database: Database, box: SecretBox, authentication: Authentication, public_url: str, clock: Clock
+    database: Database,
+    box: SecretBox,
+    authentication: Authentication,
+    public_url: str,
+    clock: Clock,
+    asking: AskingClients,
 ) -> tuple[GuardedRouter, ...]:
-    """Every route of the slice."""
+    """Every route of the slice. `asking`: which clients name a user store, for its deletion."""
     answers = ChallengeAnswers(database, authentication.hasher, authentication.lockout, clock)
     return (
         users.router(database, authentication.hasher, clock),
-        user_stores.router(database, box, authentication.policy),
+        user_stores.router(database, box, authentication.policy, clock, asking),
         trying.router(database, authentication),
-        userstores.router(database, box, authentication),
+        pins.router(database),
+        userstores.router(database, box, authentication, asking),
         scim.router(database, authentication, public_url, clock),
         challenges.router(database),
         challenge_answers.router(answers),

@@ -10,8 +10,9 @@ from ostiary.identity.errors import (
     InvalidUserStore,
     UnknownUser,
     UnknownUserStore,
+    UserStoreInUse,
 )
-from ostiary.permissions import Escalation
+from ostiary.permissions import Escalation, UnknownPin, UnknownRole
 
 
 class Taken(Exception):
@@ -23,8 +24,11 @@ _STATUS: tuple[tuple[type[Exception], int, str, str], ...] = (
     (InvalidUserStore, 400, "Bad Request", ""),
     (UnknownUser, 404, "Not Found", "there is no such user"),
     (UnknownUserStore, 404, "Not Found", "there is no such user store"),
+    (UnknownRole, 404, "Not Found", "there is no such role"),
+    (UnknownPin, 404, "Not Found", "the role has pinned no name to that subject"),
     (Escalation, 403, "Forbidden", ""),
     (Taken, 409, "Conflict", ""),
+    (UserStoreInUse, 409, "Conflict", ""),
     (HashingBusy, 503, "Service Unavailable", "too many passwords are being checked, try again later"),
 )
 

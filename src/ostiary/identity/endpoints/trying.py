@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Annotated, Any
 
 from fastapi import Body
-from pydantic import BaseModel, ConfigDict, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from sqlalchemy import Connection
 from starlette.requests import Request
 
@@ -32,6 +32,8 @@ class RehearsalBody(BaseModel):
 
     username: str
     password: SecretStr
+    user_stores: Annotated[list[str], Field(min_length=1, max_length=1_000)] | None = None
+    """Those that a client asks, in its order; without it PRIMARY and the chain."""
 
 
 def router(database: Database, authentication: Authentication) -> GuardedRouter:
@@ -78,7 +80,7 @@ def _rehearsals(guarded: GuardedRouter, database: Database, authentication: Auth
     async def rehearse_login(request: Request, body: Annotated[RehearsalBody, Body()]) -> dict[str, Any]:
         """Do all that a login does, issue nothing, and tell each step. Wrong passwords count."""
         here = organization(request)
-        done = await rehearse(database, authentication, here, body.username, body.password)
+        done = await rehearse(database, authentication, here, body.username, body.password, body.user_stores)
         user = done.user and {
             "name": done.user.subject.display(here.name),
             "sub": done.user.subject.id,

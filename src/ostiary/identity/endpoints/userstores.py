@@ -24,6 +24,7 @@ from ostiary.identity.errors import InvalidUserStore, UnknownUserStore
 from ostiary.identity.model import UserStoreSettings, UserStoreSpec
 from ostiary.identity.powers import check_power_over_store
 from ostiary.identity.user_stores.configuration import (
+    AskingClients,
     delete_user_store,
     find_user_store,
     list_user_stores,
@@ -89,13 +90,15 @@ class Change(BaseModel):
     value: Annotated[str, Field(max_length=50_000)] = ""
 
 
-def router(database: Database, box: SecretBox, authentication: Authentication) -> GuardedRouter:
+def router(
+    database: Database, box: SecretBox, authentication: Authentication, asking: AskingClients
+) -> GuardedRouter:
     """Types, stores and test-connection of the URL's organization."""
     guarded = GuardedRouter(PREFIX, tags=["User stores (WSO2)"])
     _types(guarded)
     _reading(guarded, database)
     _writing(guarded, database, box, authentication)
-    _others(guarded, database, authentication)
+    _others(guarded, database, authentication, asking)
     return guarded
 
 
@@ -230,7 +233,9 @@ def _writing(
             return (await put(request, lambda c: _changed(_known(c, here, domain_id), here, body)))[1]
 
 
-def _others(guarded: GuardedRouter, database: Database, authentication: Authentication) -> None:
+def _others(
+    guarded: GuardedRouter, database: Database, authentication: Authentication, asking: AskingClients
+) -> None:
     update = needs(f"{_PERMISSION}/update", f"{_SCOPE}_update")
 
     @guarded.delete("/{domain_id}", access=needs(f"{_PERMISSION}/delete", f"{_SCOPE}_delete"))
@@ -241,7 +246,7 @@ def _others(guarded: GuardedRouter, database: Database, authentication: Authenti
         def unit(connection: Connection) -> None:
             name = documents.named(domain_id)
             check_power_over_store(connection, caller, here, name)
-            delete_user_store(connection, here, name)
+            delete_user_store(connection, here, name, asking)
 
         with problems():
             await database.write(unit)

@@ -162,7 +162,7 @@ class Storage(AsyncScimStorage):
         if found is None:
             raise InvalidValueException(detail="domain: the name of a user store of the organization")
         if found.options.enabled:
-            await self._authentication.reach(found)
+            await self._authentication.reach(self._caller.organization, found)
         return Domain(found.id, found.name, found.case_sensitive)
 
     async def _hashed(self, user: User) -> str | None:

@@ -6,7 +6,7 @@ service is never sent to another.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +17,13 @@ from ostiary.foundation.http_client import OutboundPolicy
 from ostiary.foundation.identifiers import new_id
 from ostiary.foundation.secrets import SecretBox, SecretUnreadable, same
 from ostiary.identity.challenges import repository as challenge_answers
-from ostiary.identity.errors import InvalidUserName, InvalidUserStore, UnknownUser, UnknownUserStore
+from ostiary.identity.errors import (
+    InvalidUserName,
+    InvalidUserStore,
+    UnknownUser,
+    UnknownUserStore,
+    UserStoreInUse,
+)
 from ostiary.identity.model import RESERVED_STORES, UserStoreSettings, UserStoreSpec
 from ostiary.identity.repository import kept_credentials, subjects, user_stores
 from ostiary.identity.user_names import UserName, is_text
@@ -29,6 +35,9 @@ _NAME = re.compile(r"[A-Z0-9][A-Z0-9._-]{0,62}\Z")
 LONGEST_SECRET = 20_000
 """Characters: a private key in PEM fits."""
 _MOST_NARROWED_ONE_BY_ONE = 200
+
+AskingClients = Callable[[Connection, str, str], Sequence[str]]
+"""The ids of an organization's clients that have the store of that name on their own lists."""
 
 
 def put_user_store(
@@ -70,17 +79,20 @@ def find_user_store(connection: Connection, organization_id: str, name: str) -> 
     return None if known is None else user_stores.find(connection, organization_id, known)
 
 
-def delete_user_store(connection: Connection, organization_id: str, name: str) -> None:
+def delete_user_store(connection: Connection, organization_id: str, name: str, asking: AskingClients) -> None:
     """Remove the store; tokens of its users are refused from now on.
 
     A store of the same name made later has other people in it: they get other subjects.
 
     Raises:
         UnknownUserStore: there is none of that name.
+        UserStoreInUse: clients have it on their lists; what they ask without it is not ours to say.
     """
     store = find_user_store(connection, organization_id, name)
     if store is None:
         raise UnknownUserStore(name)
+    if clients := asking(connection, organization_id, store.name):
+        raise UserStoreInUse(store.name, clients)
     user_stores.remove(connection, organization_id, store.name)
     kept_credentials.remove_all(connection, organization_id, store.id)
     challenge_answers.remove_answers_of_store(connection, organization_id, store.id)

@@ -22,6 +22,7 @@ PREFIX = "/api/oauth/v1/clients"
 _PERMISSION = "/permission/admin/manage/identity/applicationmgt"
 _SECOND = timedelta(seconds=1)
 _Scopes = Annotated[list[str], Field(max_length=1_000)]
+_Stores = Annotated[list[Annotated[str, Field(max_length=63)]], Field(max_length=1_000)]
 _Lifetime = Annotated[int, Field(ge=1, le=36_500 * 86_400)]
 
 
@@ -44,6 +45,7 @@ class ClientBody(BaseModel):
     access_token_lifetime_seconds: _Lifetime | None = None
     refresh_token_lifetime_seconds: _Lifetime | None = None
     validity_period: Validity = Validity.FIXED
+    user_stores: _Stores | None = None
 
     def spec(self, client_id: str | None) -> ClientSpec:
         """As the use case takes it."""
@@ -62,6 +64,7 @@ class ClientBody(BaseModel):
             access_token_lifetime=_lifetime(self.access_token_lifetime_seconds),
             refresh_token_lifetime=_lifetime(self.refresh_token_lifetime_seconds),
             validity=self.validity_period,
+            user_stores=None if self.user_stores is None else tuple(self.user_stores),
         )
 
 
@@ -165,6 +168,7 @@ def _present(client: Client) -> dict[str, Any]:
         "access_token_lifetime_seconds": _seconds(client.access_token_lifetime),
         "refresh_token_lifetime_seconds": _seconds(client.refresh_token_lifetime),
         "validity_period": client.validity.value,
+        "user_stores": None if client.user_stores is None else list(client.user_stores),
     }
 
 

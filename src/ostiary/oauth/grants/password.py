@@ -64,7 +64,12 @@ class PasswordGrant:
 
         try:
             return await self.authentication.log_in(
-                request.organization, username, password, request.client.client_id, begin
+                request.organization,
+                username,
+                password,
+                request.client.client_id,
+                begin,
+                user_stores=request.client.user_stores,
             )
         except LoginRefused as refusal:
             raise InvalidGrant(_REFUSED, refusal.reason) from refusal
@@ -78,6 +83,8 @@ class PasswordGrant:
     ) -> Issued:
         organization, subject = request.organization, user.subject
         client = current_client(connection, request)
+        if not client.asks(subject.store):
+            raise InvalidGrant(_REFUSED, f"the client has just stopped asking {subject.store}")
         member = Member(subject.id, subject.store, subject.username, user.groups)
         scope = decide_scope(connection, client, request.scope, member)
         now = self.clock()

@@ -39,6 +39,14 @@ def all_of(connection: Connection, organization_id: str) -> list[Client]:
     return [_model(row) for row in connection.execute(query)]
 
 
+def asking(connection: Connection, organization_id: str, store: str) -> list[str]:
+    """The ids of the organization's clients that have that user store on their list."""
+    query = select(clients.c.client_id, clients.c.user_stores).where(
+        clients.c.organization_id == organization_id, clients.c.user_stores.is_not(None)
+    )
+    return sorted(row.client_id for row in connection.execute(query) if store in row.user_stores)
+
+
 def add(connection: Connection, client: Client, now: datetime) -> None:
     """Write a new client.
 
@@ -83,6 +91,7 @@ def _columns(client: Client) -> dict[str, Any]:
         "access_token_lifetime_seconds": _seconds(client.access_token_lifetime),
         "refresh_token_lifetime_seconds": _seconds(client.refresh_token_lifetime),
         "validity": str(client.validity),
+        "user_stores": None if client.user_stores is None else list(client.user_stores),
     }
 
 
@@ -103,6 +112,7 @@ def _model(row: Row[Any]) -> Client:
         access_token_lifetime=_lifetime(row.access_token_lifetime_seconds),
         refresh_token_lifetime=_lifetime(row.refresh_token_lifetime_seconds),
         validity=Validity(row.validity),
+        user_stores=None if row.user_stores is None else tuple(row.user_stores),
     )
 
 

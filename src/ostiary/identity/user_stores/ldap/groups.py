@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from anyldap.ldap import dn as distinguished_names
@@ -11,6 +11,7 @@ from anyldap.protocols.pureber import BERBase
 from anyldap.protocols.pureldap import LDAPFilter_or
 
 from ostiary.identity.user_stores.contract import StoreUnavailable
+from ostiary.identity.user_stores.ldap.bearers import Bearers
 from ostiary.identity.user_stores.ldap.client import DirectoryConnection, DirectoryError, Entry
 from ostiary.identity.user_stores.ldap.filters import FilterTemplate
 from ostiary.identity.user_stores.ldap.meanings import meaning_of
@@ -31,13 +32,16 @@ Found = dict[str, str]
 class GroupFinder:
     """Finds groups as the settings say."""
 
-    def __init__(self, settings: Groups) -> None:
+    def __init__(self, settings: Groups, monotonic: Callable[[], float]) -> None:
         self._settings = settings
         self._filter = FilterTemplate(settings.filter)
         self._anything = FilterTemplate("(objectClass=*)").filled()
+        self._bearers = Bearers(settings.base, settings.name, self._filter.for_anybody(), monotonic)
 
-    async def of(self, servers: Servers, entry: Entry, username: str) -> frozenset[str]:
-        """The names of the groups that this entry is in.
+    async def of(
+        self, servers: Servers, entry: Entry, username: str
+    ) -> tuple[frozenset[str], frozenset[str]]:
+        """The names of the groups that this entry is in: those that count, and the ambiguous ones.
 
         Raises:
             StoreUnavailable: nobody can say, or there are too many.
@@ -46,9 +50,11 @@ class GroupFinder:
             found = await self._direct(servers, entry, username)
             if self._settings.nested:
                 await self._outer(servers, found)
+            alone = await self._bearers.alone(servers, found)
         except DirectoryError as error:
             raise _unreadable(error) from error
-        return frozenset(found.values())
+        counting = frozenset(found[dn] for dn in alone)
+        return counting, frozenset(found.values()) - counting
 
     async def _direct(self, servers: Servers, entry: Entry, username: str) -> Found:
         if self._settings.member_of is None:

@@ -1,0 +1,95 @@
+"""Spellings of one name lead to one person or to several, as the store says; lock-out and roles follow."""
+
+import unicodedata
+from collections.abc import AsyncIterator
+
+import pytest
+from tests.http.oauth.installation import Installation
+from tests.http.oauth.test_outside_groups import PASSWORD, WRITE, Directory, clerks
+
+from ostiary.permissions import a_user
+
+COMPOSED = "j\u00f6rg"
+DECOMPOSED = unicodedata.normalize("NFD", COMPOSED)
+
+
+@pytest.fixture
+async def corp(on_both: Installation) -> AsyncIterator[Directory]:
+    """A service that compares names as they are sent, character by character."""
+    directory = Directory()
+    directory.people |= {
+        "bob": {"id": "1", "groups": []},
+        "Bob": {"id": "2", "groups": []},
+        COMPOSED: {"id": "3", "groups": []},
+    }
+    await directory.service.start()
+    await on_both.a_client()
+    yield directory
+    await directory.service.stop()
+
+
+async def who(installation: Installation, name: str, password: str = PASSWORD) -> tuple[str, str]:
+    """The `sub` and the scope that somebody gets; the error twice where it is refused."""
+    answer = await installation.token(grant_type="password", username=name, password=password, scope=WRITE)
+    body = answer.json()
+    if answer.status_code != 200:
+        return body["error"], body["error"]
+    return (await installation.introspect(body["access_token"]))["sub"], body["scope"]
+
+
+@pytest.mark.parametrize(
+    ("case_sensitive", "names", "people", "with_role"),
+    [
+        (False, ["bob", "BOB", "Bob", "\uff42\uff4f\uff42", "CORP/BOB", "BOB@my_company"], 1, 6),
+        (True, ["Bob", "bob", "CORP/Bob", "corp/bob", "\uff22ob", "\uff42ob"], 2, 3),
+        (False, [COMPOSED, DECOMPOSED, COMPOSED.upper(), DECOMPOSED.upper()], 1, 0),
+        (True, [COMPOSED, DECOMPOSED], 1, 0),
+    ],
+    ids=["any case", "each case", "composed or not, in any case", "composed or not"],
+)
+async def test_spellings_are_one_person_or_several_as_the_store_says(
+    on_both: Installation,
+    corp: Directory,
+    case_sensitive: bool,
+    names: list[str],
+    people: int,
+    with_role: int,
+):
+    await corp.connect(on_both, "CORP", case_sensitive=case_sensitive)
+    await clerks(on_both, a_user("CORP/Bob" if case_sensitive else "CORP/bob"))
+
+    found = [await who(on_both, name) for name in names]
+
+    assert len({sub for sub, _ in found}) == people
+    assert [scope for _, scope in found].count(WRITE) == with_role
+    assert "invalid_grant" not in dict(found)
+
+
+async def test_guesses_at_every_spelling_are_counted_together(on_both: Installation, corp: Directory):
+    await corp.connect(on_both, "CORP")
+    for name in ("bob", "BOB", "Bob", "bOB", "\uff42ob", "CORP/bob", "corp/BOB", "bob@my_company") * 3:
+        await who(on_both, name, "wrong")
+
+    assert [(await who(on_both, name))[0] for name in ("bob", "BOB")] == ["invalid_grant"] * 2
+
+
+async def test_where_case_matters_guesses_at_one_person_lock_nobody_else(
+    on_both: Installation, corp: Directory
+):
+    await corp.connect(on_both, "CORP", case_sensitive=True)
+    for name in ("bob", "CORP/bob", "\uff42ob", "bob@my_company") * 6:
+        await who(on_both, name, "wrong")
+
+    locked, other = await who(on_both, "bob"), await who(on_both, "Bob")
+
+    assert locked[0] == "invalid_grant"
+    assert other[0] != "invalid_grant"
+
+
+@pytest.mark.parametrize("name", ["b\u043eb", "bob\u200d", "bo b", "bob\u0301"])
+async def test_a_name_that_only_looks_like_another_is_nobodys(
+    on_both: Installation, corp: Directory, name: str
+):
+    await corp.connect(on_both, "CORP")
+
+    assert (await who(on_both, name))[0] == "invalid_grant"
