@@ -3,7 +3,7 @@
 Functions of a connection; passwords are hashed before.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from scim2_models import (
@@ -68,7 +68,10 @@ def list_people(
         if name is None:
             return 0, []
         terms[term] = name
-    total, found = people.page(
+    if "id" in terms:
+        found = _one(connection, organization.id, domain, terms)
+        return len(found), _presented(connection, organization.id, found[search.offset :][: search.limit])
+    total, listed = people.page(
         connection,
         organization.id,
         (domain.id, domain.name),
@@ -77,7 +80,7 @@ def list_people(
         offset=search.offset,
         limit=search.limit,
     )
-    return total, _presented(connection, organization.id, found)
+    return total, _presented(connection, organization.id, listed)
 
 
 def create_user(
@@ -183,6 +186,22 @@ def _person(connection: Connection, organization_id: str, subject_id: str | None
     if found is None:
         raise NotFoundException(detail="there is no such user")
     return found
+
+
+def _one(
+    connection: Connection, organization_id: str, domain: Domain, terms: Mapping[str, str]
+) -> list[Person]:
+    """The person of that `id`, where the store and the other terms fit too."""
+    person = people.find(connection, organization_id, terms["id"])
+    if person is None or person.subject.store != domain.name:
+        return []
+    name = person.subject.username
+    fits = (
+        terms.get("username", name) == name,
+        name.startswith(terms.get("username_prefix", "")),
+        terms.get("external_id", person.external_id) == person.external_id,
+    )
+    return [person] if all(fits) else []
 
 
 def _check_version(person: Person, expected: str | None) -> None:
