@@ -203,7 +203,7 @@ def test_only_what_nobody_is_subscribed_to_is_deleted(acme: Management, orders: 
     assert acme.refusal("GET", path)[0] == 404
 
 
-@pytest.mark.parametrize("api_id", [ELSEWHERE, "nothing", "%00", "%ED%A0%80", "a" * 5_000])
+@pytest.mark.parametrize("api_id", [ELSEWHERE, "nothing", "%C3%A9", "a" * 5_000])
 def test_what_is_not_there_is_a_404(acme: Management, api_id: str):
     assert acme.refusal("GET", f"/apis/{api_id}")[0] == 404
 
