@@ -13,7 +13,6 @@ from ostiary.identity.bootstrap import (
     reset_admin_password,
 )
 from ostiary.identity.chain import StoreAnswer
-from ostiary.identity.challenges import offer_default_questions
 from ostiary.identity.errors import (
     HashingBusy,
     InvalidUser,
@@ -24,6 +23,7 @@ from ostiary.identity.errors import (
     UnknownUser,
     UnknownUserStore,
 )
+from ostiary.identity.founding import put_organization
 from ostiary.identity.looking_up import LookUps, Told
 from ostiary.identity.migration import Migration, list_migrations
 from ostiary.identity.model import (
@@ -121,7 +121,7 @@ __all__ = [
     "list_migrations",
     "list_user_stores",
     "list_users",
-    "offer_default_questions",
+    "put_organization",
     "put_user",
     "put_user_store",
     "read_user_store_settings",

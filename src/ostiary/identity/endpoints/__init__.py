@@ -1,4 +1,7 @@
-"""The REST API of people: users, user stores, challenge questions, SCIM. Imported by the app alone."""
+"""The REST API of organizations and people: tenants, users, user stores, challenge questions, SCIM.
+
+Imported by the app alone.
+"""
 
 from collections.abc import Sequence
 
@@ -14,6 +17,7 @@ from ostiary.identity.endpoints import (
     pins,
     scim,
     subjects,
+    tenants,
     trying,
     user_stores,
     users,
@@ -40,6 +44,7 @@ def routers(
     """
     answers = ChallengeAnswers(database, authentication.hasher, authentication.lockout, clock)
     return (
+        tenants.router(database, authentication.hasher, clock),
         users.router(database, authentication.hasher, clock),
         user_stores.router(database, box, authentication.policy, clock, asking),
         trying.router(database, authentication),
