@@ -5,6 +5,7 @@ outside user stores are put, listed and deleted by functions of a connection.
 """
 
 from ostiary.identity.authentication import Authentication
+from ostiary.identity.belonging import claims_of
 from ostiary.identity.bootstrap import (
     ADMINISTRATOR,
     NoDefaultOrganization,
@@ -35,6 +36,8 @@ from ostiary.identity.model import (
     UserStoreSpec,
 )
 from ostiary.identity.passwords import PasswordHasher, hash_password
+from ostiary.identity.repository.personal_data import PERSONAL_DATA
+from ostiary.identity.repository.subjects import id_of_name
 from ostiary.identity.settings import IdentitySettings
 from ostiary.identity.standing import check_standing
 from ostiary.identity.user_names import PRIMARY, UserName, display_name
@@ -66,6 +69,7 @@ from ostiary.identity.users import (
 __all__ = [
     "ADMINISTRATOR",
     "FROM_FILE",
+    "PERSONAL_DATA",
     "PRIMARY",
     "USER_STORES",
     "AuthenticatedUser",
@@ -103,6 +107,7 @@ __all__ = [
     "check_claims",
     "check_spec",
     "check_standing",
+    "claims_of",
     "delete_user",
     "delete_user_store",
     "disable_subject",
@@ -112,6 +117,7 @@ __all__ = [
     "find_user",
     "find_user_store",
     "hash_password",
+    "id_of_name",
     "list_migrations",
     "list_user_stores",
     "list_users",

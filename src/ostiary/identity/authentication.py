@@ -308,4 +308,5 @@ def _refusal(organization: Organization, reason: str, username: UserName | None 
     """The refusal everybody sees. The log learns why, but no text that is no name: it may be a password."""
     who = username.display() if username else f"?@{organization.name}"
     _log.info("login_refused", user=who, reason=reason)
-    return LoginRefused(f"{who}: {reason}")
+    named = username and (f"{username.store}/{username.mapped}" if username.store else username.mapped)
+    return LoginRefused(f"{who}: {reason}", reason, named or None)

@@ -18,7 +18,7 @@ users = Table(
     Column("attributes", JSON(none_as_null=True)),  # what such a client has said that is no claim
     UniqueConstraint("organization_id", "username"),
 )
-Index("ix_users_external_id", users.c.organization_id, users.c.external_id)
+Index("ix_users_external_id", users.c.organization_id, users.c.external_id, users.c.username)
 
 subjects = Table(
     "subjects",

@@ -57,6 +57,7 @@ from ostiary.permissions.model import (
     a_user,
     admin_permissions,
 )
+from ostiary.permissions.personal_data import PERSONAL_DATA
 from ostiary.permissions.plain_routes import PlainRoutes
 from ostiary.permissions.qualifying import asked_for, internal_scopes_of
 from ostiary.permissions.repository import (
@@ -87,6 +88,7 @@ __all__ = [
     "NEW_GATEWAY_NODE",
     "NODES",
     "OPEN",
+    "PERSONAL_DATA",
     "PROTECTED",
     "SYSTEM",
     "Access",

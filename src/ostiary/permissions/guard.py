@@ -86,9 +86,9 @@ class Guard:
         principal = None if organization is None else await self._authenticate(request, organization)
         if organization is None or principal is None:
             raise unauthenticated(request, access)
+        request.state.principal = principal  # of whoever is refused too: the audit log says who
         if (refusal := _refusal(principal, organization, access)) is not None:
             raise refusal
-        request.state.principal = principal
         request.state.organization = organization
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pydantic import SecretStr
 from sqlalchemy import Connection
 
+from ostiary.foundation import audit
 from ostiary.foundation.clock import Clock
 from ostiary.foundation.database import Database
 from ostiary.foundation.identifiers import is_id
@@ -125,6 +126,8 @@ class ChallengeAnswers:
             for one, question, answer_hash in zip(given, questions, hashes, strict=True):
                 kept = KeptAnswer(one.set_id, question.text, answer_hash, self._clock())
                 repository.put_answer(connection, person.organization_id, person.subject_id, kept)
+            said = {"sets": [one.set_id for one in given]}
+            audit.note(connection, person.organization_id, "challenge_answers", person.subject_id, {}, said)
 
         await self._database.write(unit)
         _log.info("challenge_answers_changed", subject=person.subject_id, sets=[one.set_id for one in given])
@@ -141,7 +144,11 @@ class ChallengeAnswers:
             self._admit(connection, person)
             if set_id is not None and not is_name(set_id):
                 return 0
-            return repository.remove_answers(connection, person.organization_id, person.subject_id, set_id)
+            removed = repository.remove_answers(connection, person.organization_id, person.subject_id, set_id)
+            if removed:
+                here, old = person.organization_id, {"answers": removed}
+                audit.note(connection, here, "challenge_answers", person.subject_id, old, None)
+            return removed
 
         if await self._database.write(unit) == 0:
             reason = Reason.NO_ANSWERS if set_id is None else Reason.NO_ANSWER

@@ -1,7 +1,10 @@
 """The REST API of people: users, user stores, challenge questions, SCIM. Imported by the app alone."""
 
+from collections.abc import Sequence
+
 from ostiary.foundation.clock import Clock
 from ostiary.foundation.database import Database
+from ostiary.foundation.people import Holding
 from ostiary.foundation.secrets import SecretBox
 from ostiary.identity.authentication import Authentication
 from ostiary.identity.challenges import ChallengeAnswers
@@ -10,6 +13,7 @@ from ostiary.identity.endpoints import (
     challenges,
     pins,
     scim,
+    subjects,
     trying,
     user_stores,
     users,
@@ -28,8 +32,12 @@ def routers(
     public_url: str,
     clock: Clock,
     asking: AskingClients,
+    holdings: Sequence[Holding] = (),
 ) -> tuple[GuardedRouter, ...]:
-    """Every route of the slice. `asking`: which clients name a user store, for its deletion."""
+    """Every route of the slice.
+
+    `asking`: which clients name a user store, for its deletion. `holdings`: what every slice holds of people.
+    """
     answers = ChallengeAnswers(database, authentication.hasher, authentication.lockout, clock)
     return (
         users.router(database, authentication.hasher, clock),
@@ -38,6 +46,7 @@ def routers(
         pins.router(database),
         userstores.router(database, box, authentication, asking),
         scim.router(database, authentication, public_url, clock),
+        subjects.router(database, box, holdings),
         challenges.router(database),
         challenge_answers.router(answers),
     )

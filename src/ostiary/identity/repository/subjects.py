@@ -1,6 +1,6 @@
 """Subjects in SQL: who has been seen, under which `sub`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -46,6 +46,20 @@ _HERE = and_(
     subjects.c.organization_id == bindparam("key_organization_id"), subjects.c.id == bindparam("key_id")
 )
 _TOLD = select(subjects.c.groups, subjects.c.claims).where(_HERE)
+_CLAIMS = (
+    select(subjects.c.claims, users.c.claims.label("own"))
+    .join_from(
+        subjects,
+        users,
+        and_(
+            subjects.c.store_id == PRIMARY,  # ids of other stores are theirs to choose
+            users.c.organization_id == subjects.c.organization_id,
+            users.c.id == subjects.c.immutable_id,
+        ),
+        isouter=True,
+    )
+    .where(_HERE)
+)
 _LEARN = update(subjects).where(_HERE)
 _MOVED = exists().where(
     kept_credentials.c.organization_id == subjects.c.organization_id,
@@ -121,16 +135,34 @@ def see(
     return Subject(subject_id, organization_id, store, record.immutable_id, record.username)
 
 
+def told(
+    connection: Connection, organization_id: str, subject_id: str
+) -> tuple[Sequence[str] | None, Mapping[str, str] | None]:
+    """The groups, in order, and claims a store told last; None where it never did."""
+    row = connection.execute(_TOLD, _here(organization_id, subject_id)).one()
+    return row.groups, row.claims
+
+
 def learn(
-    connection: Connection, organization_id: str, subject_id: str, record: UserRecord
-) -> frozenset[str]:
-    """Keep the groups and claims a store has just told; returns the groups that are no longer there."""
-    here = _here(organization_id, subject_id)
-    before = connection.execute(_TOLD, here).one()
-    groups, claims = sorted(record.groups), dict(record.claims)
-    if (before.groups, before.claims) != (groups, claims):
-        connection.execute(_LEARN, here | {"groups": groups, "claims": claims})
-    return frozenset(before.groups or ()) - record.groups
+    connection: Connection,
+    organization_id: str,
+    subject_id: str,
+    groups: Sequence[str],
+    claims: Mapping[str, str],
+) -> None:
+    """Keep the groups, in order, and claims a store has just told."""
+    connection.execute(
+        _LEARN, _here(organization_id, subject_id) | {"groups": groups, "claims": dict(claims)}
+    )
+
+
+def claims(connection: Connection, organization_id: str, subject_id: str) -> Mapping[str, str] | None:
+    """What is known of a subject: of PRIMARY as it is now, of other stores as they told last."""
+    row = connection.execute(_CLAIMS, _here(organization_id, subject_id)).first()
+    if row is None:
+        return None
+    known: Mapping[str, str] | None = row.claims if row.own is None else row.own
+    return known
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +267,21 @@ def id_of(connection: Connection, organization_id: str, store_id: str, immutable
         subjects.c.immutable_id == immutable_id,
     )
     return connection.execute(select(subjects.c.id).where(here)).scalar()
+
+
+def id_of_name(connection: Connection, organization_id: str, name: str) -> str | None:
+    """The `sub` of whoever was last seen as `[STORE/]name`; PRIMARY first, None where it may be several."""
+    store, slash, username = name.rpartition("/")
+    names = select(user_stores.c.name).where(user_stores.c.organization_id == organization_id)
+    stores = [store] if slash else [PRIMARY, *connection.execute(names).scalars()]  # the index begins with it
+    here = and_(
+        subjects.c.organization_id == organization_id,
+        subjects.c.store.in_(stores),
+        subjects.c.username == username,
+    )
+    found = connection.execute(select(subjects.c.id, subjects.c.store).where(here)).all()
+    primary = [row.id for row in found if row.store == PRIMARY]
+    return primary[0] if primary else found[0].id if len(found) == 1 else None
 
 
 def subject_of(row: Row[tuple[object, ...]]) -> Subject:

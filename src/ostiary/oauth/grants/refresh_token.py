@@ -20,7 +20,7 @@ from ostiary.foundation.secrets import SecretBox
 from ostiary.foundation.telemetry import get_logger
 from ostiary.identity import LookUps, Subject, Told, check_standing
 from ostiary.oauth.errors import InvalidGrant
-from ostiary.oauth.grants.request import GrantRequest, current_client, decide_scope
+from ostiary.oauth.grants.request import GrantRequest, current_client, decide_scope, note_issue
 from ostiary.oauth.model import Client
 from ostiary.oauth.repository import tokens as repository
 from ostiary.oauth.repository.tokens import AccessRecord, RefreshRecord, TokenFamily
@@ -148,6 +148,7 @@ class RefreshTokenGrant:
         if not repository.consume_refresh(connection, redemption.token, now):
             return self._again(connection, request, redemption)
         claims = claims_for_user(request.organization, client, subject, access, family.id)
+        note_issue(connection, request, claims)
         return self.issuer.successor(connection, client, claims, family, redemption.value)
 
     def _again(
