@@ -15,8 +15,8 @@ from tests.system.conftest import MakeServer
 from tests.system.server import Server, clean_environment
 from tests.system.waiting import until
 
-USERS = 1_500
-BEFORE_THE_KILL = 150
+USERS = 800
+BEFORE_THE_KILL = 100
 HASH = "pbkdf2_sha256$1000$salt$qN+JnzxPIE2WfgrWPAkph8EAVeuwF7PZ0ordIY1Peq0="
 
 Kill = Callable[[Server, subprocess.Popen[str]], None]

@@ -39,6 +39,7 @@ class APISpec:
     security: tuple[CredentialKind, ...] = (CredentialKind.OAUTH2,)
     cors: CORS = USUAL_CORS
     default_version: bool = False
+    assertion_claims: tuple[str, ...] = ()
 
 
 def check_spec(organization_id: str, spec: APISpec, known: API | None, policy: OutboundPolicy) -> API:
@@ -178,6 +179,7 @@ def _made(api_id: str, organization_id: str, spec: APISpec, current: LifecycleSt
         security=spec.security,
         cors=spec.cors,
         default_version=spec.default_version,
+        assertion_claims=spec.assertion_claims,
     )
 
 

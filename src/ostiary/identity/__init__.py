@@ -5,6 +5,7 @@ outside user stores are put, listed and deleted by functions of a connection.
 """
 
 from ostiary.identity.authentication import Authentication
+from ostiary.identity.belonging import claims_of
 from ostiary.identity.bootstrap import (
     ADMINISTRATOR,
     NoDefaultOrganization,
@@ -23,6 +24,7 @@ from ostiary.identity.errors import (
     UnknownUser,
     UnknownUserStore,
 )
+from ostiary.identity.looking_up import LookUps, Told
 from ostiary.identity.migration import Migration, list_migrations
 from ostiary.identity.model import (
     AuthenticatedUser,
@@ -80,6 +82,7 @@ __all__ = [
     "InvalidUserStore",
     "LoginRefused",
     "LoginUnavailable",
+    "LookUps",
     "Migration",
     "NoDefaultOrganization",
     "PasswordHasher",
@@ -91,6 +94,7 @@ __all__ = [
     "StoreType",
     "Subject",
     "Tested",
+    "Told",
     "TypeSettings",
     "UnknownUser",
     "UnknownUserStore",
@@ -103,6 +107,7 @@ __all__ = [
     "check_claims",
     "check_spec",
     "check_standing",
+    "claims_of",
     "delete_user",
     "delete_user_store",
     "disable_subject",

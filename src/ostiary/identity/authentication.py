@@ -30,6 +30,7 @@ from ostiary.identity.chain import (
 )
 from ostiary.identity.errors import InvalidUserName, LoginRefused, LoginUnavailable
 from ostiary.identity.lockout import Attempt, Lockout
+from ostiary.identity.looking_up import LookUps
 from ostiary.identity.model import AuthenticatedUser, UserStoreSettings
 from ostiary.identity.passwords import PasswordHasher, is_acceptable
 from ostiary.identity.refusal_time import RefusalTime
@@ -88,6 +89,8 @@ class Authentication:
         """The pool that hashes passwords, for whoever sets one too."""
         self._stores = UserStores(box, policy, self.hasher)
         self._trust = Trust(clock)
+        self.look_ups = LookUps(database, self._stores, clock)
+        """Asking the stores again about people who have logged in."""
         self.policy = policy
         """Where user stores may be."""
 
@@ -161,6 +164,7 @@ class Authentication:
 
     async def close(self) -> None:
         """Close the stores' connections and the hashing pool."""
+        await self.look_ups.close()
         await self._stores.close()
         await self.hasher.close()
 
@@ -245,7 +249,14 @@ class Authentication:
         """The user as its store has just told; tokens may be narrowed by that."""
         now = self._clock()
         subject = subjects.see(
-            connection, organization.id, candidate.store_id, candidate.store, record, now, checked_at=now
+            connection,
+            organization.id,
+            candidate.store_id,
+            candidate.store,
+            record,
+            now,
+            checked_at=now,
+            known_as=candidate.username,
         )
         learn(connection, subject, record)
         groups = frozenset(f"{candidate.store}/{group}" for group in record.groups)

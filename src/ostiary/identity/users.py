@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from ostiary.foundation import audit
 from ostiary.foundation.clock import Clock
 from ostiary.foundation.identifiers import new_id
+from ostiary.identity.belonging import say_claims_changed
 from ostiary.identity.challenges import repository as challenge_answers
 from ostiary.identity.errors import InvalidUser, InvalidUserName, UnknownUser
 from ostiary.identity.lockout import identity_key
@@ -39,9 +40,12 @@ def put_user(connection: Connection, spec: UserSpec, clock: Clock) -> bool:
     known = users.find(connection, spec.organization_id, username)
     if known is None:
         return _add(connection, spec, username, clock) or put_user(connection, spec, clock)
-    if spec.password_hash is None and dict(known.claims) == dict(spec.claims):
+    same_claims = dict(known.claims) == dict(spec.claims)
+    if spec.password_hash is None and same_claims:
         return False
     users.change(connection, known, spec.password_hash, spec.claims, clock())
+    if not same_claims:
+        say_claims_changed(connection, known.organization_id, known.subject_id)
     old = picture_of_user(known.subject_id, username, known.claims, None)
     new = picture_of_user(known.subject_id, username, spec.claims, spec.password_hash)
     audit.note(connection, spec.organization_id, "user", known.subject_id, old, new)

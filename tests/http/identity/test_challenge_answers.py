@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import func, select
 from tests.http.identity.conftest import an_app
 from tests.support.challenges import BOTH, BOTH_ANSWERED, CITY, FOOD, PET, a_person, answer, turn_off, turn_on
-from tests.support.identity import World, a_world
+from tests.support.identity import World, a_world, no_clients
 from tests.support.login_service import LoginService
 
 from ostiary.identity import delete_user, delete_user_store, put_user
@@ -333,7 +333,7 @@ async def test_users_of_an_outside_store_answer_too(api: httpx2.AsyncClient, wor
     assert (await api.post(f"{url}/challenge-answers", json=BOTH)).status_code == 201
     assert (await api.get(f"{url}/challenge-answers")).json() == BOTH_ANSWERED
 
-    await world.database.write(lambda c: delete_user_store(c, world.organization.id, "EXTERNAL"))
+    await world.database.write(lambda c: delete_user_store(c, world.organization.id, "EXTERNAL", no_clients))
     assert problem(await api.get(f"{url}/challenge-answers")) == (404, "CQM-18003")
     assert await rows(world) == 0
     await service.stop()

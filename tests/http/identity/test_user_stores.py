@@ -45,6 +45,7 @@ async def test_a_connected_store_is_asked_and_its_secret_is_not_shown(
         "case_sensitive": False,
         "enabled": True,
         "description": None,
+        "ask_again_after_seconds": 300,
         "reauthenticate_after_seconds": None,
         "migrate_until": None,
         "position": 0,

@@ -3,7 +3,7 @@
 A page is read along an index: by name within one store. Somebody whose user or store is gone is not listed.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Final
@@ -12,11 +12,10 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Row,
-    Select,
+    Table,
     and_,
     exists,
     func,
-    null,
     or_,
     select,
     update,
@@ -39,7 +38,6 @@ _OF_USER = (
     users.c.created_at,
     users.c.updated_at,
 )
-_OF_NOBODY = tuple(null().label(column.name) for column in _OF_USER)
 _HAS_STORE = exists().where(
     user_stores.c.organization_id == subjects.c.organization_id, user_stores.c.id == subjects.c.store_id
 )
@@ -53,15 +51,14 @@ _LIVING = (
 Terms = Mapping[str, str]
 """What all the people of a list have in common: a value for some of the keys of `TERMS`."""
 
-TERMS: Final[Mapping[str, Any]] = MappingProxyType(
+TERMS: Final[Mapping[str, Callable[[Table, str], ColumnElement[bool]]]] = MappingProxyType(
     {
-        "id": lambda name, value: subjects.c.id == value,
-        "username": lambda name, value: name == value,
-        "username_prefix": lambda name, value: name.startswith(value, autoescape=True),
-        "external_id": lambda name, value: users.c.external_id == value,
+        "username": lambda table, value: table.c.username == value,
+        "username_prefix": lambda table, value: table.c.username.startswith(value, autoescape=True),
+        "external_id": lambda table, value: table.c.external_id == value,
     }
 )
-"""What people can be found by; each is a column with an index."""
+"""What people can be found by, besides `id`; each is a column with an index."""
 
 
 def find(connection: Connection, organization_id: str, subject_id: str) -> Person | None:
@@ -81,14 +78,22 @@ def page(
     offset: int,
     limit: int,
 ) -> tuple[int, Sequence[Person]]:
-    """How many people of the store (identifier and name) fit, and some of them in the order of names."""
-    query, name = _of_primary(organization_id) if store[0] == PRIMARY else _of_store(organization_id, *store)
-    if store[0] != PRIMARY and "external_id" in terms:
+    """How many people of the store (identifier and name) fit, and some of them in the order of names.
+
+    The place of a page is looked for in one table alone: skipping a row costs no join.
+    """
+    table, here = _table(organization_id, *store)
+    if "external_id" in terms and table is not users:
         return 0, []
-    query = query.where(*(TERMS[term](name, value) for term, value in terms.items()))
-    total = connection.execute(query.with_only_columns(func.count())).scalar_one()
-    ordered = query.order_by(name.desc() if descending else name).offset(offset).limit(limit)
-    return total, [_model(row) for row in connection.execute(ordered)] if limit else []
+    fits = and_(here, *(TERMS[term](table, value) for term, value in terms.items()))
+    total = connection.execute(select(func.count()).select_from(table).where(fits)).scalar_one()
+    name = table.c.username.desc() if descending else table.c.username
+    keys = select(table.c.id).where(fits).order_by(name).offset(offset).limit(limit)
+    ids = connection.execute(keys).scalars().all() if total and limit else []
+    key = subjects.c.immutable_id if table is users else subjects.c.id
+    own = and_(subjects.c.organization_id == organization_id, subjects.c.store_id == store[0])
+    found = [_model(row) for row in connection.execute(_LIVING.where(own, key.in_(ids)))] if ids else []
+    return total, sorted(found, key=lambda person: person.subject.username, reverse=descending)
 
 
 def by_names(
@@ -122,18 +127,16 @@ def describe(
     connection.execute(update(users).where(here).values(**values))
 
 
-def _of_primary(organization_id: str) -> tuple[Select[Any], ColumnElement[str]]:
-    query = select(subjects, *_OF_USER).join_from(users, subjects, _OWN)
-    return query.where(users.c.organization_id == organization_id), users.c.username
-
-
-def _of_store(organization_id: str, store_id: str, store: str) -> tuple[Select[Any], ColumnElement[str]]:
-    query = select(subjects, *_OF_NOBODY).where(
+def _table(organization_id: str, store_id: str, store: str) -> tuple[Table, ColumnElement[bool]]:
+    """Where the people of a store are, and which rows they are."""
+    if store_id == PRIMARY:
+        return users, users.c.organization_id == organization_id
+    here = and_(
         subjects.c.organization_id == organization_id,
         subjects.c.store == store,
         subjects.c.store_id == store_id,
     )
-    return query, subjects.c.username
+    return subjects, here
 
 
 def _model(row: Row[Any]) -> Person:

@@ -3,7 +3,7 @@
 Functions of a connection; passwords are hashed before.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from scim2_models import (
@@ -25,6 +25,7 @@ from ostiary.identity.scim.representation import check_changes, describe, presen
 from ostiary.identity.scim.schemas import User
 from ostiary.identity.user_names import PRIMARY, UserName, is_text
 from ostiary.identity.users import (
+    add_user,
     canonical_username,
     delete_user,
     disable_subject,
@@ -35,6 +36,8 @@ from ostiary.identity.users import (
 )
 from ostiary.organizations import Organization
 from ostiary.permissions import Member, Principal, roles_listing
+
+_TAKEN = "userName: one that no user of the organization has"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,10 @@ def list_people(
         if name is None:
             return 0, []
         terms[term] = name
-    total, found = people.page(
+    if "id" in terms:
+        found = _one(connection, organization.id, domain, terms)
+        return len(found), _presented(connection, organization.id, found[search.offset :][: search.limit])
+    total, listed = people.page(
         connection,
         organization.id,
         (domain.id, domain.name),
@@ -74,7 +80,7 @@ def list_people(
         offset=search.offset,
         limit=search.limit,
     )
-    return total, _presented(connection, organization.id, found)
+    return total, _presented(connection, organization.id, listed)
 
 
 def create_user(
@@ -94,11 +100,12 @@ def create_user(
     """
     name = wanted.user_name or ""
     if find_user(connection, organization_id, name) is not None:
-        raise UniquenessException(detail="userName: one that no user of the organization has")
+        raise UniquenessException(detail=_TAKEN)
     check_new_user(connection, caller, organization_id, canonical_username(connection, organization_id, name))
     said = describe(wanted)
     spec = UserSpec(organization_id, name, password_hash or NO_PASSWORD, said.merged({}))
-    put_user(connection, spec, clock)
+    if not add_user(connection, spec, clock):  # somebody else has just made it
+        raise UniquenessException(detail=_TAKEN)
     made = find_user(connection, organization_id, name)
     assert made is not None  # noqa: S101 (just made)
     person = _person(connection, organization_id, made.subject_id)
@@ -179,6 +186,22 @@ def _person(connection: Connection, organization_id: str, subject_id: str | None
     if found is None:
         raise NotFoundException(detail="there is no such user")
     return found
+
+
+def _one(
+    connection: Connection, organization_id: str, domain: Domain, terms: Mapping[str, str]
+) -> list[Person]:
+    """The person of that `id`, where the store and the other terms fit too."""
+    person = people.find(connection, organization_id, terms["id"])
+    if person is None or person.subject.store != domain.name:
+        return []
+    name = person.subject.username
+    fits = (
+        terms.get("username", name) == name,
+        name.startswith(terms.get("username_prefix", "")),
+        terms.get("external_id", person.external_id) == person.external_id,
+    )
+    return [person] if all(fits) else []
 
 
 def _check_version(person: Person, expected: str | None) -> None:

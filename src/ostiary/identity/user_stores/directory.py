@@ -7,7 +7,7 @@ there is nothing to invalidate.
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from types import MappingProxyType
@@ -54,6 +54,11 @@ USER_STORES = MappingProxyType[str, StoreType](
     }
 )
 """Every type there is, by its name in an organization file."""
+
+
+def looks_up(type_name: str, settings: Mapping[str, Any]) -> bool:
+    """Whether a store with these settings can be asked about people without a password."""
+    return USER_STORES[type_name].settings.looks_up(settings)
 
 
 class _Live(NamedTuple):

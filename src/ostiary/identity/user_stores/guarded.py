@@ -12,7 +12,13 @@ from typing import TypeVar
 from pydantic import SecretStr
 
 from ostiary.identity.user_stores.breaker import BreakerState, CircuitBreaker, CircuitOpen
-from ostiary.identity.user_stores.contract import LoginService, Refused, StoreUnavailable, UserRecord
+from ostiary.identity.user_stores.contract import (
+    KnownUser,
+    LoginService,
+    Refused,
+    StoreUnavailable,
+    UserRecord,
+)
 
 Result = TypeVar("Result")
 
@@ -42,6 +48,10 @@ class GuardedUserStore:
     async def authenticate(self, username: str, password: SecretStr) -> UserRecord | None:
         """See `UserStore`."""
         return await self._guarded(lambda: self._service.authenticate(username, password))
+
+    async def look_up(self, user: KnownUser) -> UserRecord | None:
+        """See `LoginService`. It has one of the places, as a login has."""
+        return await self._guarded(lambda: self._service.look_up(user))
 
     async def probe(self) -> None:
         """See `UserStore`. Asks a store that is left alone too: an administrator wants to know now."""

@@ -86,7 +86,7 @@ class MigratingUserStore:
         note("kept credential", is_right=is_right)
         if kept is not None and is_right:
             return kept.record
-        if not self.is_over:
+        if self._settings.options.is_asked(self._clock()):
             return await self._ask(username, password, kept)
         note(
             "not asked any more", since="the day" if self._settings.options.enabled else "it is switched off"
