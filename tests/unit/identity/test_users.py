@@ -118,7 +118,7 @@ async def test_the_first_start_creates_one_administrator(world: World):
     user = await world.log_in("admin", password.get_secret_value())
     member = Member(user.subject.id, "PRIMARY", "admin")
     roles = await world.database.write(lambda c: holdings_of(c, world.organization.id, member).roles)
-    assert roles == {"admin"}
+    assert roles == {"admin", "everyone"}
     assert await bootstrap_admin(world.database, utc_now, SecretStr("other")) is None
 
 
