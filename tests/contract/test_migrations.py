@@ -68,6 +68,26 @@ def test_a_rest_store_keeps_its_settings_and_its_secret(database_url: str) -> No
     engine.dispose()
 
 
+def test_who_logged_in_before_stores_were_asked_again_was_confirmed_then(database_url: str) -> None:
+    """So nobody has to log in again because of an upgrade, and nobody's limit begins anew."""
+    engine = write_engine(database_url)
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0011")
+        columns = "(id, organization_id, store_id, store, immutable_id, username, first_seen_at"
+        rows = "('a', 'o', 's', 'E', '1', 'ann', 5, 7), ('b', 'o', 's', 'E', '2', 'bob', 5, NULL)"
+        connection.exec_driver_sql(f"INSERT INTO subjects {columns}, password_checked_at) VALUES {rows}")
+
+    migrate(database_url)
+
+    with engine.begin() as connection:
+        kept = "SELECT confirmed_at, known_as FROM subjects ORDER BY id"
+        assert connection.exec_driver_sql(kept).all() == [(7, "ann"), (None, "bob")]
+    engine.dispose()
+
+
 def test_migrating_twice_changes_nothing(database_url: str) -> None:
     migrate(database_url)
 

@@ -19,8 +19,11 @@ from ostiary.permissions import Audience, GuardedRoute
 PROTOCOL_ENDPOINTS = {
     "/token", "/revoke", "/jwks", "/oauth2/token", "/oauth2/revoke", "/oauth2/introspect", "/oauth2/jwks",
     "/gateway/jwks", "/.well-known/oauth-authorization-server",
+    "/scim2/ServiceProviderConfig", "/scim2/ResourceTypes", "/scim2/ResourceTypes/{resource_id}",
+    "/scim2/Schemas", "/scim2/Schemas/{resource_id}",
 }  # fmt: skip
-"""What anybody may call; the endpoint authenticates clients itself where its protocol says so."""
+"""What anybody may call; the endpoint authenticates clients itself where its protocol says so. What there is
+of SCIM tells nothing of anybody (RFC 7644 §4)."""
 
 
 PASSWORD = "correct horse battery staple"

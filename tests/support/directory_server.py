@@ -109,6 +109,15 @@ class DirectoryServer:
         """Change entries while it runs."""
         self._as_root("ldapmodify", "\n\n".join(changes) + "\n")
 
+    def delete(self, name: str) -> None:
+        """Delete a person while it runs."""
+        self._as_root("ldapmodify", f"dn: uid={name},{PEOPLE}\nchangetype: delete\n")
+
+    def lock(self, name: str, since: str = "000001010000Z") -> None:
+        """Lock a person: for good as an administrator does, or as wrong passwords do, since a time."""
+        change = f"changetype: modify\nadd: pwdAccountLockedTime\npwdAccountLockedTime: {since}\n"
+        self.change(f"dn: uid={name},{PEOPLE}\n{change}")
+
     def stop(self) -> None:
         """End it; its entries stay."""
         if self._process is not None:

@@ -27,15 +27,36 @@ LEGACY: dict[str, Any] = {
         "claims": {"email": "result.mail"},
     },
 }
+LEGACY_LOOK_UP: dict[str, Any] = {
+    "active": "active",
+    "id": "userId",
+    "groups": "groups",
+    "claims": {"email": "mail"},
+}
+PEOPLE = {"testuser": 4711}
+"""Their numbers, by name; a negative one may not log in."""
 
 
 def legacy(request: Seen) -> Answer:
     """A service of its own shape."""
+    if request.method == "GET":
+        return legacy_person(unquote(request.target.rpartition("/")[2]))
     said = json.loads(request.body)
     if USERS.get(said["user"]) != said["secret"]:
         return 200, {"result": {"code": 7}}
-    mail = f"{said['user']}@legacy.example"
-    return 200, {"result": {"code": 0, "userId": 4711, "groups": ["sales"], "mail": mail}}
+    return 200, {"result": {"code": 0, **legacy_record(said["user"], PEOPLE.get(said["user"], 0))}}
+
+
+def legacy_record(name: str, number: int) -> dict[str, Any]:
+    return {"userId": abs(number), "groups": ["sales"], "mail": f"{name}@legacy.example"}
+
+
+def legacy_person(number: str) -> Answer:
+    """What that service says without a password."""
+    for name, theirs in PEOPLE.items():
+        if number == str(abs(theirs)):
+            return 200, {"active": theirs > 0, **legacy_record(name, theirs)}
+    return 404, b""
 
 
 def agent(request: Seen) -> Answer:

@@ -45,6 +45,7 @@ USER_QUERY = (
     "SELECT id, login AS name, password_hash AS hash, active, email FROM customers "
     "WHERE lower(login) = lower(:username)"
 )
+ID_QUERY = "SELECT id, login AS name, active, email FROM customers WHERE id = :id"
 GROUPS_QUERY = "SELECT name FROM customer_groups WHERE customer_id = :id"
 
 
@@ -72,6 +73,12 @@ class PostgreSQL:
         with psycopg.connect(dbname="postgres", **self._root) as connection:
             query = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s"
             connection.execute(query, (READER,))
+
+    def run(self, *statements: str) -> None:
+        """Change what is in it."""
+        with psycopg.connect(dbname="shop", **self._root) as connection:
+            for statement in statements:
+                connection.execute(statement.encode())
 
     def _fill(self, folder: Path) -> None:
         sockets = (folder / "postmaster.pid").read_text().splitlines()[4]
@@ -127,6 +134,15 @@ class MariaDB:
         self._process.wait(20)
         self._log.close()
 
+    def run(self, *statements: str) -> None:
+        """Change what is in it."""
+        where = str(self._folder / "socket")
+        with pymysql.connect(unix_socket=where, user="root", database="shop") as connection:
+            with connection.cursor() as cursor:
+                for statement in statements:
+                    cursor.execute(statement)
+            connection.commit()
+
     def _let_in(self) -> None:
         """The user `mysql` has to reach its folder through those of the test's user."""
         owner = pwd.getpwnam("mysql")
@@ -167,3 +183,17 @@ def sqlite_file(file: Path) -> Path:
         connection.executemany("INSERT INTO customer_groups VALUES (?, ?)", GROUPS)
     connection.close()
     return file
+
+
+class SQLite:
+    """A file with customers."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    def run(self, *statements: str) -> None:
+        """Change what is in it."""
+        with sqlite3.connect(self._file) as connection:
+            for statement in statements:
+                connection.execute(statement)
+        connection.close()

@@ -282,6 +282,23 @@ def assertion(s: Scene) -> str:
     return "its first name" if name == s.name else "another name"
 
 
+def email(s: Scene) -> object:
+    """What the backend is told of the user's address."""
+    headers = dict(s.send(s.users()).json()["headers"])
+    return claims_of(headers["x-jwt-assertion"]).get("http://wso2.org/claims/emailaddress")
+
+
+def has_email(address: str) -> Make:
+    """Give the user an address, and have the API ask for it."""
+
+    def make(s: Scene) -> None:
+        s.users()
+        put_user(claims={"email": address})(s)
+        s.expose(assertion={"claims": ["email"]})
+
+    return make
+
+
 def replay(s: Scene) -> None:
     first = s.notes["users"]["refresh_token"]
     second = s.got(refresh_token=first)["refresh_token"]

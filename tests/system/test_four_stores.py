@@ -5,7 +5,7 @@ With any one of the stores hanging, users of the others log in as before.
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,11 @@ from tests.support.login_service import SERVICE_PASSWORD, SERVICE_USER
 from tests.system.administrator import claims_of
 from tests.system.server import Server
 from tests.system.stand_ins import Backend
+from tests.system.waiting import until
 from tests.system.world import SECRET, LoginServices, apply
 
 PASSWORD = "secret"
+INTROSPECT = "/t/my_company/oauth2/introspect"
 ENDUSER = "http://wso2.org/claims/enduser"
 PEOPLE = {
     "primary": ("bob", "bob@my_company", "read"),
@@ -47,6 +49,15 @@ class Stage:
         form["scope"] = "read write"
         return self.http.post("/token", data=form, auth=("mobile", SECRET))
 
+    def refresh(self, refresh_token: str) -> httpx2.Response:
+        form = {"grant_type": "refresh_token", "refresh_token": refresh_token}
+        return self.http.post("/token", data=form, auth=("mobile", SECRET))
+
+    def is_active(self, token: str) -> bool:
+        with self.server.management() as http:
+            answer = http.post(INTROSPECT, data={"token": token}, auth=("mobile", SECRET))
+        return bool(answer.json()["active"])
+
     def call(self, token: str, method: str) -> httpx2.Response:
         headers = {"Authorization": f"Bearer {token}"}
         return self.http.request(method, "/t/my_company/orders/1.0.0/", headers=headers)
@@ -64,6 +75,7 @@ def organization(directory: str, database: str, service: str, backend: str) -> d
                 "bind": {"dn": ldap.READER, "password": ldap.READER_PASSWORD},
                 "users": {"base": ldap.PEOPLE},
                 "groups": {"base": ldap.GROUPS},
+                "ask_again_after_seconds": 0,
             },
             {
                 "name": "SHOP",
@@ -174,6 +186,28 @@ def test_a_password_of_one_store_opens_no_other(stage: Stage):
     assert stage.token("testuser").json()["scope"] == "write"  # CORP is the first of those that know it
     assert stage.token("CORP/testuser", "another").status_code == 400
     assert stage.token("NOWHERE/testuser").status_code == 400
+
+
+LEAVING: dict[str, Callable[[ldap.DirectoryServer, str], None]] = {
+    "disabled": ldap.DirectoryServer.lock,
+    "deleted": ldap.DirectoryServer.delete,
+}
+
+
+@pytest.mark.parametrize("how", LEAVING)
+def test_who_leaves_the_directory_is_out_at_the_next_refresh(stage: Stage, how: str):
+    """The refresh is refused, and so is every access token that is out: at introspection, at the gateway."""
+    stage.directory.add(ldap.person(f"was-{how}"))
+    first = stage.token(f"CORP/was-{how}").json()
+    second = stage.refresh(first["refresh_token"]).json()
+    assert stage.call(second["access_token"], "GET").status_code == 200
+
+    LEAVING[how](stage.directory, f"was-{how}")
+    refused = stage.refresh(second["refresh_token"])
+
+    assert (refused.status_code, refused.json()["error"]) == (400, "invalid_grant")
+    assert [stage.is_active(body["access_token"]) for body in (first, second)] == [False, False]
+    until(lambda: stage.call(second["access_token"], "GET").status_code == 401)
 
 
 def test_a_store_that_is_gone_stops_nobody_else(stage: Stage):

@@ -116,17 +116,43 @@ def test_a_refused_call_is_counted(scraped: Scraped):
     assert until(lambda: refusals().get("not_found"), what="the count") >= 1
 
 
-def test_every_query_of_the_dashboard_names_a_metric_that_exists(scraped: Scraped):
+def _asked_by_the_dashboard() -> set[str]:
     dashboard = json.loads(DASHBOARD.read_text())
-    asked = {
+    return {
         name
         for panel in dashboard["panels"]
         for target in panel.get("targets", [])
         for name in _NAME.findall(target["expr"])
     }
 
+
+def test_every_query_of_the_dashboard_names_a_metric_that_exists(scraped: Scraped):
+    asked = _asked_by_the_dashboard()
+
     assert len(asked) > 15
     assert asked - scraped.names() == set()
+
+
+def test_everything_told_of_user_stores_is_on_the_dashboard(scraped: Scraped):
+    told = {one.name for one in read(scraped.get("/metrics").text) if "user_store" in one.name}
+
+    asked = {re.sub(r"_(total|bucket)$", "", name) for name in _asked_by_the_dashboard()}
+    assert len(told) == 5
+    assert told - asked == set()
+
+
+def test_the_panels_of_the_dashboard_do_not_overlap():
+    panels = json.loads(DASHBOARD.read_text())["panels"]
+    places = [
+        (x, y)
+        for one in (panel["gridPos"] for panel in panels)
+        for x in range(one["x"], one["x"] + one["w"])
+        for y in range(one["y"], one["y"] + one["h"])
+    ]
+
+    assert len(places) == len(set(places))
+    assert max(x for x, _ in places) < 24
+    assert len({panel["id"] for panel in panels}) == len(panels)
 
 
 def test_the_scrape_example_asks_for_every_page():

@@ -16,6 +16,7 @@ from ostiary.apim.applications import (
     delete_keys,
     get_application,
 )
+from ostiary.apim.assertion import DIALECT, MOST_CLAIMS, claim_in_dialect, parse_claim
 from ostiary.apim.backends import (
     Backend,
     ClientCertificate,
@@ -108,6 +109,7 @@ from ostiary.apim.repository import (
     subscriptions_of_application,
     subscriptions_to_api,
 )
+from ostiary.apim.repository.personal_data import PERSONAL_DATA
 from ostiary.apim.subscribing import (
     change_subscription,
     check_subscribable,
@@ -122,9 +124,12 @@ __all__ = [
     "BUILT_IN",
     "CALLABLE",
     "CORS",
+    "DIALECT",
     "METHODS",
+    "MOST_CLAIMS",
     "MOST_REQUESTS",
     "NAMED",
+    "PERSONAL_DATA",
     "RESERVED",
     "SUBSCRIBABLE",
     "TIERS",
@@ -173,6 +178,7 @@ __all__ = [
     "check_resources",
     "check_spec",
     "check_subscribable",
+    "claim_in_dialect",
     "create_api",
     "create_api_key",
     "create_application",
@@ -209,6 +215,7 @@ __all__ = [
     "parse_address",
     "parse_backend_url",
     "parse_bandwidth",
+    "parse_claim",
     "parse_context",
     "parse_limit",
     "parse_method",

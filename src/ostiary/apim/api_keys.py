@@ -20,6 +20,7 @@ from ostiary.apim import repository
 from ostiary.apim.applications import get_application
 from ostiary.apim.errors import Conflict, Invalid, NotFound
 from ostiary.apim.model import APIKey, KeyType, parse_name
+from ostiary.foundation import audit
 from ostiary.foundation.events import Event, record
 from ostiary.foundation.identifiers import new_id
 
@@ -76,6 +77,7 @@ def create_api_key(
     )
     repository.insert_api_key(connection, key)
     record(connection, Event("api_key", organization_id, key.sha256))
+    audit.note(connection, organization_id, "api_key", key.id, None, key)
     return key, secret
 
 
@@ -99,6 +101,7 @@ def revoke_api_key(connection: Connection, organization_id: str, application_id:
         if key.id == key_id:
             repository.remove_api_key(connection, organization_id, key_id)
             record(connection, Event("api_key", organization_id, key.sha256))
+            audit.note(connection, organization_id, "api_key", key_id, key, None)
             return
     raise NotFound("API key", key_id)
 

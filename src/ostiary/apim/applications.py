@@ -10,6 +10,7 @@ from ostiary.apim.errors import Conflict, Invalid, NotFound
 from ostiary.apim.limits import UNLIMITED, parse_tier
 from ostiary.apim.model import Application, ApplicationKeys, KeyType, parse_name
 from ostiary.apim.publishing import forget_deny_policies
+from ostiary.foundation import audit
 from ostiary.foundation.events import Event, record
 from ostiary.foundation.identifiers import new_id
 from ostiary.identity import PRIMARY, InvalidUserName, UserName, find_user, list_user_stores
@@ -47,6 +48,7 @@ def create_application(connection: Connection, organization_id: str, spec: Appli
     application = Application(new_id(), organization_id, spec.name, spec.owner, subject, tier)
     repository.insert_application(connection, application)
     record(connection, Event("application", organization_id, application.id))
+    audit.note(connection, organization_id, "application", application.id, None, _picture(application))
     return application
 
 
@@ -68,6 +70,8 @@ def change_application(
     if changed != found:
         repository.update_application(connection, changed)
         record(connection, Event("application", organization_id, application_id))
+        old, new = _picture(found), _picture(changed)
+        audit.note(connection, organization_id, "application", application_id, old, new)
     return changed
 
 
@@ -81,15 +85,18 @@ def delete_application(connection: Connection, organization_id: str, application
     for subscription in repository.subscriptions_of_application(connection, organization_id, application_id):
         repository.remove_subscription(connection, organization_id, subscription.id)
         record(connection, Event("subscription", organization_id, subscription.id))
+        audit.note(connection, organization_id, "subscription", subscription.id, subscription, None)
     for key_type in application.keys:
         delete_keys(connection, organization_id, application_id, key_type)
     for key in repository.api_keys_of(connection, organization_id, application_id):
         repository.remove_api_key(connection, organization_id, key.id)
         record(connection, Event("api_key", organization_id, key.sha256))
+        audit.note(connection, organization_id, "api_key", key.id, key, None)
     forget_deny_policies(connection, organization_id, application_id)
     repository.remove_application(connection, organization_id, application_id)
     narrow(connection, organization_id, "application", application_id)
     record(connection, Event("application", organization_id, application_id))
+    audit.note(connection, organization_id, "application", application_id, _picture(application), None)
 
 
 def add_keys(
@@ -113,6 +120,7 @@ def add_keys(
         raise Conflict(f"the client {client_id} belongs to another application")
     repository.insert_keys(connection, keys)
     record(connection, Event("client", organization_id, client_id))
+    audit.note(connection, organization_id, "application_keys", application_id, None, keys)
     return keys
 
 
@@ -127,6 +135,8 @@ def delete_keys(connection: Connection, organization_id: str, application_id: st
     if client_id is None:
         raise NotFound("key", key_type.value)
     repository.remove_keys(connection, organization_id, application_id, key_type)
+    old = ApplicationKeys(organization_id, application_id, key_type, client_id)
+    audit.note(connection, organization_id, "application_keys", application_id, old, None)
     with suppress(UnknownClient):  # it may have been deleted by itself
         delete_client(connection, organization_id, client_id)
     record(connection, Event("client", organization_id, client_id))
@@ -168,6 +178,18 @@ def check_owner(connection: Connection, organization_id: str, owner: str) -> Non
         Invalid: it cannot be one, or PRIMARY has no such user.
     """
     _owner_subject(connection, organization_id, ApplicationSpec("", owner))
+
+
+def _picture(application: Application) -> dict[str, object]:
+    """An application as the audit log has it: who owns it is personal."""
+    store, _, username = application.owner.rpartition("/")
+    person = application.owner_subject or audit.named(store or PRIMARY, username)
+    return {
+        "name": application.name,
+        "owner": audit.Personal(person, application.owner),
+        "tier": application.tier,
+        "keys": application.keys,
+    }
 
 
 def _owner_subject(connection: Connection, organization_id: str, spec: ApplicationSpec) -> str | None:

@@ -14,8 +14,10 @@ from ostiary.apim import repository
 from ostiary.apim.applications import canonical_owner
 from ostiary.apim.errors import Conflict, Invalid, NotFound
 from ostiary.apim.model import DenyPolicy
+from ostiary.foundation import audit
 from ostiary.foundation.events import Event, record
 from ostiary.foundation.identifiers import new_id
+from ostiary.identity import PRIMARY
 from ostiary.organizations import by_id
 
 MOST_POLICIES = 200
@@ -56,6 +58,7 @@ def create_deny_policy(connection: Connection, organization_id: str, spec: DenyS
     policy = DenyPolicy(new_id(), organization_id, spec.condition, value, spec.invert, spec.enabled)
     repository.insert_deny_policy(connection, policy)
     record(connection, Event("denial", organization_id, policy.id))
+    audit.note(connection, organization_id, "deny_policy", policy.id, None, _picture(policy))
     return policy
 
 
@@ -72,6 +75,8 @@ def switch_deny_policy(
     if changed != found:
         repository.switch_deny_policy(connection, changed)
         record(connection, Event("denial", organization_id, policy_id))
+        old, new = _picture(found), _picture(changed)
+        audit.note(connection, organization_id, "deny_policy", policy_id, old, new)
     return changed
 
 
@@ -81,9 +86,10 @@ def delete_deny_policy(connection: Connection, organization_id: str, policy_id: 
     Raises:
         NotFound: the organization has no such policy.
     """
-    get_deny_policy(connection, organization_id, policy_id)
+    found = get_deny_policy(connection, organization_id, policy_id)
     repository.remove_deny_policy(connection, organization_id, policy_id)
     record(connection, Event("denial", organization_id, policy_id))
+    audit.note(connection, organization_id, "deny_policy", policy_id, _picture(found), None)
 
 
 def get_deny_policy(connection: Connection, organization_id: str, policy_id: str) -> DenyPolicy:
@@ -165,6 +171,16 @@ def parse_address(text: str) -> _Address:
     if getattr(address, "scope_id", None):
         raise Invalid("value", repr(text), "an address without a zone")
     return getattr(address, "ipv4_mapped", None) or address
+
+
+def _picture(policy: DenyPolicy) -> dict[str, object]:
+    """A policy as the audit log has it: a user's name is personal."""
+    value: object = policy.value
+    if policy.condition == DenyCondition.USER:
+        store, _, username = policy.value.rpartition("@")[0].rpartition("/")
+        value = audit.Personal(audit.named(store or PRIMARY, username), policy.value)
+    said = {"condition": policy.condition, "invert": policy.invert, "enabled": policy.enabled}
+    return {**said, "value": value}
 
 
 def _user(connection: Connection, organization_id: str, text: str) -> str:

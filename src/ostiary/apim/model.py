@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from ostiary.apim.assertion import check_claims
 from ostiary.apim.backends import Backend, check_backend
 from ostiary.apim.errors import Invalid
 from ostiary.apim.exposure import CORS, USUAL_CORS, AuthType, CredentialKind, check_cors, check_security
@@ -73,6 +74,8 @@ class API:
     cors: CORS = USUAL_CORS
     default_version: bool = False
     """Whether calls to the context without a version are this version's; one of a context is."""
+    assertion_claims: tuple[str, ...] = ()
+    """Claims of the user that its backend JWT has besides, those that matter most first."""
 
     @property
     def base_path(self) -> str:
@@ -145,7 +148,7 @@ class APIKey:
     application_id: str
     key_type: KeyType
     name: str
-    sha256: str
+    sha256: str = field(repr=False)
     """Of the key, in hex; 256 random bits went into it."""
     created_at: datetime
     expires_at: datetime | None
@@ -181,6 +184,7 @@ def check_api(api: API) -> API:
     check_limit("limit", api.limit)
     check_security(api.security)
     check_cors(api.cors)
+    check_claims(api.assertion_claims)
     if api.state not in (LifecycleState.CREATED, LifecycleState.RETIRED):
         check_publishable(api)
     return api

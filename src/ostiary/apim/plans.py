@@ -13,6 +13,7 @@ from ostiary.apim import repository
 from ostiary.apim.errors import Conflict, Invalid, NotFound
 from ostiary.apim.limits import Limit, Period, check_burst, parse_limit
 from ostiary.apim.model import Plan, parse_plan_name
+from ostiary.foundation import audit
 from ostiary.foundation.events import Event, record
 from ostiary.foundation.identifiers import new_id
 
@@ -65,6 +66,7 @@ def put_plan(
         return plan
     (repository.update_plan if found else repository.insert_plan)(connection, plan)
     record(connection, Event("plan", organization_id, plan.id))
+    audit.note(connection, organization_id, "plan", plan.id, found, plan)
     return plan
 
 
@@ -83,6 +85,7 @@ def delete_plan(connection: Connection, organization_id: str, plan_id: str) -> N
         raise Conflict(f"the plan {plan.name} is in use")
     repository.remove_plan(connection, organization_id, plan_id)
     record(connection, Event("plan", organization_id, plan_id))
+    audit.note(connection, organization_id, "plan", plan_id, plan, None)
 
 
 def plans_named(connection: Connection, organization_id: str, names: Sequence[str]) -> list[Plan]:

@@ -16,6 +16,7 @@ from ostiary.apim.limits import Limit
 from ostiary.apim.model import API, Resource, check_api, known_scopes
 from ostiary.apim.paths import enclosing
 from ostiary.apim.plans import plans_named
+from ostiary.foundation import audit
 from ostiary.foundation.events import Event, record
 from ostiary.foundation.http_client import OutboundPolicy, OutboundRefused
 from ostiary.foundation.identifiers import new_id
@@ -38,6 +39,7 @@ class APISpec:
     security: tuple[CredentialKind, ...] = (CredentialKind.OAUTH2,)
     cors: CORS = USUAL_CORS
     default_version: bool = False
+    assertion_claims: tuple[str, ...] = ()
 
 
 def check_spec(organization_id: str, spec: APISpec, known: API | None, policy: OutboundPolicy) -> API:
@@ -76,7 +78,7 @@ def create_api(
     api = check_api(_made(new_id(), organization_id, spec, LifecycleState.CREATED))
     api = replace(api, backend=settled(api.backend, None, box, client_key_context(api.id)))
     _refuse_taken_name(connection, api)
-    return _write(connection, api, policy, new=True)
+    return _write(connection, api, policy, None)
 
 
 def change_api(
@@ -103,7 +105,7 @@ def change_api(
     changed = replace(changed, backend=backend)
     if (changed.name, changed.version) != (found.name, found.version):
         raise Invalid("name", f"{spec.name} {spec.version}", f"{found.name} {found.version}, which stay")
-    return found if changed == found else _write(connection, changed, policy, new=False)
+    return found if changed == found else _write(connection, changed, policy, found)
 
 
 def change_state(connection: Connection, organization_id: str, api_id: str, wanted: LifecycleState) -> API:
@@ -119,6 +121,7 @@ def change_state(connection: Connection, organization_id: str, api_id: str, want
     if changed != found:
         repository.update_api(connection, changed, _plan_ids(connection, changed))
         record(connection, Event("api", organization_id, api_id))
+        audit.note(connection, organization_id, "api", api_id, found, changed)
     return changed
 
 
@@ -136,6 +139,7 @@ def delete_api(connection: Connection, organization_id: str, api_id: str) -> Non
     forget_deny_policies(connection, organization_id, api_id)
     repository.remove_api(connection, organization_id, api_id)
     record(connection, Event("api", organization_id, api_id))
+    audit.note(connection, organization_id, "api", api_id, found, None)
 
 
 def forget_deny_policies(connection: Connection, organization_id: str, value: str) -> None:
@@ -143,6 +147,7 @@ def forget_deny_policies(connection: Connection, organization_id: str, value: st
     for policy in repository.deny_policies_about(connection, organization_id, value):
         repository.remove_deny_policy(connection, organization_id, policy.id)
         record(connection, Event("denial", organization_id, policy.id))
+        audit.note(connection, organization_id, "deny_policy", policy.id, policy, None)
 
 
 def get_api(connection: Connection, organization_id: str, api_id: str) -> API:
@@ -174,18 +179,20 @@ def _made(api_id: str, organization_id: str, spec: APISpec, current: LifecycleSt
         security=spec.security,
         cors=spec.cors,
         default_version=spec.default_version,
+        assertion_claims=spec.assertion_claims,
     )
 
 
-def _write(connection: Connection, api: API, policy: OutboundPolicy, *, new: bool) -> API:
+def _write(connection: Connection, api: API, policy: OutboundPolicy, found: API | None) -> API:
     _check_addresses(api, policy)
     _check_scopes(connection, api)
     _refuse_taken_path(connection, api)
     if api.default_version:
         _take_over_default(connection, api)
     plan_ids = _plan_ids(connection, api)
-    (repository.insert_api if new else repository.update_api)(connection, api, plan_ids)
+    (repository.update_api if found else repository.insert_api)(connection, api, plan_ids)
     record(connection, Event("api", api.organization_id, api.id))
+    audit.note(connection, api.organization_id, "api", api.id, found, api)
     return api
 
 
@@ -240,3 +247,5 @@ def _take_over_default(connection: Connection, api: API) -> None:
         if other.id != api.id:
             repository.end_default_version(connection, here, other.id)
             record(connection, Event("api", here, other.id))
+            was, now = {"default_version": True}, {"default_version": False}
+            audit.note(connection, here, "api", other.id, was, now)

@@ -11,6 +11,7 @@ from ostiary.apim.lifecycle import SUBSCRIBABLE
 from ostiary.apim.model import API, Subscription, SubscriptionState
 from ostiary.apim.plans import plans_named
 from ostiary.apim.publishing import get_api
+from ostiary.foundation import audit
 from ostiary.foundation.events import Event, record
 from ostiary.foundation.identifiers import new_id
 
@@ -36,6 +37,7 @@ def subscribe(
     )
     repository.insert_subscription(connection, subscription)
     record(connection, Event("subscription", organization_id, subscription.id))
+    audit.note(connection, organization_id, "subscription", subscription.id, None, subscription)
     return subscription
 
 
@@ -70,6 +72,7 @@ def change_subscription(
     if changed != found:
         repository.update_subscription(connection, changed)
         record(connection, Event("subscription", organization_id, subscription_id))
+        audit.note(connection, organization_id, "subscription", subscription_id, found, changed)
     return changed
 
 
@@ -79,9 +82,10 @@ def unsubscribe(connection: Connection, organization_id: str, subscription_id: s
     Raises:
         NotFound: the organization has no such subscription.
     """
-    get_subscription(connection, organization_id, subscription_id)
+    found = get_subscription(connection, organization_id, subscription_id)
     repository.remove_subscription(connection, organization_id, subscription_id)
     record(connection, Event("subscription", organization_id, subscription_id))
+    audit.note(connection, organization_id, "subscription", subscription_id, found, None)
 
 
 def get_subscription(connection: Connection, organization_id: str, subscription_id: str) -> Subscription:

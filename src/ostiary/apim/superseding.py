@@ -15,6 +15,7 @@ from ostiary.apim.errors import Conflict, Invalid
 from ostiary.apim.lifecycle import LifecycleState
 from ostiary.apim.model import API, Subscription
 from ostiary.apim.publishing import change_state
+from ostiary.foundation import audit
 from ostiary.foundation.events import Event, record
 from ostiary.foundation.identifiers import new_id
 
@@ -122,4 +123,6 @@ def _carry_over(connection: Connection, api: API, older: Iterable[API]) -> tuple
         raise Conflict(f"{len(carried)} subscriptions to carry over; at most {MOST_CARRIED_OVER} at once")
     repository.insert_subscriptions(connection, carried)
     record(connection, *(Event("subscription", here, one.id) for one in carried))
+    for one in carried:
+        audit.note(connection, here, "subscription", one.id, None, one)
     return len(carried), left

@@ -31,6 +31,7 @@ apis = Table(
     Column("security", JSON(none_as_null=True)),  # [kind]; NULL is what it was before there was a choice
     Column("cors", JSON(none_as_null=True)),
     Column("default_version", Boolean, nullable=False, server_default=false()),
+    Column("assertion_claims", JSON(none_as_null=True)),  # [name]; NULL is none
     UniqueConstraint("organization_id", "base_path"),
     UniqueConstraint("organization_id", "name", "version"),
 )

@@ -1,11 +1,14 @@
 """The composition root: settings, migrations and the wiring of every slice."""
 
+from ostiary.app.measuring import worker_counts
 from ostiary.app.routes import methods_at, operation_for, operations
 from ostiary.app.settings import Settings, environment_of, load_settings
+from ostiary.app.store_measures import BREAKER_METRIC
 from ostiary.app.tracing import TracingNotInstalled, check_tracing
 from ostiary.app.wiring import build_app, framework_of
 
 __all__ = [
+    "BREAKER_METRIC",
     "Settings",
     "TracingNotInstalled",
     "build_app",
@@ -18,6 +21,7 @@ __all__ = [
     "operation_for",
     "operations",
     "schema_state",
+    "worker_counts",
 ]
 
 

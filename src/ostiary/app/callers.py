@@ -68,7 +68,7 @@ class Callers:
         if len(value) > _LONGEST or len(request.headers.getlist("authorization")) != 1:
             return None
         if scheme.lower() == "basic" and self._takes_passwords:
-            return await self._user(organization, value.strip(), client_address(request))
+            return await self._user(request, organization, value.strip())
         if scheme.lower() == "bearer":
             return await self._bearer(organization, value.strip())
         return None
@@ -83,14 +83,15 @@ class Callers:
         )
         return None if found is None else Principal(PrincipalKind.NODE, found.id)
 
-    async def _user(self, organization: Organization, value: str, address: str) -> Principal | None:
+    async def _user(self, request: Request, organization: Organization, value: str) -> Principal | None:
         credentials = parse_basic(value)
         if credentials is None:
             return None
-        client = f"{MANAGEMENT_CLIENT}:{address}"
+        client = f"{MANAGEMENT_CLIENT}:{client_address(request)}"
         try:
             user = await self._authentication.authenticate(organization, *credentials, client_id=client)
-        except LoginRefused:
+        except LoginRefused as refused:
+            request.state.refused_login = refused
             return None
         except LoginUnavailable as error:
             seconds = str(max(1, round(error.retry_after.total_seconds())))

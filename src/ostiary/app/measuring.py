@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from datetime import datetime
 from importlib import metadata
@@ -19,11 +19,13 @@ import httpx2
 from sqlalchemy import Connection, func, select
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ostiary.app.store_measures import StoreMeasures
 from ostiary.foundation import metrics
 from ostiary.foundation.clock import Clock
 from ostiary.foundation.database import Database
 from ostiary.foundation.events import latest_number, outbox
 from ostiary.gateway import list_nodes
+from ostiary.identity import StoreHealth
 from ostiary.oauth import OAuthError
 
 if TYPE_CHECKING:
@@ -50,18 +52,15 @@ class Measures:
             "Requests for tokens: granted, or refused with an error code",
             ("organization", "grant_type", "result"),
         )
-        self.logins = metrics.Counter(
-            "ostiary_logins",
-            "What user stores answered to logins: accepted, refused, unknown, unavailable; or locked",
-            ("organization", "store", "result"),
-        )
+        self.stores = StoreMeasures()
 
-    def families(self) -> Iterator[Metric]:
-        """Return them with what the operating system says of the process."""
+    def families(self, health: Iterable[tuple[str, str, StoreHealth]]) -> Iterator[Metric]:
+        """Return them with how user stores are, and with what the operating system says of the process."""
         from prometheus_client import ProcessCollector
 
-        for one in (self.requests, self.seconds, self.tokens, self.logins):
+        for one in (self.requests, self.seconds, self.tokens):
             yield from one.families()
+        yield from self.stores.families(health)
         yield from ProcessCollector(registry=None).collect()
 
 
@@ -118,6 +117,8 @@ class MetricsParts(NamedTuple):
     run: Path
     """The folder of the workers' sockets."""
     clock: Clock
+    health: Callable[[], Iterable[tuple[str, str, StoreHealth]]]
+    """How the worker's user stores are."""
 
 
 class MetricsPage:
@@ -126,7 +127,7 @@ class MetricsPage:
     def __init__(self, app: ASGIApp, measures: Measures, parts: MetricsParts) -> None:
         self._app = app
         self._measures = measures
-        self._database, self._run, self._clock = parts
+        self._database, self._run, self._clock, self._health = parts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope.get("state", {}).get("metrics") is not True:
@@ -135,13 +136,13 @@ class MetricsPage:
         if scope["method"] != "GET" or scope["path"] not in (OWN, PAGE):
             await _answer(send, 404, "there is nothing at this address\n")
         elif scope["path"] == OWN:
-            await _answer(send, 200, metrics.write(self._measures.families()))
+            await _answer(send, 200, metrics.write(self._measures.families(self._health())))
         else:
             await _answer(send, 200, metrics.write([*await self._workers(), *await self._installation()]))
 
     async def _workers(self) -> list[Metric]:
         sockets = sorted(self._run.glob("metrics-*.sock"))
-        texts = await asyncio.gather(*(_own(socket) for socket in sockets))
+        texts = await asyncio.gather(*(worker_counts(socket) for socket in sockets))
         names = [socket.stem.removeprefix("metrics-") for socket in sockets]
         scrapes = [({"worker": n}, metrics.read(text)) for n, text in zip(names, texts, strict=True) if text]
         up: dict[metrics.Labels, float] = {
@@ -186,7 +187,8 @@ def _state(connection: Connection, now: datetime) -> list[Metric]:
     ]
 
 
-async def _own(socket: Path) -> str | None:
+async def worker_counts(socket: Path) -> str | None:
+    """Ask the worker that listens there what it has counted: the text of a scrape, None where it is gone."""
     try:
         async with httpx2.AsyncClient(transport=httpx2.AsyncHTTPTransport(uds=str(socket))) as http:
             response = await http.get(f"http://worker{OWN}", timeout=_WITHIN_SECONDS)

@@ -20,6 +20,7 @@ from pydantic_settings import (
     SettingsError,
 )
 
+from ostiary.foundation.audit import AuditSettings
 from ostiary.foundation.http_client import LOOPBACK, Network, OutboundPolicy
 from ostiary.foundation.settings import InvalidSettings, Secret, Section, describe, read_toml
 from ostiary.foundation.telemetry import LogFormat
@@ -101,6 +102,7 @@ class Settings(BaseSettings):
     identity: IdentitySettings = Field(default_factory=IdentitySettings)
     gateway: GatewaySettings = GatewaySettings()
     access: AccessSettings = AccessSettings()
+    audit: AuditSettings = AuditSettings()
 
     @field_validator("data_dir")
     @classmethod

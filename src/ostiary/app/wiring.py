@@ -13,13 +13,16 @@ from starlette.types import ASGIApp
 from ostiary.apim import forget_usage
 from ostiary.apim.endpoints import routers as apim_routers
 from ostiary.app.answers import add_error_answers, whatever_happens
+from ostiary.app.auditing import Audited, audit_jobs
 from ostiary.app.background import Background, Job
 from ostiary.app.callers import Callers
 from ostiary.app.explaining import Explained, ToldRefusals
 from ostiary.app.measuring import Measured, Measures, MetricsPage, MetricsParts
+from ostiary.app.personal_data import HOLDINGS
 from ostiary.app.settings import Settings
 from ostiary.app.tracing import Traced, Tracing, make_tracing
 from ostiary.declarative.endpoints import routers as declarative_routers
+from ostiary.foundation.audit import Refusals
 from ostiary.foundation.clock import Clock, utc_now
 from ostiary.foundation.database import Database
 from ostiary.foundation.secrets import SecretBox, load_or_create_key
@@ -28,12 +31,13 @@ from ostiary.foundation.web import PlainPaths, RequestId
 from ostiary.gateway import every_node_knows_key, forget_explanations
 from ostiary.gateway.endpoints import NodeListener
 from ostiary.gateway.endpoints import routers as gateway_routers
-from ostiary.identity import Authentication, IdentitySettings
+from ostiary.identity import Authentication, IdentitySettings, id_of_name
 from ostiary.identity.endpoints import routers as identity_routers
 from ostiary.oauth import AuthorizationServer, authorization_server, clients_asking, forget_ended
 from ostiary.oauth.endpoints import routers as oauth_routers
 from ostiary.organizations import Organization, all_organizations, find
 from ostiary.permissions import AccessSettings, FindOrganization, Guard, GuardedRouter, PlainRoutes
+from ostiary.permissions.endpoints import routers as permissions_routers
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
 _NOTHING_UNASKED: dict[str, Any] = {
@@ -54,7 +58,7 @@ def build_app(settings: Settings, clock: Clock = utc_now) -> ASGIApp:
     database = Database.open(settings.database)
     measures, tracing = Measures(), make_tracing()
     authentication = Authentication(
-        database, box, settings.outbound_policy, _share_of_cores(settings), clock, measures.logins.add
+        database, box, settings.outbound_policy, _share_of_cores(settings), clock, measures.stores.note
     )
     server = authorization_server(
         database,
@@ -65,10 +69,14 @@ def build_app(settings: Settings, clock: Clock = utc_now) -> ASGIApp:
         clock=clock,
         acknowledged=lambda connection, kid: every_node_knows_key(connection, kid, clock()),
     )
-    told = ToldRefusals(database, clock)
+    told, refusals = ToldRefusals(database, clock), Refusals(database, box, id_of_name, clock)
     background = Background(
         database,
-        (*_jobs(server, settings.gateway.usage_kept, clock), *_explaining(told, database, settings, clock)),
+        (
+            *_jobs(server, settings.gateway.usage_kept, clock),
+            *_explaining(told, database, settings, clock),
+            *audit_jobs(database, box, refusals, settings.audit, clock),
+        ),
     )
 
     @asynccontextmanager
@@ -76,6 +84,7 @@ def build_app(settings: Settings, clock: Clock = utc_now) -> ASGIApp:
         background.start()
         yield
         await background.stop()
+        await refusals.write()
         await authentication.close()
         await database.close()
         if tracing is not None:
@@ -84,14 +93,16 @@ def build_app(settings: Settings, clock: Clock = utc_now) -> ASGIApp:
     app = FastAPI(title="Ostiary", lifespan=lifespan, max_body_size=MAX_BODY_BYTES, **_NOTHING_UNASKED)
     passwords = settings.access.basic_authentication
     callers = Callers(database, box, authentication, settings.issuer_base, clock, takes_passwords=passwords)
-    guard = app.state.guard = Guard(callers.identify, _finder(database))
+    find_organization = _finder(database)
+    guard = app.state.guard = Guard(callers.identify, find_organization)
     routers = _routers(settings, database, box, authentication, server, clock)
     _tighten(routers, settings.access)
     for router in routers:
         app.include_router(router.router)
     add_error_answers(app)
-    served = PlainPaths(NodeListener(PlainRoutes(app, guard, routers), database))
-    parts = MetricsParts(database, settings.data_dir / "run", clock)
+    listened = PlainPaths(NodeListener(PlainRoutes(app, guard, routers), database))
+    served = Audited(listened, database, refusals, find_organization)
+    parts = MetricsParts(database, settings.data_dir / "run", clock, authentication.health)
     return RequestId(whatever_happens(_watched(served, told, measures, tracing, parts)))
 
 
@@ -123,8 +134,9 @@ def _routers(
 ) -> list[GuardedRouter]:
     policy, public_url = settings.outbound_policy, settings.issuer_base
     return [
+        *permissions_routers(database, box),
         *oauth_routers(server),
-        *identity_routers(database, box, authentication, clock, clients_asking),
+        *identity_routers(database, box, authentication, public_url, clock, clients_asking, HOLDINGS),
         *apim_routers(database, box, policy, clock),
         *declarative_routers(database, box, authentication.hasher, policy, clock),
         *gateway_routers(database, box, settings.gateway, public_url, clock),

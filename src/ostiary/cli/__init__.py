@@ -12,6 +12,7 @@ import typer
 from ostiary.cli import (
     admin,
     apply,
+    audit,
     db,
     demo,
     doctor,
@@ -21,6 +22,7 @@ from ostiary.cli import (
     pins,
     scopes,
     serve,
+    subject,
     trace,
     users,
     version,
@@ -46,6 +48,8 @@ app.add_typer(keys.command, name="keys")
 app.add_typer(nodes.command, name="nodes")
 app.add_typer(db.command, name="db")
 app.add_typer(admin.command, name="admin")
+app.add_typer(audit.command, name="audit")
+app.add_typer(subject.command, name="subject")
 app.add_typer(trace.command, name="trace")
 app.add_typer(pins.command, name="pins")
 app.add_typer(users.command, name="users")

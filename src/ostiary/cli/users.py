@@ -1,26 +1,28 @@
-"""`ostiary users import`: users of another system, with the hashes of their passwords."""
+"""`ostiary users`: import those of another system, see how many have moved away from an old store."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from ostiary.cli.client import ManagementClient
+from ostiary.cli.errors import OperatorError
+from ostiary.cli.options import DataDirectoryOption
 from ostiary.cli.user_files import Line, read_users
 
-command = typer.Typer(help="Users of PRIMARY.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from rich.console import Console
+
+command = typer.Typer(help="Users: import them, see how many have moved.", no_args_is_help=True)
 _AT_ONCE: Final = 100
 _MOST_TEXT: Final = 500_000
 """Characters sent at once; the server takes 4 MB."""
 _MOST_SHOWN: Final = 100
-
-
-@command.callback()
-def _users() -> None:
-    """Users of PRIMARY."""
 
 
 @command.command("import")
@@ -43,34 +45,81 @@ def import_(
     Lines that are refused are listed with what to do, and it ends with 1 then.
     """
     from rich.console import Console
+
+    console = Console(highlight=False, soft_wrap=True)
+    told = _Told(dry_run=dry_run)
+    where = f"{'' if org is None else f'/t/{org}'}/api/identity/v1/users/import"
+    with ManagementClient.from_environment(data_dir) as client:
+        try:
+            _send_all(client, where, read_users(file, form), told, console)
+        except OperatorError as error:
+            if not told.counts.total():
+                raise
+            raise OperatorError(f"{error}\n{told.summary()}; begin it again: nobody is made twice") from error
+    for text in told.lines():
+        console.print(text, markup=False)
+    if told.counts["refused"]:
+        raise typer.Exit(1)
+
+
+@command.command()
+def migration(
+    org: Annotated[str | None, typer.Option(help="The organization.", show_default="default")] = None,
+    data_dir: DataDirectoryOption = None,
+) -> None:
+    """Show how far moving away from user stores is: who has moved, who would be left behind, days left."""
+    where = f"{'' if org is None else f'/t/{org}'}/api/identity/v1/user-stores"
+    with ManagementClient.from_environment(data_dir) as client:
+        stores = [one for one in client.request("GET", where)["user_stores"] if one["migrate_until"]]
+        found = [(one["name"], client.request("GET", f"{where}/{one['name']}/migration")) for one in stores]
+    if not found:
+        typer.echo("nobody is moved away from a store: none has migrate_until")
+        return
+    width = max(len("store"), *(len(name) for name, _ in found))
+    typer.echo(f"{'store':<{width}}  {'moved':>8}  {'not moved':>9}  {'days left':>9}  until")
+    for name, told in found:
+        counts = f"{told['kept']:>8}  {told['not_moved']:>9}  {told['days_left']:>9}"
+        typer.echo(f"{name:<{width}}  {counts}  {told['migrate_until']}")
+
+
+@dataclass
+class _Told:
+    """What became of the users that were sent; the first of those that were refused, by line."""
+
+    dry_run: bool
+    counts: Counter[str] = field(default_factory=Counter)
+    refused: list[str] = field(default_factory=list)
+
+    def add(self, line: Line, answer: Mapping[str, str]) -> None:
+        """Note what became of one."""
+        self.counts[answer["outcome"]] += 1
+        if answer["outcome"] == "refused" and len(self.refused) < _MOST_SHOWN:
+            text = f"line {line.number}: {answer['field']}: {answer['expected']}"
+            self.refused.append(text.replace(": :", ":"))
+
+    def summary(self) -> str:
+        """How many were what."""
+        created, exists, refused = (self.counts[name] for name in ("created", "exists", "refused"))
+        would = "would be " if self.dry_run else ""
+        return f"{created} {would}created, {exists} there already, {refused} refused"
+
+    def lines(self) -> list[str]:
+        """All there is to say."""
+        more = self.counts["refused"] - len(self.refused)
+        return [*self.refused, *([f"… and {more} more"] if more else []), self.summary()]
+
+
+def _send_all(
+    client: ManagementClient, where: str, lines: Iterable[Line], told: _Told, console: Console
+) -> None:
     from rich.progress import Progress
 
-    counts = {"created": 0, "exists": 0, "refused": 0}
-    refused: list[str] = []
-    console = Console(highlight=False, soft_wrap=True)
-    with ManagementClient.from_environment(data_dir) as client, Progress(console=console) as progress:
-        where = f"{'' if org is None else f'/t/{org}'}/api/identity/v1/users/import"
+    with Progress(console=console) as progress:
         task = progress.add_task("users", total=None)
-        lines = read_users(file, form)
         for some in batches(lines):
-            for line, told in _sent(client, where, some, dry_run=dry_run):
-                counts[told["outcome"]] += 1
-                if told["outcome"] == "refused" and len(refused) < _MOST_SHOWN:
-                    refused.append(
-                        f"line {line.number}: {told['field']}: {told['expected']}".replace(": :", ":")
-                    )
+            for line, answer in _sent(client, where, some, dry_run=told.dry_run):
+                told.add(line, answer)
             progress.update(task, advance=len(some))
-    for text in refused:
-        console.print(text, markup=False)
-    if counts["refused"] > len(refused):
-        console.print(f"… and {counts['refused'] - len(refused)} more")
-    would = "would be " if dry_run else ""
-    said = (
-        f"{counts['created']} {would}created, {counts['exists']} there already, {counts['refused']} refused"
-    )
-    console.print(said)
-    if counts["refused"]:
-        raise typer.Exit(1)
 
 
 def batches(lines: Iterable[Line]) -> Iterator[list[Line]]:

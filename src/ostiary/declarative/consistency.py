@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 
-from ostiary.apim import BUILT_IN, enclosing, shape
+from ostiary.apim import BUILT_IN, claim_in_dialect, enclosing, shape
 from ostiary.declarative.complaints import Complaint, Path, did_you_mean
 from ostiary.declarative.schema import APIPart, ApplicationPart, KeysPart, OrganizationFile, ResourcePart
 from ostiary.organizations import DEFAULT_ORGANIZATION
@@ -72,6 +72,12 @@ def _apis_complete(file: OrganizationFile) -> Iterator[Complaint]:
         if api.resources == []:
             yield Complaint(here, "no resource", f"at least one resource, because the state is {api.state}")
         yield from _twice(api.plans, (*here, "plans"))
+
+
+def _claims_once(file: OrganizationFile) -> Iterator[Complaint]:
+    for index, api in enumerate(file.apis):
+        names = map(claim_in_dialect, api.assertion.claims)
+        yield from _twice(names, ("apis", index, "assertion", "claims"))
 
 
 def _clients_once(file: OrganizationFile) -> Iterator[Complaint]:
@@ -161,6 +167,7 @@ RULES: tuple[Rule, ...] = (
     _apis_complete,
     _resources_once,
     _base_paths_once,
+    _claims_once,
     _clients_once,
     _subscriptions_once,
 )

@@ -149,6 +149,7 @@ def _api(api: apim.API) -> Actual:
                 name: list(one) if isinstance(one, tuple) else one for name, one in asdict(api.cors).items()
             },
             "default_version": api.default_version,
+            "assertion": {"claims": list(api.assertion_claims)},
         },
         frozenset({"backend.client_certificate.key"} if api.backend.client_certificate else ()),
     )

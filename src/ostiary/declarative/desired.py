@@ -128,6 +128,7 @@ def _api(index: int, api: APIPart) -> Wish:
         "security": api.security,
         "cors": api.cors.model_dump(),
         "default_version": api.default_version,
+        "assertion": api.assertion.model_dump(),
     }
     mine = api.backend.client_certificate
     secrets = {} if mine is None else _secrets(backend__client_certificate__key=mine.key)

@@ -57,6 +57,7 @@ def _openapi(value: Any, info: ValidationInfo) -> Any:
 OneLine = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
 Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f/]+$")]
 ScopeName = Annotated[str, AfterValidator(apim.parse_scope)]
+ClaimName = Annotated[str, AfterValidator(apim.parse_claim)]
 Permission = Annotated[str, Field(max_length=255, pattern=r"^/permission(/[A-Za-z0-9_.-]+)+$")]
 Day = Annotated[date, BeforeValidator(_day), PlainSerializer(date.isoformat)]
 Per = Literal["second", "minute", "hour", "day", "month"]
@@ -179,6 +180,12 @@ class CORSPart(Part):
     credentials: bool = apim.USUAL_CORS.credentials
 
 
+class AssertionPart(Part):
+    """What the backend JWT says besides: claims of the user who calls."""
+
+    claims: Annotated[list[ClaimName], Field(max_length=apim.MOST_CLAIMS)] = []
+
+
 class APIPart(Part):
     """One version of an API. `openapi` names a file to read the resources from."""
 
@@ -194,6 +201,7 @@ class APIPart(Part):
     security: list[Literal["oauth2", "api_key"]] = ["oauth2"]
     cors: CORSPart = CORSPart()
     default_version: bool = False
+    assertion: AssertionPart = AssertionPart()
 
 
 GrantType = Literal[

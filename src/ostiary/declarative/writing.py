@@ -239,6 +239,7 @@ def api_spec(work: Work, change: Change) -> apim.APISpec:
             credentials=part.cors.credentials,
         ),
         default_version=part.default_version,
+        assertion_claims=tuple(part.assertion.claims),
     )
 
 

@@ -8,10 +8,12 @@ unit is its own transaction on a pooled connection.
 
 import asyncio
 import os
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar, copy_context
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -42,6 +44,19 @@ metadata = MetaData(
 _CHECKED_WHOLE = 64 * 1024 * 1024
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+
+
+_at_end: ContextVar[Unit[None] | None] = ContextVar("database_at_end", default=None)
+
+
+@contextmanager
+def ending_writes(unit: Unit[None]) -> Iterator[None]:
+    """Let `unit` end each transaction that writes and is asked for inside; what it raises rolls all back."""
+    token = _at_end.set(unit)
+    try:
+        yield
+    finally:
+        _at_end.reset(token)
 
 
 class Instant(TypeDecorator[datetime]):
@@ -121,11 +136,20 @@ class Database:
         """Run `unit` as one transaction; its commit is on disk when this returns.
 
         What `unit` raises rolls back this unit alone and is raised here. When the commit itself
-        fails, every unit of its group fails.
+        fails, every unit of its group fails. `unit` runs in a copy of the caller's context.
         """
+        whole: Unit[Result] = partial(copy_context().run, partial(_to_the_end, unit))
         if self._group is not None:
-            return await asyncio.wrap_future(self._group.submit(unit))
-        return await asyncio.get_running_loop().run_in_executor(self._writers, self._write, unit)
+            return await asyncio.wrap_future(self._group.submit(whole))
+        return await asyncio.get_running_loop().run_in_executor(self._writers, self._write, whole)
+
+    async def settle(self) -> None:
+        """Leave nothing of what was deleted in SQLite's write-ahead log; without effect on PostgreSQL.
+
+        Where somebody reads all the while, the log is written over later, as it always is.
+        """
+        if self.is_sqlite:
+            await asyncio.to_thread(self._empty_log)
 
     async def close(self) -> None:
         """Finish what was submitted and let go of every connection."""
@@ -142,6 +166,13 @@ class Database:
         self._read_engine.dispose()
         self._write_engine.dispose()
 
+    def _empty_log(self) -> None:
+        engine = _engine(self.url, 1, read_only=False)
+        with engine.connect() as connection:
+            driver = connection.connection.driver_connection
+            driver.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # type: ignore[union-attr]
+        engine.dispose()
+
     def _read(self, unit: Unit[Result]) -> Result:
         with self._reading.begin() as connection:
             return unit(connection)
@@ -153,9 +184,21 @@ class Database:
             return result
 
 
+def _to_the_end(unit: Unit[Result], connection: Connection) -> Result:
+    result = unit(connection)
+    if (last := _at_end.get()) is not None:
+        last(connection)
+    return result
+
+
 def write_engine(url: str | URL) -> Engine:
     """A plain engine for migrations and tools, with the settings the product writes with."""
     return _engine(make_url(url), 1, read_only=False)
+
+
+def reading_engine(url: str | URL) -> Engine:
+    """A plain engine for tools that look and change nothing: each transaction is one snapshot."""
+    return _engine(make_url(url), 1, read_only=True)
 
 
 def check_usable(url: str | URL) -> None:
@@ -238,6 +281,7 @@ def _sqlite_engine(url: URL, size: int, *, read_only: bool) -> Engine:
     def _configure(connection: object, _record: object) -> None:
         connection.isolation_level = None  # type: ignore[attr-defined]  # we say BEGIN ourselves
         pragmas = ["journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"]
+        pragmas.append("secure_delete=ON")  # what is deleted is not in the file any more
         for pragma in [*pragmas, *(["query_only=ON"] if read_only else [])]:
             connection.execute(f"PRAGMA {pragma}")  # type: ignore[attr-defined]
 

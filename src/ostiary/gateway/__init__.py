@@ -30,6 +30,7 @@ from ostiary.gateway.nodes import (
     find_node_by_credential,
     rotate_node_keys,
 )
+from ostiary.gateway.personal_data import PERSONAL_DATA
 from ostiary.gateway.repository import NodeRecord
 from ostiary.gateway.settings import GatewaySettings, NodeSettings
 from ostiary.gateway.supervise import (
@@ -43,6 +44,7 @@ from ostiary.gateway.supervise import (
 
 __all__ = [
     "CONTROL_PLANE_NAME",
+    "PERSONAL_DATA",
     "BadConfiguration",
     "ControlPlanes",
     "EnrolmentToken",

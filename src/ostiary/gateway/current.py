@@ -159,4 +159,5 @@ _READ: Final[dict[str, Callable[[CurrentPlan, str, str], Thing | None]]] = {
     Kind.NODE: CurrentPlan._node_entry,
     Kind.API_KEY: CurrentPlan._api_key,
     Kind.DENIAL: CurrentPlan._denial,
+    Kind.CLAIMS: lambda *_: None,  # that they changed is all that is said
 }

@@ -15,6 +15,7 @@ from typing import Final
 from pydantic import SecretStr
 from sqlalchemy import Connection
 
+from ostiary.foundation import audit
 from ostiary.foundation.certificates import CertificateAuthority, Purpose, requested_key
 from ostiary.foundation.events import Event, record
 from ostiary.foundation.identifiers import new_id
@@ -23,6 +24,7 @@ from ostiary.gateway import repository
 from ostiary.gateway.errors import InvalidNodeName, NodeExists, NotEnrolled
 from ostiary.gateway.nodes import EMBEDDED, PLATFORM
 from ostiary.gateway.repository import AuthorityRecord, NodeRecord
+from ostiary.organizations import DEFAULT_ORGANIZATION, find
 
 TOKEN_LIFETIME: Final = timedelta(hours=1)
 CONTROL_PLANE_NAME: Final = "control-plane.ostiary.internal"
@@ -112,6 +114,7 @@ def add_node(
     node = found or NodeRecord(new_id(), name, rotation=0, acknowledged=0, seen_at=None)
     expires_at = now + TOKEN_LIFETIME
     repository.put_waiting_node(connection, node, _fingerprint(token, box), expires_at, now)
+    _note(connection, node, "invited")
     waiting = repository.find_node(connection, node.id)
     assert waiting is not None  # noqa: S101 (written above)
     return waiting, token
@@ -139,6 +142,7 @@ def enrol(
             "the enrolment token is unknown, used or over: make a new one with `ostiary nodes add`"
         )
     record(connection, Event("node", PLATFORM, node.id), at=now)
+    _note(connection, node, "enrolled")
     certificate = authority.issue(node.id, key, Purpose.CLIENT, now, lifetime)
     return Enrolled(node, certificate, authority.certificate_pem)
 
@@ -179,7 +183,15 @@ def remove_node(connection: Connection, name: str, now: datetime) -> bool:
         return False
     repository.remove_node(connection, found.id)
     record(connection, Event("node", PLATFORM, found.id), at=now)
+    _note(connection, found, "removed")
     return True
+
+
+def _note(connection: Connection, node: NodeRecord, verb: str) -> None:
+    """Nodes belong to no organization; who administers them is in `default`."""
+    organization = find(connection, DEFAULT_ORGANIZATION)
+    if organization is not None:
+        audit.note(connection, organization.id, "gateway_node", node.id, {}, {"name": node.name}, verb=verb)
 
 
 def _fingerprint(token: EnrolmentToken, box: SecretBox) -> str:

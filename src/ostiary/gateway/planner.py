@@ -48,6 +48,7 @@ def draw_api(api: apim.API, client_key: str | None = None) -> plan.API:
         security=tuple(kind.value for kind in api.security),
         cors=plan.CORS(**asdict(api.cors)),
         default_version=api.default_version,
+        assertion_claims=api.assertion_claims,
     )
 
 

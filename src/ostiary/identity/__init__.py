@@ -5,12 +5,14 @@ outside user stores are put, listed and deleted by functions of a connection.
 """
 
 from ostiary.identity.authentication import Authentication
+from ostiary.identity.belonging import claims_of
 from ostiary.identity.bootstrap import (
     ADMINISTRATOR,
     NoDefaultOrganization,
     bootstrap_admin,
     reset_admin_password,
 )
+from ostiary.identity.chain import StoreAnswer
 from ostiary.identity.challenges import offer_default_questions
 from ostiary.identity.errors import (
     HashingBusy,
@@ -22,6 +24,8 @@ from ostiary.identity.errors import (
     UnknownUser,
     UnknownUserStore,
 )
+from ostiary.identity.looking_up import LookUps, Told
+from ostiary.identity.migration import Migration, list_migrations
 from ostiary.identity.model import (
     AuthenticatedUser,
     StandingProblem,
@@ -32,9 +36,12 @@ from ostiary.identity.model import (
     UserStoreSpec,
 )
 from ostiary.identity.passwords import PasswordHasher, hash_password
+from ostiary.identity.repository.personal_data import PERSONAL_DATA
+from ostiary.identity.repository.subjects import id_of_name
 from ostiary.identity.settings import IdentitySettings
 from ostiary.identity.standing import check_standing
 from ostiary.identity.user_names import PRIMARY, UserName, display_name
+from ostiary.identity.user_stores.breaker import BreakerState
 from ostiary.identity.user_stores.configuration import (
     check_spec,
     delete_user_store,
@@ -44,6 +51,7 @@ from ostiary.identity.user_stores.configuration import (
 )
 from ostiary.identity.user_stores.configuration import read_settings as read_user_store_settings
 from ostiary.identity.user_stores.directory import USER_STORES, StoreType, UserStores
+from ostiary.identity.user_stores.guarded import StoreHealth
 from ostiary.identity.user_stores.testing import Tested
 from ostiary.identity.user_stores.testing import test_store as test_user_store
 from ostiary.identity.user_stores.type_settings import FROM_FILE, Section, TypeSettings
@@ -61,10 +69,12 @@ from ostiary.identity.users import (
 __all__ = [
     "ADMINISTRATOR",
     "FROM_FILE",
+    "PERSONAL_DATA",
     "PRIMARY",
     "USER_STORES",
     "AuthenticatedUser",
     "Authentication",
+    "BreakerState",
     "HashingBusy",
     "IdentitySettings",
     "InvalidUser",
@@ -72,14 +82,19 @@ __all__ = [
     "InvalidUserStore",
     "LoginRefused",
     "LoginUnavailable",
+    "LookUps",
+    "Migration",
     "NoDefaultOrganization",
     "PasswordHasher",
     "Section",
     "StandingProblem",
+    "StoreAnswer",
+    "StoreHealth",
     "StoreOptions",
     "StoreType",
     "Subject",
     "Tested",
+    "Told",
     "TypeSettings",
     "UnknownUser",
     "UnknownUserStore",
@@ -92,6 +107,7 @@ __all__ = [
     "check_claims",
     "check_spec",
     "check_standing",
+    "claims_of",
     "delete_user",
     "delete_user_store",
     "disable_subject",
@@ -101,6 +117,8 @@ __all__ = [
     "find_user",
     "find_user_store",
     "hash_password",
+    "id_of_name",
+    "list_migrations",
     "list_user_stores",
     "list_users",
     "offer_default_questions",

@@ -6,7 +6,7 @@ same; the reason goes to the log alone. Called by the password grant and the log
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, TypeVar
@@ -20,9 +20,17 @@ from ostiary.foundation.http_client import OutboundPolicy
 from ostiary.foundation.secrets import SecretBox
 from ostiary.foundation.telemetry import get_logger
 from ostiary.identity.belonging import bounded, learn
-from ostiary.identity.chain import Candidate, ChainRefused, Walk, candidates, note_those_left_out
+from ostiary.identity.chain import (
+    Candidate,
+    ChainRefused,
+    StoreAnswer,
+    Walk,
+    candidates,
+    note_those_left_out,
+)
 from ostiary.identity.errors import InvalidUserName, LoginRefused, LoginUnavailable
 from ostiary.identity.lockout import Attempt, Lockout
+from ostiary.identity.looking_up import LookUps
 from ostiary.identity.model import AuthenticatedUser, UserStoreSettings
 from ostiary.identity.passwords import PasswordHasher, is_acceptable
 from ostiary.identity.refusal_time import RefusalTime
@@ -32,6 +40,7 @@ from ostiary.identity.standing import check_standing
 from ostiary.identity.user_names import UserName, named_organization
 from ostiary.identity.user_stores.contract import UserRecord, UserStore
 from ostiary.identity.user_stores.directory import UserStores
+from ostiary.identity.user_stores.guarded import StoreHealth
 from ostiary.identity.user_stores.migrating import MigratingUserStore, Trust
 from ostiary.identity.user_stores.primary import PrimaryUserStore
 from ostiary.identity.user_stores.steps import is_watched
@@ -40,7 +49,7 @@ from ostiary.identity.user_stores.type_settings import Secrets
 from ostiary.organizations import Organization, find
 
 _log = get_logger(__name__)
-Noted = Callable[[str, str, str], None]
+Noted = Callable[[str, StoreAnswer], None]
 Result = TypeVar("Result")
 _MOST_TOLD: Final = 20
 Continuation = Callable[[Connection], Callable[[AuthenticatedUser], Result]]
@@ -69,7 +78,7 @@ class Authentication:
         clock: Clock,
         noted: Noted = lambda *_: None,
     ) -> None:
-        """`noted` is told of each store that was asked: organization, store, what it answered."""
+        """`noted` is told the organization's name and what came of each of its stores, for every login."""
         self._noted = noted
         self._database = database
         self._clock = clock
@@ -80,6 +89,8 @@ class Authentication:
         """The pool that hashes passwords, for whoever sets one too."""
         self._stores = UserStores(box, policy, self.hasher)
         self._trust = Trust(clock)
+        self.look_ups = LookUps(database, self._stores, clock)
+        """Asking the stores again about people who have logged in."""
         self.policy = policy
         """Where user stores may be."""
 
@@ -139,8 +150,21 @@ class Authentication:
         finally:
             await made.close()
 
+    async def reach(self, organization: Organization, store: UserStoreSettings) -> None:
+        """See whether the store can be asked at all now.
+
+        Raises:
+            StoreUnavailable: it cannot.
+        """
+        await self._stores.live(organization, store).probe()
+
+    def health(self) -> Iterator[tuple[str, str, StoreHealth]]:
+        """Organization and name of each outside store that this worker has in use, and how it is now."""
+        return self._stores.health()
+
     async def close(self) -> None:
         """Close the stores' connections and the hashing pool."""
+        await self.look_ups.close()
         await self._stores.close()
         await self.hasher.close()
 
@@ -179,12 +203,13 @@ class Authentication:
             raise _refusal(organization, refused.reason, login.username) from None
         except LoginUnavailable:
             name = login.username.display()
-            _log.warning("login_unavailable", user=name, asked=walk.asked, reasons=walk.outages)
+            reasons = {one.store: one.outage for one in walk.answers if one.outage}
+            _log.warning("login_unavailable", user=name, asked=walk.asked, reasons=reasons)
             raise
         finally:
             self._observe(organization, walk, started)
-            for store, result in walk.results:
-                self._noted(organization.name, store, result)
+            for answer in walk.answers:
+                self._noted(organization.name, answer)
 
     async def _admit(
         self,
@@ -224,7 +249,14 @@ class Authentication:
         """The user as its store has just told; tokens may be narrowed by that."""
         now = self._clock()
         subject = subjects.see(
-            connection, organization.id, candidate.store_id, candidate.store, record, now, checked_at=now
+            connection,
+            organization.id,
+            candidate.store_id,
+            candidate.store,
+            record,
+            now,
+            checked_at=now,
+            known_as=candidate.username,
         )
         learn(connection, subject, record)
         groups = frozenset(f"{candidate.store}/{group}" for group in record.groups)
@@ -241,10 +273,10 @@ class Authentication:
             return PrimaryUserStore(self._database, self.hasher, organization.id)
         settings = candidate.settings
         if not settings.is_migrating:
-            return self._stores.live(settings)
+            return self._stores.live(organization, settings)
         return MigratingUserStore(
             settings,
-            lambda: self._stores.live(settings),
+            lambda: self._stores.live(organization, settings),
             self._database,
             self.hasher,
             self._trust,
@@ -276,4 +308,5 @@ def _refusal(organization: Organization, reason: str, username: UserName | None 
     """The refusal everybody sees. The log learns why, but no text that is no name: it may be a password."""
     who = username.display() if username else f"?@{organization.name}"
     _log.info("login_refused", user=who, reason=reason)
-    return LoginRefused(f"{who}: {reason}")
+    named = username and (f"{username.store}/{username.mapped}" if username.store else username.mapped)
+    return LoginRefused(f"{who}: {reason}", reason, named or None)

@@ -10,6 +10,8 @@ from typing import Final
 
 from sqlalchemy import Connection
 
+from ostiary.foundation.events import Event
+from ostiary.foundation.events import record as record_events
 from ostiary.identity.group_names import mistakable
 from ostiary.identity.model import Subject
 from ostiary.identity.repository import subjects
@@ -59,8 +61,29 @@ def learn(connection: Connection, subject: Subject, record: UserRecord) -> None:
     Tokens of somebody who has left a group are refused: they may carry what the group gave. Call it
     before the epoch of a new token is read.
     """
-    if subjects.learn(connection, subject.organization_id, subject.id, record):
+    here = (connection, subject.organization_id, subject.id)
+    before = subjects.told(*here)
+    groups, claims = before[0] or (), before[1] or {}
+    now = (sorted(record.groups), dict(record.claims))
+    if before != now:
+        subjects.learn(*here, *now)
+    if set(groups) - record.groups:
         narrow(connection, subject.organization_id, "subject", subject.id)
+    if claims != record.claims:
+        say_claims_changed(*here)
+
+
+def claims_of(connection: Connection, organization_id: str, subject_id: str) -> Mapping[str, str] | None:
+    """The claims of somebody: a user of PRIMARY's as they are now, others' as their store told last.
+
+    None where none are known: there is no such subject here, or its store has not been asked since.
+    """
+    return subjects.claims(connection, organization_id, subject_id)
+
+
+def say_claims_changed(connection: Connection, organization_id: str, subject_id: str) -> None:
+    """Tell gateways that what they know of somebody is no longer so."""
+    record_events(connection, Event("claims", organization_id, subject_id))
 
 
 def _texts(groups: Iterable[str]) -> list[str]:

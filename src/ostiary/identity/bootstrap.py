@@ -6,6 +6,7 @@ Where the password is shown or written is the caller's business; here it only co
 from pydantic import SecretStr
 from sqlalchemy import Connection
 
+from ostiary.foundation import audit
 from ostiary.foundation.clock import Clock
 from ostiary.foundation.database import Database
 from ostiary.foundation.identifiers import new_id
@@ -15,7 +16,7 @@ from ostiary.identity.passwords import hash_password
 from ostiary.identity.repository import subjects, users
 from ostiary.identity.user_names import PRIMARY
 from ostiary.identity.user_stores.contract import UserRecord
-from ostiary.identity.users import enable_user, find_user, put_user
+from ostiary.identity.users import enable_user, find_user, picture_of_user, put_user
 from ostiary.organizations import DEFAULT_ORGANIZATION, Organization, find
 from ostiary.permissions import a_user, give_admin_role
 
@@ -49,7 +50,9 @@ async def bootstrap_admin(
         if not users.add_first(connection, user_id, organization.id, ADMINISTRATOR, password_hash, now):
             return False
         administrator = UserRecord(user_id, ADMINISTRATOR)
-        subjects.see(connection, organization.id, PRIMARY, PRIMARY, administrator, now)
+        subject = subjects.see(connection, organization.id, PRIMARY, PRIMARY, administrator, now)
+        made = picture_of_user(subject.id, ADMINISTRATOR, {}, password_hash)
+        audit.note(connection, organization.id, "user", subject.id, None, made)
         give_admin_role(connection, organization, a_user(ADMINISTRATOR))
         return True
 

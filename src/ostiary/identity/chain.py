@@ -4,6 +4,7 @@
 knows the name and the policy is `first_known`, nobody else ever sees the password.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -42,6 +43,19 @@ class Candidate:
     def identity(self) -> str:
         """What attempts are counted under."""
         return identity_key(self.store, self.username)
+
+
+@dataclass(frozen=True, slots=True)
+class StoreAnswer:
+    """What came of one store in a login."""
+
+    store: str
+    answer: str
+    """accepted, refused, unknown or unavailable; or locked, where it was not asked."""
+    seconds: float | None = None
+    """How long the login waited for it; None where it was not asked."""
+    outage: str = ""
+    """Why it could not be asked, where it was unavailable; for the log."""
 
 
 class ChainRefused(Exception):
@@ -117,10 +131,7 @@ class Walk:
     password: SecretStr
     store_of: Callable[[Candidate], UserStore]
     asked: list[str] = field(default_factory=list)
-    results: list[tuple[str, str]] = field(default_factory=list)
-    """Store and what it answered: accepted, refused, unknown or unavailable; or locked."""
-    outages: dict[str, str] = field(default_factory=dict)
-    """Store and why it could not be asked."""
+    answers: list[StoreAnswer] = field(default_factory=list)
     disturbed: bool = False
     """Whether its time says nothing about an ordinary login."""
     _unavailable: StoreUnavailable | None = None
@@ -158,25 +169,27 @@ class Walk:
             return None
         note("asks", store=candidate.store, name=candidate.username)
         self.asked.append(candidate.store)
+        began = time.monotonic()
         try:
             record = await self.store_of(candidate).authenticate(candidate.username, self.password)
         except Refused:
             attempt.refused(candidate.identity)
-            self._told(candidate, "refused")
+            self._told(candidate, "refused", began)
             raise
         except StoreUnavailable as outage:
             self._unavailable, self.disturbed = outage, True
-            self.outages[candidate.store] = outage.reason
-            self._told(candidate, "unavailable", reason=outage.reason)
+            self._told(candidate, "unavailable", began, outage.reason)
             if outage.knows_user:
                 raise LoginUnavailable(outage.retry_after) from outage
             return None
-        self._told(candidate, "unknown" if record is None else "accepted")
+        self._told(candidate, "unknown" if record is None else "accepted", began)
         if record is None:
             self._reason = "unknown"
             attempt.refused(candidate.identity)
         return record
 
-    def _told(self, candidate: Candidate, answer: str, **more: object) -> None:
-        self.results.append((candidate.store, answer))
-        note("answer", store=candidate.store, answer=answer, **more)
+    def _told(self, candidate: Candidate, answer: str, began: float | None = None, outage: str = "") -> None:
+        seconds = None if began is None else time.monotonic() - began
+        self.answers.append(StoreAnswer(candidate.store, answer, seconds, outage))
+        reason = {"reason": outage} if outage else {}
+        note("answer", store=candidate.store, answer=answer, **reason)

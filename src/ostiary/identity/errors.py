@@ -13,10 +13,14 @@ _MOST_NAMED: Final = 20
 class LoginRefused(Exception):
     """The user name and password are not accepted. One text for every reason; the reason goes to the log."""
 
-    def __init__(self, reason: str = "") -> None:
+    def __init__(self, reason: str = "", code: str = "", username: str | None = None) -> None:
         super().__init__("the user name or password is not right")
         self.reason = reason
         """For administrators alone."""
+        self.code = code
+        """The reason without anybody's name."""
+        self.username = username
+        """`[STORE/]name` as it was typed, canonical; people type passwords there too."""
 
 
 class LoginUnavailable(Exception):

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Annotated, Any, Final
@@ -50,7 +50,7 @@ class StandingProblem(StrEnum):
     DISABLED = "disabled"
     """An administrator disabled it."""
     STORE_OFF = "of_a_store_that_is_switched_off"
-    """Its user store is not enabled now; it may be again."""
+    """Its user store is asked about nobody now, and its password is not kept here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,22 +63,43 @@ class Standing:
     subject: Subject | None
     problem: StandingProblem | None
     locked_until: datetime | None
-    password_checked_at: datetime | None
-    store_reports_deletions: bool
+    password_checked_at: datetime | None = None
+    confirmed_at: datetime | None = None
+    """When its store last said that it may go on, asked with a password or without."""
+    is_kept_here: bool = True
+    """Its password is checked here, so our own rows say when it is gone."""
+    is_due: bool = False
+    """Its store can be asked about it, and what that told is too old to go on with."""
     reauthenticate_after: timedelta | None = None
-    """How long the store's last word holds; None is as long as the installation says."""
+    """The store's own limit, counted from the last password check; None: it has none."""
     groups: frozenset[str] | None = None
     """The groups its store told last, as `STORE/group`; None where it never did."""
 
     @property
     def own_name(self) -> str:
         """The user's name where nobody else can bear it by now; else empty, because only a login shows it."""
-        return self.subject.username if self.subject is not None and self.store_reports_deletions else ""
+        if self.subject is None or self.subject.store != PRIMARY:
+            return ""
+        return self.subject.username
 
     @property
     def may_continue(self) -> bool:
         """Whether what began with a login may go on (refresh, assertion grants)."""
         return self.problem is None
+
+    def needs_a_password(self, now: datetime, began_at: datetime) -> bool:
+        """Whether the store's own limit has passed for somebody who logged in at `began_at`."""
+        limit = self.reauthenticate_after
+        return limit is not None and now - (self.password_checked_at or began_at) > limit
+
+    def is_worn_out(self, now: datetime, began_at: datetime, usual: timedelta) -> bool:
+        """Whether the store's last word is older than the `usual` limit, where the store has none of its own.
+
+        Ends nothing where our own rows say who is gone, nor where the store could be asked.
+        """
+        if self.is_kept_here or self.reauthenticate_after is not None:
+            return False
+        return now - (self.confirmed_at or began_at) > usual
 
     @property
     def may_log_in(self) -> bool:
@@ -98,6 +119,27 @@ class User:
     disabled: bool
     created_at: datetime
     updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A user of any store, as it is listed; of an outside store only who has been seen.
+
+    `attributes` and `external_id` are what a provisioning client has said of a user of PRIMARY.
+    """
+
+    subject: Subject
+    claims: Mapping[str, str]
+    is_disabled: bool
+    created_at: datetime
+    changed_at: datetime
+    external_id: str | None = None
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_outside(self) -> bool:
+        """Whether an outside store says who this is, and nobody here."""
+        return self.subject.store != PRIMARY
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,10 +174,17 @@ class StoreOptions(Section):
     """A store that is not is asked about nobody, and its users' tokens and refresh end."""
     description: Annotated[str, Field(min_length=1, max_length=200, pattern=ONE_LINE)] | None = None
     """What people should know of it."""
+    ask_again_after_seconds: Annotated[int, Field(ge=0, le=86_400)] = 300
+    """Seconds for which what it told of a person holds; a refresh after that asks it again, if it can say."""
     reauthenticate_after_seconds: Annotated[int, Field(ge=1, le=31_536_000)] | None = None
     """Seconds after the last password check that refresh ends; None is the installation's setting."""
     migrate_until: Annotated[date, BeforeValidator(_day)] | None = None
     """Until when passwords that were right there are kept, so that it can be unplugged."""
+
+    def is_asked(self, now: datetime) -> bool:
+        """Whether the store is asked about anybody: it is on, and the day of moving away is not over."""
+        until = self.migrate_until
+        return self.enabled and (until is None or now.astimezone(UTC).date() <= until)
 
 
 USUAL_OPTIONS: Final = StoreOptions()
@@ -179,6 +228,16 @@ class UserStoreSettings:
     def is_migrating(self) -> bool:
         """Whether passwords that were right there are kept here, or were."""
         return self.options.migrate_until is not None
+
+    def days_left(self, now: datetime) -> int | None:
+        """Days on which a store that is moved away from is asked, today included; None where nothing moves.
+
+        0 when it is asked about nobody any more: the day is over (in UTC), or it is switched off.
+        """
+        until = self.options.migrate_until
+        if until is None:
+            return None
+        return max(0, (until - now.date()).days + 1) if self.options.enabled else 0
 
     def takes(self, username: str) -> bool:
         """Whether the store may be asked about this canonical name."""

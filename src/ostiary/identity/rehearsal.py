@@ -55,6 +55,7 @@ async def rehearse(
         except LoginUnavailable:
             reason = "a store that might have accepted could not be asked"
             return Rehearsal("unavailable", reason, None, (), steps.found)
+        await authentication.look_ups.rehearse(organization, user.subject)
     subject = user.subject
     member = Member(subject.id, subject.store, subject.username, user.groups)
 

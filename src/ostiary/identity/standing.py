@@ -1,6 +1,6 @@
 """Standing: whether a subject may get tokens. Every grant asks here, refresh and assertions included."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, Row
 
@@ -10,35 +10,48 @@ from ostiary.identity.model import Standing, StandingProblem, StoreOptions
 from ostiary.identity.repository import login_attempts, subjects
 from ostiary.identity.repository.login_attempts import CounterKey
 from ostiary.identity.user_names import PRIMARY
+from ostiary.identity.user_stores.directory import looks_up
 
 
 def check_standing(connection: Connection, organization_id: str, subject_id: str, clock: Clock) -> Standing:
-    """What stands against a subject now, and when a store last confirmed its password.
+    """What stands against a subject now, and what its store said of it last.
 
-    `problem` ends every grant. `locked_until` ends password logins only. Where
-    `store_reports_deletions` is False, refresh has to end some time after `password_checked_at`.
+    `problem` ends every grant. `locked_until` ends password logins only. Before a refresh a store that
+    `is_due` is asked again; where it cannot say, refresh ends when its last word is worn out.
     """
     row = subjects.standing_row(connection, organization_id, subject_id)
     if row is None:
-        return Standing(None, StandingProblem.UNKNOWN, None, None, store_reports_deletions=True)
+        return Standing(None, StandingProblem.UNKNOWN, None)
     subject = subjects.subject_of(row)
     counter = CounterKey(organization_id, identity_key(subject.store, subject.username), "")
     options = StoreOptions.model_validate(row.store_options or {})
     wait = options.reauthenticate_after_seconds
+    limit = None if wait is None else timedelta(seconds=wait)
+    now = clock()
     return Standing(
         subject,
-        _problem(row, options),
-        login_attempts.locked_until(connection, counter, clock()),
+        _problem(row, options, now),
+        login_attempts.locked_until(connection, counter, now),
         row.password_checked_at,
-        store_reports_deletions=row.store_id == PRIMARY,
-        reauthenticate_after=None if wait is None else timedelta(seconds=wait),
+        row.confirmed_at,
+        is_kept_here=row.store_id == PRIMARY or row.has_moved,
+        is_due=_is_due(row, options, now),
+        reauthenticate_after=limit,
         groups=None if row.groups is None else frozenset(f"{subject.store}/{group}" for group in row.groups),
     )
 
 
-def _problem(row: Row[tuple[object, ...]], options: StoreOptions) -> StandingProblem | None:
+def _problem(row: Row[tuple[object, ...]], options: StoreOptions, now: datetime) -> StandingProblem | None:
     if row.disabled_at is not None:
         return StandingProblem.DISABLED
     if not (row.user_exists or row.store_exists):
         return StandingProblem.UNKNOWN
-    return None if options.enabled or row.has_moved else StandingProblem.STORE_OFF
+    return None if options.is_asked(now) or row.has_moved else StandingProblem.STORE_OFF
+
+
+def _is_due(row: Row[tuple[object, ...]], options: StoreOptions, now: datetime) -> bool:
+    if not row.store_exists or row.has_moved or not options.is_asked(now):
+        return False
+    holds = timedelta(seconds=options.ask_again_after_seconds)
+    is_old = row.confirmed_at is None or now - row.confirmed_at > holds
+    return is_old and looks_up(row.store_type, row.store_settings)

@@ -14,8 +14,11 @@ users = Table(
     Column("claims", JSON, nullable=False),
     Column("created_at", Instant, nullable=False),
     Column("updated_at", Instant, nullable=False),
+    Column("external_id", String(255)),  # the name a provisioning client has for the user
+    Column("attributes", JSON(none_as_null=True)),  # what such a client has said that is no claim
     UniqueConstraint("organization_id", "username"),
 )
+Index("ix_users_external_id", users.c.organization_id, users.c.external_id, users.c.username)
 
 subjects = Table(
     "subjects",
@@ -28,6 +31,8 @@ subjects = Table(
     Column("username", String(255), nullable=False),
     Column("first_seen_at", Instant, nullable=False),
     Column("password_checked_at", Instant),
+    Column("confirmed_at", Instant),  # when the store last said so, asked with a password or without
+    Column("known_as", String(255)),  # the canonical name that the store accepted last
     Column("disabled_at", Instant),
     Column("groups", JSON(none_as_null=True)),  # as the store said at the last login; NULL: never
     Column("claims", JSON(none_as_null=True)),

@@ -7,10 +7,13 @@ in one; passwords are hashed before it begins (`hash_password`). Whatever takes 
 
 from collections.abc import Mapping, Sequence
 
+from pydantic import SecretStr
 from sqlalchemy import Connection
 
+from ostiary.foundation import audit
 from ostiary.foundation.clock import Clock
 from ostiary.foundation.identifiers import new_id
+from ostiary.identity.belonging import say_claims_changed
 from ostiary.identity.challenges import repository as challenge_answers
 from ostiary.identity.errors import InvalidUser, InvalidUserName, UnknownUser
 from ostiary.identity.lockout import identity_key
@@ -36,13 +39,30 @@ def put_user(connection: Connection, spec: UserSpec, clock: Clock) -> bool:
     check_claims(spec.claims)
     known = users.find(connection, spec.organization_id, username)
     if known is None:
-        return _create(connection, spec, username, clock)
-    if spec.password_hash is None and dict(known.claims) == dict(spec.claims):
+        return _add(connection, spec, username, clock) or put_user(connection, spec, clock)
+    same_claims = dict(known.claims) == dict(spec.claims)
+    if spec.password_hash is None and same_claims:
         return False
     users.change(connection, known, spec.password_hash, spec.claims, clock())
+    if not same_claims:
+        say_claims_changed(connection, known.organization_id, known.subject_id)
+    old = picture_of_user(known.subject_id, username, known.claims, None)
+    new = picture_of_user(known.subject_id, username, spec.claims, spec.password_hash)
+    audit.note(connection, spec.organization_id, "user", known.subject_id, old, new)
     if spec.password_hash is not None:
         _end_locks_and_tokens(connection, known)
     return True
+
+
+def add_user(connection: Connection, spec: UserSpec, clock: Clock) -> bool:
+    """Create the user; False where there is one of that name already, who stays as it is.
+
+    Raises:
+        InvalidUser: names the field and what was expected of it.
+    """
+    username = canonical_username(connection, spec.organization_id, spec.username)
+    check_claims(spec.claims)
+    return _add(connection, spec, username, clock)
 
 
 def find_user(connection: Connection, organization_id: str, username: str) -> User | None:
@@ -79,8 +99,9 @@ def enable_user(connection: Connection, organization_id: str, username: str) -> 
     Raises:
         UnknownUser: PRIMARY has no such user.
     """
-    known = _known(connection, organization_id, username)
-    return subjects.set_disabled(connection, organization_id, known.subject_id, None)
+    return enable_subject(
+        connection, organization_id, _known(connection, organization_id, username).subject_id
+    )
 
 
 def disable_subject(connection: Connection, organization_id: str, subject_id: str, clock: Clock) -> bool:
@@ -88,7 +109,16 @@ def disable_subject(connection: Connection, organization_id: str, subject_id: st
     disabled = subjects.set_disabled(connection, organization_id, subject_id, clock())
     if disabled:
         narrow(connection, organization_id, "subject", subject_id)
+        audit.note(connection, organization_id, "user", subject_id, {}, {}, verb="disabled")
     return disabled
+
+
+def enable_subject(connection: Connection, organization_id: str, subject_id: str) -> bool:
+    """The same as `enable_user` for a subject of any store."""
+    enabled = subjects.set_disabled(connection, organization_id, subject_id, None)
+    if enabled:
+        audit.note(connection, organization_id, "user", subject_id, {}, {}, verb="enabled")
+    return enabled
 
 
 def delete_user(connection: Connection, organization_id: str, username: str) -> None:
@@ -99,6 +129,8 @@ def delete_user(connection: Connection, organization_id: str, username: str) -> 
     """
     known = _known(connection, organization_id, username)
     users.remove(connection, organization_id, known.username)
+    old = picture_of_user(known.subject_id, known.username, known.claims, None)
+    audit.note(connection, organization_id, "user", known.subject_id, old, None)
     challenge_answers.remove_answers(connection, organization_id, known.subject_id)
     _end_locks_and_tokens(connection, known)
 
@@ -118,16 +150,29 @@ def canonical_username(connection: Connection, organization_id: str, username: s
         raise InvalidUser("username", str(error)) from error
 
 
-def _create(connection: Connection, spec: UserSpec, username: str, clock: Clock) -> bool:
+def _add(connection: Connection, spec: UserSpec, username: str, clock: Clock) -> bool:
+    """Insert a user under its canonical name; False where somebody else has just done so."""
     if spec.password_hash is None:
         raise InvalidUser("password", "one, because the user is new")
-    user_id, now = new_id(), clock()
-    if not users.add(
-        connection, user_id, spec.organization_id, username, spec.password_hash, spec.claims, now
-    ):
-        return put_user(connection, spec, clock)  # somebody else has just made it
-    subjects.see(connection, spec.organization_id, PRIMARY, PRIMARY, UserRecord(user_id, username), now)
+    here, user_id, now = spec.organization_id, new_id(), clock()
+    if not users.add(connection, user_id, here, username, spec.password_hash, spec.claims, now):
+        return False
+    seen = UserRecord(user_id, username)
+    subject = subjects.see(connection, here, PRIMARY, PRIMARY, seen, now)
+    new = picture_of_user(subject.id, username, spec.claims, spec.password_hash)
+    audit.note(connection, here, "user", subject.id, None, new)
     return True
+
+
+def picture_of_user(
+    subject_id: str, username: str, claims: Mapping[str, str], password_hash: str | None
+) -> dict[str, object]:
+    """A user as the audit log has it; a password hash is one that was set."""
+    return {
+        "username": audit.Personal(subject_id, username),
+        "claims": audit.Personal(subject_id, dict(claims)),
+        "password": SecretStr(password_hash or ""),
+    }
 
 
 def _known(connection: Connection, organization_id: str, username: str) -> User:

@@ -31,6 +31,7 @@ from ostiary.oauth.model import (
     is_scope_token,
 )
 from ostiary.oauth.powers import check_power_over_client
+from ostiary.oauth.repository.personal_data import PERSONAL_DATA
 from ostiary.oauth.scopes import check_spec as check_scope
 from ostiary.oauth.scopes import delete_scope, list_scopes, put_scope, registered_scopes
 from ostiary.oauth.settings import TokenSettings
@@ -48,6 +49,7 @@ from ostiary.oauth.tokens.verification import (
 )
 
 __all__ = [
+    "PERSONAL_DATA",
     "AuthorizationServer",
     "BadField",
     "Client",

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from pydantic import SecretStr
 from sqlalchemy import Connection
 
+from ostiary.foundation import audit
 from ostiary.foundation.events import Event, record
 from ostiary.foundation.secrets import SecretBox, random_token, same
 from ostiary.identity import PRIMARY, list_user_stores
@@ -111,8 +112,10 @@ def delete_client(connection: Connection, organization_id: str, client_id: str) 
     Raises:
         UnknownClient: the organization has none of that id.
     """
-    if not is_client_id(client_id) or not repository.remove(connection, organization_id, client_id):
+    found = find_client(connection, organization_id, client_id)
+    if found is None or not repository.remove(connection, organization_id, client_id):
         raise UnknownClient(client_id)
+    audit.note(connection, organization_id, "client", client_id, found, None)
     narrow(connection, organization_id, "client", client_id)
     record(connection, Event("client", organization_id, client_id))
 
@@ -220,6 +223,7 @@ def _create(
     secret = _new_secret(spec)
     client = _built(spec, client_id, organization_id, _fingerprint(box, client_id, secret))
     repository.add(connection, client, now)
+    audit.note(connection, organization_id, "client", client_id, None, client)
     record(connection, Event("client", organization_id, client_id))
     return PutClient(client, secret, is_new=True, is_changed=True)
 
@@ -228,6 +232,7 @@ def _change(connection: Connection, old: Client, new: Client, secret: SecretStr 
     if new == old:
         return PutClient(new, None, is_new=False, is_changed=False)
     repository.change(connection, new)
+    audit.note(connection, new.organization_id, "client", new.client_id, old, new)
     if is_narrower(old, new):
         narrow(connection, new.organization_id, "client", new.client_id)
     record(connection, Event("client", new.organization_id, new.client_id))

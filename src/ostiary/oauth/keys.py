@@ -23,6 +23,7 @@ from joserfc.jwk import ECKey
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
+from ostiary.foundation import audit
 from ostiary.foundation.events import Event, record
 from ostiary.foundation.secrets import SecretBox
 from ostiary.oauth.model import KeyState
@@ -93,10 +94,11 @@ class Keys:
 
     def signing_key(self, connection: Connection, organization_id: str, now: datetime) -> SigningKey:
         """The key that signs now: made at first use, promoted when due. Takes a write transaction."""
-        known = self.tend(connection, organization_id, now)
-        if known[KeyState.ACTIVE]:
-            return known[KeyState.ACTIVE][0]
-        return self._add(connection, organization_id, KeyState.ACTIVE, signs_from=now)
+        with audit.acting(audit.Origin):  # whoever's token it is made for did not ask for a key
+            known = self.tend(connection, organization_id, now)
+            if known[KeyState.ACTIVE]:
+                return known[KeyState.ACTIVE][0]
+            return self._add(connection, organization_id, KeyState.ACTIVE, signs_from=now)
 
     def rotate(
         self, connection: Connection, organization_id: str, now: datetime, *, immediately: bool = False
@@ -168,12 +170,15 @@ class Keys:
             record(connection, _news(key))
         if repository.move(connection, announced, KeyState.ACTIVE, until):
             record(connection, _news(announced))
+            old, new = {"state": announced.state}, {"state": KeyState.ACTIVE}
+            audit.note(connection, announced.organization_id, "key", announced.kid, old, new)
 
     def _withdraw_all(self, connection: Connection, organization_id: str) -> None:
         for keys in repository.of_organization(connection, organization_id).values():
             for key in keys:
                 if repository.remove(connection, key):
                     record(connection, _news(key))
+                    audit.note(connection, organization_id, "key", key.kid, {"state": key.state}, None)
 
     def _add(
         self, connection: Connection, organization_id: str, state: KeyState, signs_from: datetime
@@ -186,6 +191,7 @@ class Keys:
         except IntegrityError:
             return repository.of_organization(connection, organization_id)[state][0]
         record(connection, _news(key))
+        audit.note(connection, organization_id, "key", key.kid, None, {"state": state})
         return key
 
     def _generate(self, organization_id: str, state: KeyState, signs_from: datetime) -> SigningKey:

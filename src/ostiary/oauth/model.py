@@ -67,7 +67,7 @@ class Client:
     client_id: str
     organization_id: str
     name: str
-    secret_fingerprint: str | None
+    secret_fingerprint: str | None = field(repr=False)
     grant_types: frozenset[str]
     token_format: TokenFormat
     scopes: Scope | None  # None: every scope of the organization

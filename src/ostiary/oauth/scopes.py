@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from sqlalchemy import Connection
 
+from ostiary.foundation import audit
 from ostiary.oauth.errors import BadField, UnknownScope
 from ostiary.oauth.model import (
     Client,
@@ -38,6 +39,7 @@ def put_scope(connection: Connection, organization_id: str, spec: ScopeSpec) -> 
     if found == spec:
         return False
     repository.put(connection, organization_id, spec)
+    audit.note(connection, organization_id, "scope", spec.name, found, spec)
     if found is not None and is_narrower(found, spec):
         narrow(connection, organization_id, "scope", spec.name)
     return True
@@ -59,8 +61,10 @@ def delete_scope(connection: Connection, organization_id: str, name: str) -> Non
     Raises:
         UnknownScope: the organization has none of that name.
     """
-    if not is_scope_token(name) or not repository.remove(connection, organization_id, name):
+    found = repository.named(connection, organization_id, [name]).get(name) if is_scope_token(name) else None
+    if found is None or not repository.remove(connection, organization_id, name):
         raise UnknownScope(name)
+    audit.note(connection, organization_id, "scope", name, found, None)
     narrow(connection, organization_id, "scope", name)
 
 

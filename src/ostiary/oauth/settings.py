@@ -28,7 +28,7 @@ class TokenSettings(Section):
     """How long a confidential client that lost the answer may ask for the same successor."""
 
     reauthenticate_after: timedelta = Field(timedelta(hours=12), ge=_SECOND)
-    """Where a user store cannot report deletions: how long after the last password check refresh ends."""
+    """How long an outside user store's last word holds; refresh ends then, unless that was asked."""
 
     jwks_max_age: timedelta = Field(timedelta(seconds=300), ge=_SECOND)
     """How long `/oauth2/jwks` may be cached; a key is announced for longer than this before it signs."""

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Row, bindparam, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
+from ostiary.foundation import audit
 from ostiary.foundation.events import Event, record
 from ostiary.organizations.model import ChainPolicy, Organization, is_name
 from ostiary.organizations.tables import epoch_minimums, organizations
@@ -71,6 +72,7 @@ def put(connection: Connection, organization: Organization) -> None:
         "chain": organization.chain.value,
     }
     here = organizations.c.id == organization.id
+    found = by_id(connection, organization.id)
     changed = connection.execute(
         update(organizations).where(here).values(**values, version=organizations.c.version + 1)
     )
@@ -78,6 +80,8 @@ def put(connection: Connection, organization: Organization) -> None:
         row = {"id": organization.id, "name": organization.name, "epoch": 1, "version": 1, **values}
         connection.execute(insert(organizations).values(row))
     record(connection, Event("organization", organization.id, organization.id))
+    if found != organization:
+        audit.note(connection, organization.id, "organization", organization.name, found, organization)
 
 
 def current_epoch(connection: Connection, organization_id: str) -> int:

@@ -26,10 +26,23 @@ from ostiary.permissions.guard import (
     Guard,
     Principal,
     PrincipalKind,
+    check_again,
     organization,
     principal,
 )
 from ostiary.permissions.internal_scopes import BINDINGS, LOGIN, SYSTEM, is_internal
+from ostiary.permissions.membership import (
+    ListedRole,
+    Listing,
+    TooManyMembers,
+    delete_role,
+    name_role,
+    put_subjects,
+    role_by_id,
+    role_page,
+    roles_listing,
+    users_listed,
+)
 from ostiary.permissions.model import (
     ADMIN_ROLE,
     BUILT_IN_ROLES,
@@ -44,6 +57,7 @@ from ostiary.permissions.model import (
     a_user,
     admin_permissions,
 )
+from ostiary.permissions.personal_data import PERSONAL_DATA
 from ostiary.permissions.plain_routes import PlainRoutes
 from ostiary.permissions.qualifying import asked_for, internal_scopes_of
 from ostiary.permissions.repository import (
@@ -74,6 +88,7 @@ __all__ = [
     "NEW_GATEWAY_NODE",
     "NODES",
     "OPEN",
+    "PERSONAL_DATA",
     "PROTECTED",
     "SYSTEM",
     "Access",
@@ -86,6 +101,8 @@ __all__ = [
     "GuardedRoute",
     "GuardedRouter",
     "Holdings",
+    "ListedRole",
+    "Listing",
     "Member",
     "MemberName",
     "Permissions",
@@ -94,6 +111,7 @@ __all__ = [
     "Principal",
     "PrincipalKind",
     "Role",
+    "TooManyMembers",
     "UnknownPin",
     "UnknownRole",
     "a_client",
@@ -101,8 +119,10 @@ __all__ = [
     "a_user",
     "admin_permissions",
     "asked_for",
+    "check_again",
     "check_holds",
     "check_role",
+    "delete_role",
     "ensure_built_in_roles",
     "find_role",
     "give_admin_role",
@@ -112,6 +132,7 @@ __all__ = [
     "internal_scopes_of",
     "is_internal",
     "list_roles",
+    "name_role",
     "needs",
     "not_held",
     "organization",
@@ -120,6 +141,11 @@ __all__ = [
     "pins_of",
     "principal",
     "put_role",
+    "put_subjects",
     "read_holdings",
+    "role_by_id",
+    "role_page",
+    "roles_listing",
     "unpin",
+    "users_listed",
 ]

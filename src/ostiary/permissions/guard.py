@@ -86,9 +86,9 @@ class Guard:
         principal = None if organization is None else await self._authenticate(request, organization)
         if organization is None or principal is None:
             raise unauthenticated(request, access)
+        request.state.principal = principal  # of whoever is refused too: the audit log says who
         if (refusal := _refusal(principal, organization, access)) is not None:
             raise refusal
-        request.state.principal = principal
         request.state.organization = organization
 
 
@@ -102,6 +102,16 @@ def organization(request: Request) -> Organization:
     """The organization of the URL the guard admitted the caller to."""
     found: Organization = request.state.organization
     return found
+
+
+def check_again(request: Request, access: Access) -> None:
+    """Decide about one part of a request that was admitted, such as an operation of many.
+
+    Raises:
+        Problem: 403 without the scope or the permission.
+    """
+    if (refusal := _refusal(principal(request), organization(request), access)) is not None:
+        raise refusal
 
 
 def unauthenticated(request: Request, access: Access | None = None) -> Problem:

@@ -37,6 +37,7 @@ _FAMILIES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
 )
 _SINGLES: tuple[tuple[str, str], ...] = (
     ("internal_organization_apply", "/permission/admin"),
+    ("internal_audit_view", "/permission/admin/monitor/audit"),
     ("internal_log_view", "/permission/admin/monitor/logging"),
     ("internal_list_tenants", f"{_PROTECTED}/monitor/tenants/list"),
     ("internal_modify_tenants", f"{_PROTECTED}/modify/tenants"),

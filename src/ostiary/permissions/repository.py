@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, bindparam, delete, insert, or_, select, update
 
+from ostiary.foundation import audit
 from ostiary.foundation.identifiers import new_id
 from ostiary.organizations import Organization, narrow
 from ostiary.permissions.errors import UnknownPin, UnknownRole
@@ -50,6 +51,7 @@ def list_roles(connection: Connection, organization_id: str) -> list[Role]:
 
 def put_role(connection: Connection, role: Role) -> None:
     """Create the role or make it what is given; members who lose it are narrowed."""
+    found = find_role(connection, role.organization_id, role.name)
     here = {"key_organization_id": role.organization_id, "key_id": role.id}
     permissions = {"permissions": list(role.permissions)}
     if connection.execute(_CHANGE, here | permissions).rowcount == 0:
@@ -58,6 +60,9 @@ def put_role(connection: Connection, role: Role) -> None:
     present = _members(connection, role.organization_id, role.id)
     _remove(connection, role, present - role.members)
     _add(connection, role, role.members - present)
+    if found != role:
+        old = None if found is None else _picture(found)
+        audit.note(connection, role.organization_id, "role", role.name, old, _picture(role))
 
 
 def ensure_built_in_roles(connection: Connection, organization: Organization) -> None:
@@ -75,6 +80,8 @@ def give_admin_role(connection: Connection, organization: Organization, member: 
     role = find_role(connection, organization.id, ADMIN_ROLE)
     if role is not None and member not in role.members:
         _add(connection, role, {member})
+        old, new = _picture(role), _picture(replace(role, members=role.members | {member}))
+        audit.note(connection, organization.id, "role", role.name, old, new)
 
 
 def holdings_of(connection: Connection, organization_id: str, member: Member) -> Holdings:
@@ -210,6 +217,17 @@ _OF_CLIENT = (
     .select_from(_ROLE)
     .where(_HERE, role_members.c.kind == "client", role_members.c.name == bindparam("client_id"))
 )
+
+
+def _picture(role: Role) -> dict[str, object]:
+    """A role as the audit log has it."""
+    return {"permissions": role.permissions, "members": [_written(one) for one in sorted(role.members)]}
+
+
+def _written(member: MemberName) -> object:
+    """A member as the audit log has it: a user's name is personal."""
+    text = f"{member.kind} {member}"
+    return text if member.kind != "user" else audit.Personal(audit.named(member.store, member.name), text)
 
 
 def _together(rows: Iterable[Any]) -> Holdings:

@@ -88,6 +88,15 @@ class GuardedRouter:
                 **{name: value for name, value in options.items() if name != "openapi_extra"},
             )
 
+    def access_of(self, method: str, path: str) -> Access:
+        """What an operation takes now, for whoever carries out several in one request."""
+        wanted = self._prefixes[0] + path
+        return next(
+            route.access
+            for route in self.router.routes
+            if isinstance(route, GuardedRoute) and route.path == wanted and method in (route.methods or ())
+        )
+
     def tighten(self, override: AccessOverride) -> bool:
         """Let one operation take more than it declares; False where it is none of these."""
         method, _, path = override.operation.partition(" ")

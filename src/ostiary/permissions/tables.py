@@ -11,6 +11,7 @@ roles = Table(
     Column("organization_id", String(36), ForeignKey("organizations.id"), nullable=False),
     Column("name", String(100), nullable=False),
     Column("permissions", JSON, nullable=False),
+    Column("external_id", String(255)),  # the name a provisioning client has for the role
     UniqueConstraint("organization_id", "name"),
 )
 

@@ -5,13 +5,18 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from tests.contract.user_stores.adapters import STORES, Adapter, Servers
 from tests.support.active_directory import ActiveDirectory
 from tests.support.certificates import Authority
 from tests.support.directory_server import DirectoryServer, group
+from tests.support.http_service import HTTPService
+from tests.support.identity import World, a_world
 from tests.support.login_service import LoginService
-from tests.support.login_shapes import Stores
-from tests.support.sql_servers import MariaDB, PostgreSQL, sqlite_file
+from tests.support.login_shapes import Stores, agent, legacy
+from tests.support.sql_servers import MariaDB, PostgreSQL, SQLite, sqlite_file
 from tests.support.sql_stores import Stores as SQLStores
+
+from ostiary.foundation.database import Database
 
 
 @pytest.fixture
@@ -91,3 +96,32 @@ async def postgres(postgresql: PostgreSQL) -> AsyncIterator[SQLStores]:
     made = SQLStores(postgresql.url)
     yield made
     await made.close()
+
+
+@pytest.fixture
+async def world(sqlite_database: Database) -> AsyncIterator[World]:
+    made = await a_world(sqlite_database)
+    yield made
+    await made.authentication.close()
+
+
+@pytest.fixture(params=STORES)
+async def adapter(
+    request: pytest.FixtureRequest,
+    world: World,
+    service: LoginService,
+    directory: DirectoryServer,
+    domain: ActiveDirectory,
+    authority: Authority,
+    postgresql: PostgreSQL,
+    mariadb: MariaDB,
+    sqlite_customers: Path,
+) -> AsyncIterator[Adapter]:
+    databases = {"postgresql": postgresql, "mariadb": mariadb, "sqlite": SQLite(sqlite_customers)}
+    shaped = [await HTTPService(answer).start() for answer in (legacy, agent)]
+    servers = Servers(service, *shaped, directory, domain, authority, databases, sqlite_customers.parent)
+    made = await STORES[request.param](world, servers)
+    yield made
+    await made.store.close()
+    for one in shaped:
+        await one.stop()

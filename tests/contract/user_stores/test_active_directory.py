@@ -10,7 +10,7 @@ from tests.support.certificates import Authority
 
 from ostiary.foundation.http_client import OutboundPolicy
 from ostiary.identity import PasswordHasher
-from ostiary.identity.user_stores.contract import Refused, UserRecord
+from ostiary.identity.user_stores.contract import KnownUser, Refused, UserRecord
 from ostiary.identity.user_stores.ldap.service import LDAPService, make_ldap
 from ostiary.identity.user_stores.ldap.settings import ADSettings
 from ostiary.identity.user_stores.steps import watched
@@ -104,6 +104,52 @@ async def test_every_refusal_is_one_for_the_client_and_told_apart_for_the_operat
     assert (refusal.value.certain, refusal.value.meaning) == (True, meaning)
     assert meaning not in str(refusal.value)
     assert [step.facts["meaning"] for step in steps.found if step.what == "refused"] == [meaning]
+
+
+LEAVING = {
+    "disabled": ("user", "disable", "{name}"),
+    "expired": ("user", "setexpiry", "{name}", "--days=0"),
+    "must change": (
+        "user",
+        "setpassword",
+        "{name}",
+        "--newpassword=Other-123",
+        "--must-change-at-next-login",
+    ),
+}
+
+
+@pytest.mark.parametrize("how", LEAVING)
+async def test_who_may_not_log_in_any_more_is_refused_without_a_password(
+    make: Any, people: ActiveDirectory, how: str
+):
+    name, store = f"leaving-{how.split()[0]}", make()
+    people.user(name)
+    record = await record_of(store, name)
+    user = KnownUser(record.immutable_id, name, name)
+    before = await store.look_up(user)
+
+    people.tool(*(part.format(name=name) for part in LEAVING[how]))
+
+    assert before == record
+    with pytest.raises(Refused):
+        await store.look_up(user)
+
+
+async def test_a_lock_by_wrong_passwords_ends_nothing(make: Any, people: ActiveDirectory):
+    people.user("attacked")
+    people.tool("domain", "passwordsettings", "set", "--account-lockout-threshold=2")
+    store = make()
+    record = await record_of(store, "attacked")
+    try:
+        for password in ("wrong", "wrong", "wrong", PASSWORD):
+            with pytest.raises(Refused):
+                await store.authenticate("attacked", SecretStr(password))
+        found = await store.look_up(KnownUser(record.immutable_id, "attacked", "attacked"))
+    finally:
+        people.tool("domain", "passwordsettings", "set", "--account-lockout-threshold=0")
+
+    assert found == record
 
 
 async def test_a_locked_account_is_told_apart(make: Any, people: ActiveDirectory):

@@ -10,9 +10,9 @@ from tests.support.login_service import SERVICE_PASSWORD, SERVICE_USER, LoginSer
 
 from ostiary.foundation.http_client import OutboundPolicy
 from ostiary.identity import PasswordHasher, StoreOptions
-from ostiary.identity.user_stores.breaker import CircuitBreaker
+from ostiary.identity.user_stores.breaker import BreakerState, CircuitBreaker
 from ostiary.identity.user_stores.contract import Refused, StoreUnavailable
-from ostiary.identity.user_stores.guarded import GuardedUserStore
+from ostiary.identity.user_stores.guarded import GuardedUserStore, StoreHealth
 from ostiary.identity.user_stores.rest.service import make_rest
 from ostiary.identity.user_stores.rest.settings import Auth, Basic, RESTSettings
 from ostiary.identity.user_stores.surroundings import Surroundings
@@ -203,3 +203,19 @@ async def test_a_login_that_is_given_up_frees_its_place(service: LoginService):
     service.mode = "check"
 
     assert await ask(store) == "accepted"
+
+
+async def test_who_watches_sees_the_places_and_the_breaker(service: LoginService):
+    service.mode = "hang"
+    store = a_store(service.url, concurrency=2)
+    assert store.health() == StoreHealth(BreakerState.CLOSED, places=2, places_in_use=0)
+
+    logins = [asyncio.create_task(ask(store)) for _ in range(5)]
+    await until(lambda: service.open_requests == 2)
+    assert store.health() == StoreHealth(BreakerState.CLOSED, places=2, places_in_use=2)
+
+    await asyncio.gather(*logins)
+    service.mode = "500"
+    await asyncio.gather(*(ask(store) for _ in range(5)))
+    assert store.health() == StoreHealth(BreakerState.OPEN, places=2, places_in_use=0)
+    await until(lambda: store.health().breaker is BreakerState.HALF_OPEN)

@@ -88,4 +88,5 @@ def orders() -> dict[str, Any]:
             "credentials": False,
         },
         "default_version": False,
+        "assertion": {"claims": []},
     }

@@ -1,4 +1,4 @@
-"""What a publisher says about who may call: auth of a resource, credentials, CORS, the default version."""
+"""What a publisher says about calls: auth of a resource, credentials, CORS, default version, assertion."""
 
 from typing import Any
 
@@ -34,6 +34,28 @@ def test_an_api_says_what_browsers_are_told(acme: Management, orders: dict[str, 
     assert acme.ok("GET", f"/apis/{api['id']}")["cors"] == rules
 
 
+def test_an_api_says_which_claims_its_backend_is_told(acme: Management, orders: dict[str, Any]):
+    asked = {"claims": ["email", "department"]}
+
+    api = acme.published(orders, assertion=asked)
+
+    assert api["assertion"] == asked
+    assert acme.ok("GET", f"/apis/{api['id']}")["assertion"] == asked
+    assert ("api", api["id"]) in acme.news()
+
+
+def test_a_claim_under_a_name_of_the_assertion_s_own_is_refused_with_what_to_do(
+    acme: Management, orders: dict[str, Any]
+):
+    status, text = acme.refusal("POST", "/apis", orders | {"assertion": {"claims": ["enduser"]}})
+
+    assert status == 400
+    assert text == (
+        "assertion.claims: expected a claim of users, not a name that tokens or the assertion itself use; "
+        "leave it out, found 'enduser'"
+    )
+
+
 @pytest.mark.parametrize(
     ("changes", "word"),
     [
@@ -52,6 +74,17 @@ def test_an_api_says_what_browsers_are_told(acme: Management, orders: dict[str, 
         ({"cors": {"credentials": True}}, "cors.credentials"),
         ({"cors": {"origins": ["https://a.example"] * 2}}, "cors.origins"),
         ({"default_version": "perhaps"}, "default_version"),
+        ({"assertion": {"claims": ["sub"]}}, "assertion.claims"),
+        ({"assertion": {"claims": ["EndUser"]}}, "assertion.claims"),
+        ({"assertion": {"claims": ["http://wso2.org/claims/enduser"]}}, "assertion.claims"),
+        ({"assertion": {"claims": ["a b"]}}, "assertion.claims"),
+        ({"assertion": {"claims": [""]}}, "assertion.claims"),
+        ({"assertion": {"claims": ["a" * 65]}}, "assertion.claims"),
+        ({"assertion": {"claims": ["email", "email"]}}, "assertion.claims"),
+        ({"assertion": {"claims": ["email", "emailaddress"]}}, "assertion.claims"),
+        ({"assertion": {"claims": [f"c{n}" for n in range(21)]}}, "assertion.claims"),
+        ({"assertion": {"claims": "email"}}, "assertion.claims"),
+        ({"assertion": {"everything": True}}, "assertion.everything"),
     ],
 )
 def test_what_cannot_be_is_refused_by_name(

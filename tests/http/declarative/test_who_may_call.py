@@ -19,6 +19,7 @@ SAID: dict[str, Any] = {
     "security": ["oauth2", "api_key"],
     "cors": {"origins": ["https://shop.example"], "credentials": True},
     "default_version": True,
+    "assertion": {"claims": ["email", "given_name"]},
 }
 
 
@@ -47,6 +48,7 @@ async def test_who_may_call_is_applied_and_a_second_time_changes_nothing(databas
     assert (api.security, api.default_version) == (("oauth2", "api_key"), True)
     assert (api.cors.origins, api.cors.credentials) == (("https://shop.example",), True)
     assert api.resources[0].auth == "none"
+    assert api.assertion_claims == ("email", "given_name")
 
 
 async def test_deny_policies_are_exactly_those_said(database: Database):

@@ -64,7 +64,9 @@ class Gateway:
         body: dict[str, Any] = answer.json()
         return body
 
-    async def an_api(self, context: str = "/orders", backend: str = "http://127.0.0.1:9701") -> apim.API:
+    async def an_api(
+        self, context: str = "/orders", backend: str = "http://127.0.0.1:9701", **more: Any
+    ) -> apim.API:
         """A published API with the plans Gold and Unlimited."""
         spec = apim.APISpec(
             name=context.strip("/").title(),
@@ -74,6 +76,7 @@ class Gateway:
             plans=("Gold", "Unlimited"),
             resources=(apim.Resource("GET", "/{id}"), apim.Resource("POST", "/")),
             state=apim.LifecycleState.PUBLISHED,
+            **more,
         )
         return await self.write(lambda c: apim.create_api(c, self.organization_id, spec, OutboundPolicy()))
 

@@ -58,6 +58,7 @@ def an_app(world: World) -> FastAPI:
     app.state.guard = Guard(identify, find_organization)
     app.add_exception_handler(Problem, problem)
     app.add_exception_handler(RequestValidationError, invalid)
-    for router in routers(world.database, BOX, world.authentication, world.clock, no_clients):
+    base = "https://ostiary.example"
+    for router in routers(world.database, BOX, world.authentication, base, world.clock, no_clients):
         app.include_router(router.router)
     return app

@@ -1,5 +1,6 @@
 """Importing users with hashes that others made: /api/identity/v1/users/import."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import httpx2
 import pytest
 from tests.support.identity import World
 
-from ostiary.identity import LoginRefused
+from ostiary.identity import LoginRefused, list_users
 from ostiary.identity.repository import users
 
 KNOWN = Path(__file__).parents[2] / "unit" / "identity" / "known_hashes.txt"
@@ -88,6 +89,21 @@ async def test_a_disabled_user_stays_out(api: httpx2.AsyncClient, world: World):
 
     with pytest.raises(LoginRefused):
         await world.log_in("bob", PASSWORD)
+
+
+async def test_others_write_between_the_units_of_an_import(api: httpx2.AsyncClient, world: World):
+    """A request of 200 users would keep the writer for a tenth of a second and more."""
+    good = HASHES["slappasswd SSHA"]
+    said = [{"username": f"user{n}", "hash": good, "disabled": True} for n in range(200)]
+    there: list[int] = []
+    importing = asyncio.create_task(imported(api, *said))
+
+    while not importing.done():
+        found = await world.database.write(lambda c: list_users(c, world.organization.id, limit=1_000))
+        there.append(len(found))
+
+    assert await importing == [("created", "")] * 200
+    assert len({count for count in there if 0 < count < 200}) >= 4, there
 
 
 async def test_a_dry_run_changes_nothing(api: httpx2.AsyncClient):

@@ -1,5 +1,6 @@
 """/api/identity/v1/user-stores"""
 
+from datetime import timedelta
 from typing import Any
 
 import httpx2
@@ -8,7 +9,7 @@ from sqlalchemy import Connection
 from tests.support.identity import World
 from tests.support.login_service import SERVICE_PASSWORD, SERVICE_USER, LoginService
 
-from ostiary.identity import LoginRefused, LoginUnavailable
+from ostiary.identity import LoginRefused, LoginUnavailable, disable_subject
 from ostiary.organizations import latest_minimum
 
 
@@ -44,6 +45,7 @@ async def test_a_connected_store_is_asked_and_its_secret_is_not_shown(
         "case_sensitive": False,
         "enabled": True,
         "description": None,
+        "ask_again_after_seconds": 300,
         "reauthenticate_after_seconds": None,
         "migrate_until": None,
         "position": 0,
@@ -135,6 +137,41 @@ async def test_a_kept_password_can_be_forgotten(api: httpx2.AsyncClient, world: 
         await world.log_in("testuser", "secret")
     again = await world.log_in("testuser", "changed")
     assert again.subject.id == first.subject.id
+
+
+async def test_how_far_a_migration_is_counts_people_that_may_log_in(
+    api: httpx2.AsyncClient, world: World, service: LoginService
+):
+    """Two have logged in before the day was said; one of them is disabled, and one has moved since."""
+    service.users |= {"early": "secret", "leaver": "secret"}
+    await api.post("/user-stores", json=a_body(service.url))
+    here = world.organization.id
+    for name in ("early", "leaver"):
+        subject = (await world.log_in(name, "secret")).subject
+    await world.database.write(lambda c: disable_subject(c, here, subject.id, world.clock))
+    assert (await api.get("/user-stores/external/migration")).json() == {
+        "migrate_until": None,
+        "days_left": None,
+        "seen": 2,
+        "kept": 0,
+        "not_moved": 1,
+        "last_kept_at": None,
+    }
+
+    until = world.clock().date() + timedelta(days=29)
+    body = without(a_body(service.url, migrate_until=until.isoformat()), "name")
+    assert (await api.put("/user-stores/EXTERNAL", json=body)).status_code == 200
+    await world.log_in("testuser", "secret")
+
+    told = (await api.get("/user-stores/external/migration")).json()
+    assert told.pop("last_kept_at") is not None
+    assert told == {
+        "migrate_until": until.isoformat(),
+        "days_left": 30,
+        "seen": 3,
+        "kept": 1,
+        "not_moved": 1,
+    }
 
 
 @pytest.mark.parametrize(

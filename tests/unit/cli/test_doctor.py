@@ -6,7 +6,7 @@ import socket
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -17,12 +17,13 @@ from ostiary.app import Settings, load_settings, migrate
 from ostiary.cli.certificates import Authority
 from ostiary.cli.data_directory import DataDirectory
 from ostiary.cli.doctor import examine, machine, state, table
+from ostiary.cli.doctor import stores as user_stores
 from ostiary.cli.doctor.findings import Finding
 from ostiary.foundation.clock import utc_now
 from ostiary.foundation.http_client import LOOPBACK, OutboundPolicy
 from ostiary.foundation.secrets import SecretBox, load_or_create_key
 from ostiary.gateway import NodeRecord
-from ostiary.identity import PasswordHasher, StoreOptions, UserStores, UserStoreSettings
+from ostiary.identity import Migration, PasswordHasher, StoreOptions, UserStores, UserStoreSettings
 
 NOW = datetime(2031, 5, 1, tzinfo=UTC)
 STORE = UserStoreSettings(
@@ -237,7 +238,7 @@ def at(service: LoginService) -> UserStoreSettings:
 
 
 async def test_a_store_that_refuses_somebody_made_up_is_well(service: LoginService, stores: UserStores):
-    found = await state.store_finding("acme", at(service), stores)
+    found = await user_stores.store_finding("acme", at(service), stores)
 
     assert (found.state, found.says) == ("ok", "it can be asked, and refuses somebody made up")
 
@@ -245,7 +246,7 @@ async def test_a_store_that_refuses_somebody_made_up_is_well(service: LoginServi
 async def test_a_store_that_accepts_anybody_fails(service: LoginService, stores: UserStores):
     service.mode = "ok"
 
-    found = await state.store_finding("acme", at(service), stores)
+    found = await user_stores.store_finding("acme", at(service), stores)
 
     assert (found.state, "accepts anybody" in found.says, bool(found.do)) == ("fail", True, True)
 
@@ -264,7 +265,7 @@ async def test_a_store_that_answers_wrongly_fails(
 ):
     service.mode = mode
 
-    found = await state.store_finding("acme", at(service), stores)
+    found = await user_stores.store_finding("acme", at(service), stores)
 
     assert (found.state, bool(found.do)) == ("fail", True)
     assert says in found.says
@@ -280,7 +281,7 @@ async def test_a_store_that_answers_wrongly_fails(
     ],
 )
 async def test_a_store_that_cannot_be_reached_fails(stores: UserStores, url: str, says: str):
-    found = await state.store_finding("acme", replace(STORE, settings={"url": url}), stores)
+    found = await user_stores.store_finding("acme", replace(STORE, settings={"url": url}), stores)
 
     assert (found.what, found.state, bool(found.do)) == ("user store EXTERNAL of acme", "fail", True)
     assert says in found.says
@@ -289,7 +290,67 @@ async def test_a_store_that_cannot_be_reached_fails(stores: UserStores, url: str
 async def test_a_store_that_is_switched_off_is_left_alone(stores: UserStores):
     off = replace(STORE, options=StoreOptions(enabled=False))
 
-    assert (await state.store_finding("acme", off, stores)).says == "it is switched off"
+    assert (await user_stores.store_finding("acme", off, stores)).says == "it is switched off"
+
+
+@pytest.mark.parametrize(
+    ("workers", "is_well", "says", "advice"),
+    [
+        ({"closed": 2}, True, "", ""),
+        ({"closed": 1, "open": 1}, True, "open at 1, half-open at 0 of 2 workers", "the store answers now"),
+        ({"closed": 1, "open": 1}, False, "open at 1, half-open at 0 of 2 workers", "make the store answer"),
+        ({"half-open": 2}, False, "open at 0, half-open at 2 of 2 workers", "make the store answer"),
+        ({"half-open": 2}, True, "", ""),
+        ({}, False, "", ""),
+    ],
+)
+def test_an_open_breaker_is_said_with_what_to_do_next(
+    workers: dict[str, int], is_well: bool, says: str, advice: str
+):
+    found = user_stores.breaker_findings("acme", STORE, workers, is_well=is_well)
+
+    assert [(one.what, one.state, one.says) for one in found] == (
+        [("breaker of EXTERNAL of acme", "warn", says)] if says else []
+    )
+    assert all(one.do.startswith(advice) for one in found)
+
+
+@pytest.mark.parametrize(
+    ("days_left", "moved", "not_moved", "judged", "says"),
+    [
+        (30, 5, 3, "ok", "5 have moved, 3 have not, 30 days left"),
+        (14, 5, 3, "warn", "5 have moved, 3 have not, 14 days left"),
+        (1, 5, 3, "warn", "5 have moved, 3 have not, today is the last day"),
+        (0, 5, 3, "warn", "5 have moved, 3 have not, the store is not asked any more"),
+        (0, 5, 0, "ok", "5 have moved, 0 have not, the store is not asked any more"),
+        (
+            14,
+            5,
+            0,
+            "ok",
+            "5 have moved, 0 have not, 14 days left; everybody known has, `enabled: false` may come",
+        ),
+        (14, 0, 0, "ok", "0 have moved, 0 have not, 14 days left"),
+    ],
+)
+def test_a_migration_that_would_leave_people_behind_is_said(
+    days_left: int, moved: int, not_moved: int, judged: str, says: str
+):
+    migration = Migration("LEGACY", date(2027, 6, 30), days_left, moved, not_moved, moved + not_moved, None)
+
+    found = user_stores.migration_finding("acme", migration)
+
+    assert (found.what, found.state, found.says) == ("migration from LEGACY of acme", judged, says)
+    assert bool(found.do) == (judged != "ok")
+
+
+async def test_a_store_that_is_not_asked_any_more_need_not_answer(stores: UserStores):
+    """The day is over and its service unplugged: its people log in with the kept passwords."""
+    unplugged = replace(STORE, options=StoreOptions(timeout_ms=300, migrate_until=date(2020, 1, 1)))
+
+    found = await user_stores.store_finding("acme", unplugged, stores)
+
+    assert (found.state, found.says) == ("ok", "it is not asked any more: migrate_until is over")
 
 
 def test_a_check_that_breaks_is_a_finding(settings: Settings, monkeypatch: pytest.MonkeyPatch):

@@ -13,6 +13,7 @@ from ostiary.gateway.node.authorize import Grant, authorize
 from ostiary.gateway.node.keys import KeyRing, KeyTiming, generate, public_jwk
 from ostiary.gateway.node.tokens import InvalidToken, read_claims, verify
 from ostiary.gateway.plan import Key
+from ostiary.gateway.told import ToldClaims
 
 NODE_KEY = generate()
 
@@ -49,6 +50,22 @@ def test_a_backend_is_told_who_calls_and_how() -> None:
         "http://wso2.org/claims/keytype": "PRODUCTION",
         "http://wso2.org/claims/usertype": "APPLICATION_USER",
         "http://wso2.org/claims/enduser": "EXTERNAL/testuser@my_company",
+    }
+
+
+def test_what_is_told_of_the_user_overwrites_nothing() -> None:
+    """Whatever a control plane says: who calls is in the token."""
+    claims = {"emailaddress": "bob@example.com", "enduser": "eve", "subscriber": "eve", "sub": "eve"}
+    user = ToldClaims(9, claims, ("department",))
+
+    assertion = sign(a_grant(), "node-key", NODE_KEY, NOW, NOW + 900, user)
+
+    told = jwt.decode(assertion, NODE_KEY, algorithms=["ES256"]).claims
+    before = signed(a_grant()).claims
+    assert {name: value for name, value in told.items() if before.get(name) != value and name != "jti"} == {
+        "http://wso2.org/claims/emailaddress": "bob@example.com",
+        "http://wso2.org/claims/sub": "eve",
+        "claims_left_out": ["department"],
     }
 
 

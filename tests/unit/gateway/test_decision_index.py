@@ -25,7 +25,7 @@ from tests.unit.gateway.builders import (
 
 from ostiary.gateway.haproxy import Decision, MapEntry, decision_entry
 from ostiary.gateway.node.authorize import Refused, authorize
-from ostiary.gateway.node.index import DecisionIndex
+from ostiary.gateway.node.index import EVERYBODY, DecisionIndex
 from ostiary.gateway.node.tokens import Claims, read_claims
 from ostiary.gateway.plan import (
     Backend,
@@ -150,6 +150,8 @@ ALL = {("t1", "api"), ("t1", "api2"), ("t2", "api"), ("t3", "api"), ("t4", "api"
         (to_wire(an_api(resources=(Resource("GET", "/x", ("write",)),))), set()),
         (to_wire(an_api(state="BLOCKED")), set()),
         (to_wire(an_api(state="PROTOTYPED")), set()),
+        (to_wire(an_api(assertion_claims=("email",))), ALL - {("t1", "api2")}),
+        (Entry("claims", "alice", None), set()),
         (to_wire(replace(an_organization(), issuer="https://elsewhere")), ALL),
         (to_wire(replace(an_organization("other"), issuer="https://elsewhere")), set()),
         (to_wire(an_application("app9")), set()),
@@ -160,6 +162,45 @@ def test_a_change_ends_exactly_the_decisions_that_rest_on_it(
     change: Entry, ended: set[tuple[str, str]]
 ) -> None:
     assert deleted(change) == ended
+
+
+def with_claims(index: DecisionIndex) -> set[str]:
+    """Add the decisions, those about `api` with claims of the user; the keys of these by subject."""
+    for token, api in TOKENS:
+        decision, subscription, limit = decided(WORLD, token, api)
+        index.add(replace(decision, has_claims=api == "api"), subscription, limit)
+    return {key_of(token, api) for token, api in TOKENS if api == "api" and token.subject == "alice"}
+
+
+def test_changed_claims_end_the_decisions_that_tell_them_and_no_others() -> None:
+    index = DecisionIndex(100_000)
+    alices = with_claims(index)
+
+    gone = index.invalidate(WORLD, WORLD, [("claims", "alice"), ("claims", "nobody")])
+
+    assert {entry.key for entry in gone} == alices
+
+
+def test_where_nobody_can_say_whose_claims_changed_all_that_tell_some_end() -> None:
+    """A complete plan stands for changes that are no longer known one by one."""
+    index = DecisionIndex(100_000)
+    with_claims(index)
+
+    gone = index.invalidate(WORLD, WORLD, [EVERYBODY])
+
+    assert {entry.key for entry in gone} == {key_of(token, api) for token, api in TOKENS if api == "api"}
+
+
+def test_changed_claims_end_no_stream() -> None:
+    """A stream was let through by its credential, which is as good as before."""
+    index, lasting = DecisionIndex(100_000), DecisionIndex(100_000)
+    stored, _ = index.add(*decided(WORLD, *TOKENS[0]))
+    index.lasting = lasting
+    kept = lasting.keep(replace(stored, rests_on=(*stored.rests_on, ("claims", "alice"), EVERYBODY)))
+
+    index.invalidate(WORLD, WORLD, [("claims", "alice"), EVERYBODY])
+
+    assert lasting.holds(kept)
 
 
 _CHANGES = st.one_of(

@@ -272,3 +272,18 @@ async def test_a_deleted_and_remade_user_is_somebody_else(world: World):
     await world.user("bob")
 
     assert (await world.log_in("bob")).subject.id != before.id
+
+
+async def test_a_store_that_is_switched_off_is_let_go_of_with_the_next_login(
+    world: World, service: LoginService
+):
+    await world.store(service.url)
+    await world.log_in("testuser", "secret")
+    assert [(where, store) for where, store, _ in world.authentication.health()] == [
+        ("my_company", "EXTERNAL")
+    ]
+
+    await world.store(service.url, enabled=False)
+
+    assert await outcome(world, "testuser", "secret") == "refused"
+    assert list(world.authentication.health()) == []

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ostiary.identity.user_stores.breaker import CircuitBreaker, CircuitOpen
+from ostiary.identity.user_stores.breaker import BreakerState, CircuitBreaker, CircuitOpen
 
 
 class Time:
@@ -33,7 +33,7 @@ def test_it_opens_after_failures_in_a_row(breaker: CircuitBreaker):
     breaker.enter()
     breaker.succeeded()
     fail(breaker, 2)
-    assert breaker.is_closed
+    assert breaker.state is BreakerState.CLOSED
 
     fail(breaker, 1)
 
@@ -52,15 +52,17 @@ def test_after_the_cool_down_one_caller_alone_probes(breaker: CircuitBreaker, ti
         breaker.enter()
 
 
-@pytest.mark.parametrize(("outcome", "closed"), [("succeeded", True), ("failed", False)])
-def test_the_probe_decides(breaker: CircuitBreaker, time: Time, outcome: str, closed: bool):
+@pytest.mark.parametrize(
+    ("outcome", "state"), [("succeeded", BreakerState.CLOSED), ("failed", BreakerState.OPEN)]
+)
+def test_the_probe_decides(breaker: CircuitBreaker, time: Time, outcome: str, state: BreakerState):
     fail(breaker, 3)
     time.now = 5.0
     breaker.enter()
 
     getattr(breaker, outcome)()
 
-    assert breaker.is_closed is closed
+    assert breaker.state is state
 
 
 def test_an_abandoned_probe_makes_room_for_another(breaker: CircuitBreaker, time: Time):
@@ -71,3 +73,13 @@ def test_an_abandoned_probe_makes_room_for_another(breaker: CircuitBreaker, time
     breaker.abandoned()
 
     breaker.enter()
+
+
+def test_it_says_whether_it_is_open_or_would_try_again(breaker: CircuitBreaker, time: Time):
+    fail(breaker, 3)
+    assert breaker.state is BreakerState.OPEN
+
+    time.now = 5.0
+    assert breaker.state is BreakerState.HALF_OPEN
+    breaker.enter()
+    assert breaker.state is BreakerState.HALF_OPEN

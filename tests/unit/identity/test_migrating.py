@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime
+from typing import Any
 
 import pytest
 from tests.support.identity import AdvancingClock, World, a_world, no_clients
@@ -11,6 +12,8 @@ from ostiary.foundation.database import Database
 from ostiary.identity import (
     LoginRefused,
     LoginUnavailable,
+    StoreOptions,
+    UserStoreSettings,
     delete_user_store,
     disable_subject,
     find_user_store,
@@ -180,3 +183,22 @@ async def test_the_password_is_nowhere_and_its_hash_in_no_text(world: World, ser
 
     assert password_hash.startswith("$argon2id$")
     assert "argon2" not in repr(found)
+
+
+@pytest.mark.parametrize(
+    ("options", "left"),
+    [
+        ({"migrate_until": UNTIL}, 30),
+        ({"migrate_until": date(2027, 6, 1)}, 1),
+        ({"migrate_until": date(2027, 5, 31)}, 0),
+        ({"migrate_until": date(2020, 1, 1)}, 0),
+        ({"migrate_until": UNTIL, "enabled": False}, 0),
+        ({}, None),
+    ],
+)
+def test_the_days_on_which_the_old_store_is_asked_are_counted_with_today(
+    options: dict[str, Any], left: int | None
+):
+    store = UserStoreSettings("s", "o", "LEGACY", "rest", 1, 1, {}, StoreOptions(**options))
+
+    assert store.days_left(NOW) == left

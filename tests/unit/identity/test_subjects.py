@@ -74,7 +74,7 @@ async def test_standing_says_when_the_password_was_checked_and_what_the_store_ca
     here = await standing(world, (await world.log_in("bob")).subject.id)
     there = await standing(world, (await world.log_in("testuser", "secret")).subject.id)
 
-    assert (here.store_reports_deletions, there.store_reports_deletions) == (True, False)
+    assert (here.is_kept_here, there.is_kept_here) == (True, False)
     assert here.may_continue
     assert there.may_continue
     assert abs((world.clock() - there.password_checked_at).total_seconds()) < 60

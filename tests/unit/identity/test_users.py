@@ -24,8 +24,12 @@ from ostiary.identity import (
     put_user,
     reset_admin_password,
 )
+from ostiary.identity.importing import ImportedUser, import_users, units_of
+from ostiary.identity.repository import users
 from ostiary.organizations import latest_minimum
 from ostiary.permissions import Member, holdings_of
+
+FIFTY_LONG_CLAIMS = {f"claim{n}": "x" * 1000 for n in range(50)}
 
 
 @pytest.fixture
@@ -150,3 +154,46 @@ async def test_a_reset_lets_the_administrator_in_again(world: World):
 async def test_without_the_default_organization_there_is_no_administrator(sqlite_database: Database):
     with pytest.raises(NoDefaultOrganization):
         await bootstrap_admin(sqlite_database, utc_now)
+
+
+async def test_of_two_imports_at_once_one_makes_a_user_and_the_other_leaves_it(world: World):
+    """Whoever comes second must not set the password of somebody that is there."""
+    hashes = [
+        "pbkdf2_sha256$1000$salt$qN+JnzxPIE2WfgrWPAkph8EAVeuwF7PZ0ordIY1Peq0=",
+        "{SSHA}c2VjcmV0c2FsdA==",
+    ]
+    here, names = world.organization.id, [f"user{n}" for n in range(40)]
+
+    async def outcome(name: str, password_hash: str) -> str:
+        one = [ImportedUser(name, password_hash)]
+        return (await world.database.write(lambda c: import_users(c, here, one, utc_now)))[0].outcome
+
+    async def kept(name: str) -> str:
+        found = await world.database.read(lambda c: users.credential(c, here, name))
+        assert found is not None
+        return found.password_hash
+
+    async def importing(password_hash: str) -> list[str]:
+        return [await outcome(name, password_hash) for name in names]
+
+    first, second = await asyncio.gather(*map(importing, hashes))
+
+    assert all({*pair} == {"created", "exists"} for pair in zip(first, second, strict=True))
+    assert [await kept(name) for name in names] == [hashes[told == "exists"] for told in first]
+
+
+@pytest.mark.parametrize(
+    ("claims", "sizes"),
+    [
+        ({}, [25, 25, 10]),
+        ({"email": "a@example.com"}, [25, 25, 10]),
+        ({str(n): "x" * 1000 for n in range(50)}, [4] * 15),
+    ],
+)
+def test_a_unit_of_an_import_is_short_whatever_its_users_have(claims: dict[str, str], sizes: list[int]):
+    users = [ImportedUser(f"user{n}", "{SSHA}c2VjcmV0c2FsdA==", claims) for n in range(60)]
+
+    units = list(units_of(users))
+
+    assert [len(unit) for unit in units] == sizes
+    assert [user for unit in units for user in unit] == users

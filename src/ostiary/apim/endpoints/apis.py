@@ -59,6 +59,14 @@ class CORSBody(BaseModel):
         return CORS(self.enabled, origins, methods, headers, self.credentials)
 
 
+class AssertionBody(BaseModel):
+    """What the backend JWT says besides: claims of the user who calls."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    claims: list[str] = Field(default_factory=list, max_length=100)
+
+
 class UnchangedBody(BaseModel):
     """Stands for a secret that stays."""
 
@@ -118,6 +126,7 @@ class APIBody(BaseModel):
     security: list[CredentialKind] = [CredentialKind.OAUTH2]
     cors: CORSBody = CORSBody()
     default_version: bool = False
+    assertion: AssertionBody = AssertionBody()
 
     def spec(self) -> APISpec:
         """As the use cases take it."""
@@ -132,6 +141,7 @@ class APIBody(BaseModel):
             security=tuple(self.security),
             cors=self.cors.rules(),
             default_version=self.default_version,
+            assertion_claims=tuple(self.assertion.claims),
         )
 
 
@@ -224,6 +234,7 @@ def present(api: API) -> dict[str, Any]:
         "security": [str(kind) for kind in api.security],
         "cors": asdict(api.cors),
         "default_version": api.default_version,
+        "assertion": {"claims": list(api.assertion_claims)},
     }
 
 

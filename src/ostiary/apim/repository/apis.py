@@ -148,6 +148,7 @@ def _api_values(api: API) -> dict[str, Any]:
         "security": list(api.security),
         "cors": None if api.cors == CORS() else asdict(api.cors),
         "default_version": api.default_version,
+        "assertion_claims": list(api.assertion_claims) or None,
     }
 
 
@@ -195,6 +196,7 @@ def _api(row: Row[Any], offered: tuple[str, ...]) -> API:
         security=tuple(map(CredentialKind, row.security or ["oauth2"])),
         cors=_cors(row.cors),
         default_version=row.default_version,
+        assertion_claims=tuple(row.assertion_claims or ()),
     )
 
 

@@ -46,7 +46,7 @@ def doctor(data_dir: DataDirectoryOption = None, config: ConfigOption = None) ->
 
 def examine(settings: Settings) -> Iterator[Finding]:
     """Make every check that applies to what is in the data directory."""
-    from ostiary.cli.doctor import machine, state
+    from ostiary.cli.doctor import machine, state, stores
     from ostiary.foundation.clock import utc_now
     from ostiary.foundation.secrets import SecretBox
 
@@ -55,6 +55,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
 
     directory, known, now = DataDirectory(settings.data_dir), state.Known(), utc_now()
     is_up = state.is_held(directory)
+    workers = sorted(directory.run.glob("metrics-*.sock")) if is_up else []
     is_gateway_alone = (directory.node / "identity.json").exists() and not directory.secret_key.exists()
     yield from _safely("versions", lambda: machine.versions(settings.haproxy))
     yield from _safely("data directory", lambda: machine.data_directory(directory))
@@ -63,12 +64,13 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield from _safely("configuration", lambda: machine.configuration(directory, settings.haproxy))
     if directory.path.is_dir() and not is_gateway_alone:
         yield from _safely("secret.key", lambda: machine.secret_key(directory))
-        yield from _safely("database", lambda: state.database(settings, known))
+        yield from _safely("database", lambda: state.database(settings, known, now))
         yield from _safely("clock", lambda: state.clock(known, now))
         yield from _safely(
             "user stores",
-            lambda: asyncio.run(state.user_stores(known, settings.outbound_policy, box())),
+            lambda: asyncio.run(stores.user_stores(known.stores, workers, settings.outbound_policy, box())),
         )
+        yield from _safely("migrations", lambda: stores.migrations(known.migrations))
         yield from _safely("gateway nodes", lambda: state.nodes(known, now, is_up))
     yield from _safely("listeners", lambda: _listeners(settings, is_up))
     if is_up and (directory.run / "gateway.cfg").exists():

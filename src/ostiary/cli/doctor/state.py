@@ -1,8 +1,7 @@
-"""What is in the database, and whether what is written there answers: stores, nodes, the agent, listeners."""
+"""What is in the database, and whether what is written there answers: nodes, the agent, listeners."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,17 +17,9 @@ from ostiary.cli.data_directory import DataDirectory
 from ostiary.cli.doctor.findings import Finding, fail, ok, warn
 from ostiary.foundation.database import DatabaseUnusable, check_usable, write_engine
 from ostiary.foundation.events import latest_number, outbox
-from ostiary.foundation.http_client import OutboundPolicy
 from ostiary.foundation.metrics import read
-from ostiary.foundation.secrets import SecretBox
 from ostiary.gateway import NodeRecord, list_nodes
-from ostiary.identity import (
-    PasswordHasher,
-    UserStores,
-    UserStoreSettings,
-    list_user_stores,
-    test_user_store,
-)
+from ostiary.identity import Migration, UserStoreSettings, list_migrations, list_user_stores
 from ostiary.organizations import all_organizations
 
 if TYPE_CHECKING:
@@ -36,7 +27,6 @@ if TYPE_CHECKING:
 
 _SILENT: Final = timedelta(seconds=60)
 _AHEAD: Final = timedelta(seconds=60)
-_AT_ONCE: Final = 16
 
 
 class Known:
@@ -44,12 +34,13 @@ class Known:
 
     def __init__(self) -> None:
         self.stores: list[tuple[str, UserStoreSettings]] = []
+        self.migrations: list[tuple[str, Migration]] = []
         self.nodes: list[NodeRecord] = []
         self.latest = 0
         self.newest: datetime | None = None
 
 
-def database(settings: Settings, known: Known) -> Iterator[Finding]:
+def database(settings: Settings, known: Known, now: datetime) -> Iterator[Finding]:
     """Whether it answers and has this version's schema; reads what other checks need."""
     url = make_url(settings.database)
     if url.get_backend_name() == "sqlite" and not Path(str(url.database)).exists():
@@ -70,20 +61,22 @@ def database(settings: Settings, known: Known) -> Iterator[Finding]:
         yield fail("database", f"its schema is {current or 'empty'}, this version's is {newest}", do)
         return
     try:
-        _read(settings, known)
+        _read(settings, known, now)
     except SQLAlchemyError as error:
         yield fail("database", f"it cannot be read ({type(error).__name__})", "restore your last backup")
         return
     yield ok("database", f"{where}, schema {current}")
 
 
-def _read(settings: Settings, known: Known) -> None:
+def _read(settings: Settings, known: Known, now: datetime) -> None:
     engine = write_engine(settings.database)
     try:
         with engine.connect() as connection:
             for organization in all_organizations(connection):
                 stores = list_user_stores(connection, organization.id)
                 known.stores += [(organization.name, store) for store in stores]
+                moving = list_migrations(connection, organization.id, now)
+                known.migrations += [(organization.name, migration) for migration in moving]
             known.nodes = list_nodes(connection)
             known.latest = latest_number(connection)
             known.newest = connection.execute(select(func.max(outbox.c.recorded_at))).scalar()
@@ -99,61 +92,6 @@ def clock(known: Known, now: datetime) -> Iterator[Finding]:
         yield fail("clock", says, "synchronize the clocks of all machines (systemd-timesyncd, chrony)")
     else:
         yield ok("clock", f"{now:%Y-%m-%d %H:%M:%S} UTC")
-
-
-async def user_stores(known: Known, policy: OutboundPolicy, box: SecretBox) -> Sequence[Finding]:
-    """Whether each store can be asked, and refuses somebody made up."""
-    turn = asyncio.Semaphore(_AT_ONCE)
-    hasher = PasswordHasher()
-    stores = UserStores(box, policy, hasher)
-
-    async def one(organization: str, store: UserStoreSettings) -> Finding:
-        async with turn:
-            return await store_finding(organization, store, stores)
-
-    try:
-        return await asyncio.gather(*(one(*each) for each in known.stores))
-    finally:
-        await hasher.close()
-
-
-async def store_finding(organization: str, store: UserStoreSettings, stores: UserStores) -> Finding:
-    """Reach a store as a login would."""
-    what = f"user store {store.name} of {organization}"
-    if not store.options.enabled:
-        return ok(what, "it is switched off")
-    made = stores.unshared(store, {})
-    try:
-        tested = await test_user_store(made)
-    finally:
-        await made.close()
-    if tested.accepts_anybody:
-        do = "switch it off (`enabled: false`) until its service refuses people who do not exist"
-        return fail(what, "it accepts anybody, even somebody made up with a random password", do)
-    if tested.problem is not None:
-        return fail(what, _PROBLEMS.get(tested.problem, tested.problem), _advice(tested.problem))
-    return ok(what, "it can be asked, and refuses somebody made up")
-
-
-_PROBLEMS: Final = {
-    "connect": "nobody answers at its address",
-    "timeout": "it did not answer in time",
-    "protocol": "what answers does not speak HTTP",
-    "its_password_is_not_set": "what we prove ourselves with is not set, or is no key",
-    "not_the_agreed_form": "its answer has not the agreed form",
-    "status_401": "it does not know us: it answers 401",
-}
-
-
-def _advice(problem: str) -> str:
-    """What to do about it."""
-    if problem.startswith("address_refused"):
-        return "correct its address, or the setting outbound.allowed_networks"
-    if problem in ("its_password_is_not_set", "status_401") or "refused" in problem:
-        return "set its secret again: `ostiary apply --set-secrets`"
-    if "certificate" in problem:
-        return "renew its certificate, or trust its authority (`ca`)"
-    return "`ostiary trace login` shows each step; its users cannot log in meanwhile"
 
 
 def nodes(known: Known, now: datetime, is_up: bool) -> Iterator[Finding]:

@@ -4,6 +4,7 @@ from ostiary.foundation.clock import Clock
 from ostiary.foundation.database import Database
 from ostiary.foundation.secrets import SecretBox
 from ostiary.gateway.endpoints import (
+    claims,
     counts,
     enrol,
     explanations,
@@ -29,6 +30,7 @@ def routers(
     return (
         plan.router(PlanFeed(database, box, public_url, clock)),
         introspect.router(database, box, public_url, clock),
+        claims.router(database),
         node_keys.router(database, clock),
         jwks.router(database, settings),
         enrol.router(database, box, settings.node_certificate_lifetime, clock),

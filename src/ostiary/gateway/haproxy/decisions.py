@@ -95,6 +95,8 @@ class Decision:
     plan: str = ""
     end_user: str = ""
     api_key: str = ""
+    has_claims: bool = False
+    """Whether the assertion has claims of the user, which may change."""
     credential_ends_at: int = 0
     """Seconds since 1970, by the node's clock: how long a stream may last that was let through."""
 

@@ -34,7 +34,7 @@ from ostiary.gateway.node.control_plane import ControlPlane, ControlPlaneDown, N
 from ostiary.gateway.node.decide import ASK_WITHIN, Decider
 from ostiary.gateway.node.disk import Disk
 from ostiary.gateway.node.explanations import Explanations, LineReader, tell
-from ostiary.gateway.node.index import DecisionIndex
+from ostiary.gateway.node.index import EVERYBODY, DecisionIndex
 from ostiary.gateway.node.keys import KeyTiming
 from ostiary.gateway.node.measuring import AgentMeasures, from_haproxy, gauges
 from ostiary.gateway.node.meter import Meter
@@ -394,5 +394,5 @@ def _touched(before: GatewayPlan, after: GatewayPlan, answer: PlanAnswer) -> lis
     named = {(entry.kind, entry.id) for entry in answer.entries}
     if answer.complete:
         named |= {(entry.kind, entry.id) for plan in (before, after) for entry in plan.entries()}
-        named |= {*before.barred, *after.barred}
+        named |= {*before.barred, *after.barred, EVERYBODY}
     return sorted(named)

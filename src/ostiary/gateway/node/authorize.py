@@ -24,6 +24,7 @@ from ostiary.gateway.plan import (
     Subscription,
 )
 
+USER: Final = "APPLICATION_USER"
 INVALID_TOKEN: Final = "invalid_token"  # noqa: S105 (a name of haproxy.AGENT_REFUSALS)
 SUBSCRIPTION_BLOCKED: Final = "subscription_blocked"
 SUBSCRIPTION_INACTIVE: Final = "subscription_inactive"
@@ -57,6 +58,11 @@ class Grant:
     subscription: Subscription
     plan: Plan
     api_key: APIKey | None = None
+
+    @property
+    def asks_for_claims(self) -> bool:
+        """Whether the backend is told claims of the user; an application has none."""
+        return bool(self.api.assertion_claims) and self.claims.usertype == USER
 
 
 def authorize_key(plan: GatewayPlan, api_id: str, sha256: str, now: float) -> Grant:

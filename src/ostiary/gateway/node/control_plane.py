@@ -18,6 +18,7 @@ from pydantic import SecretStr
 
 from ostiary.gateway.node.identity import NamedTransport
 from ostiary.gateway.plan import TIME_HEADER, BadPlan, PlanAnswer, content_digest
+from ostiary.gateway.told import NotTold, ToldClaims
 
 _PREFIX: Final = "/internal/gateway/v1"
 _LOCAL: Final = "http://control-plane"
@@ -121,6 +122,23 @@ class ControlPlane:
         response = await self._ask("POST", "/introspect", within, json=question, refused=(400,))
         answer = response.json() if response.status_code == 200 else {}
         return answer if answer.get("active") is True else None
+
+    async def claims(
+        self, organization_id: str, api_id: str, subject: str, within: float
+    ) -> ToldClaims | None:
+        """Ask which claims of a user the API's backend is told; `None` where there is no such API.
+
+        Raises:
+            ControlPlaneDown: nobody could tell, or what was told cannot be.
+        """
+        question = {"organization_id": organization_id, "api_id": api_id, "subject": subject}
+        response = await self._ask("POST", "/claims", within, json=question, refused=(404,))
+        if response.status_code == 404:
+            return None
+        try:
+            return ToldClaims.from_wire(response.content)
+        except NotTold as error:
+            raise ControlPlaneDown(str(error)) from error
 
     async def register_keys(self, keys: Sequence[Mapping[str, Any]]) -> None:
         """Have exactly these public keys published as the node's.

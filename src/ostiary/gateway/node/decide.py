@@ -22,6 +22,7 @@ from ostiary.gateway.node import assertion
 from ostiary.gateway.node.authorize import (
     INVALID_TOKEN,
     UNAVAILABLE,
+    USER,
     Grant,
     Refused,
     authorize,
@@ -43,11 +44,13 @@ from ostiary.gateway.node.tokens import (
     read_claims,
     verify,
 )
+from ostiary.gateway.told import ToldClaims
 
 _log = get_logger(__name__)
 ASK_WITHIN = 0.6
 """Seconds for a question to the control plane; HAProxy waits 0.8 for the whole answer."""
-_OPAQUE_AT_ONCE = 64
+_QUESTIONS_AT_ONCE = 64
+_ASKED_AT_MOST = 3
 _KILOBYTE = 1024
 
 
@@ -130,7 +133,7 @@ class Decider:
         self._lifetime = int(lifetime.total_seconds())
         self._now = now
         self._flights: dict[tuple[str, str], asyncio.Task[Answer]] = {}
-        self._opaque = asyncio.Semaphore(_OPAQUE_AT_ONCE)
+        self._asking = asyncio.Semaphore(_QUESTIONS_AT_ONCE)
         self._explanations = explanations
         self._clock = clock or NodeClock(now, time.monotonic)
 
@@ -182,19 +185,47 @@ class Decider:
         return await self._authorized(miss)
 
     async def _authorized(self, miss: Miss) -> tuple[Stored, list[MapEntry]]:
-        if miss.is_key:
-            now = self._clock.now()
-            grant = authorize_key(self._state.plan, miss.api_id, miss.credential_sha256[1:], now)
-        else:
-            claims = await self._claims(miss.credential.get_secret_value())
-            now = self._clock.now()  # nothing is awaited from here on
-            try:
-                grant = authorize(self._state.plan, miss.api_id, claims, now)
-            except Refused as refused:
-                refused.claims = claims
-                raise
-        decision = self._decision(grant, miss.credential_sha256, int(now))
+        token = None if miss.is_key else await self._claims(miss.credential.get_secret_value())
+        grant, user = await self._granted_and_told(miss, token)  # nothing is awaited after the grant
+        decision = self._decision(grant, miss.credential_sha256, int(self._clock.now()), user)
         return self._index.add(decision, grant.subscription.id, grant.plan.id)
+
+    def _granted(self, miss: Miss, token: Claims | None) -> Grant:
+        """Decide by the plan as it is now; `token` is what the credential says, none for an API key."""
+        now = self._clock.now()
+        if token is None:
+            return authorize_key(self._state.plan, miss.api_id, miss.credential_sha256[1:], now)
+        try:
+            return authorize(self._state.plan, miss.api_id, token, now)
+        except Refused as refused:
+            refused.claims = token
+            raise
+
+    async def _granted_and_told(self, miss: Miss, token: Claims | None) -> tuple[Grant, ToldClaims | None]:
+        """Decide, and ask for what the API wants to be told of the user; what is too old is asked again."""
+        grant = self._granted(miss, token)
+        for _ in range(_ASKED_AT_MOST):
+            if not grant.asks_for_claims:
+                return grant, None
+            user = await self._claims_of_user(grant)
+            grant = self._granted(miss, token)  # the plan may have changed meanwhile
+            if grant.asks_for_claims and user.number >= self._state.plan.number:
+                return grant, user
+        raise Refused(UNAVAILABLE, "claims of the user: the plan changes faster than they are told")
+
+    async def _claims_of_user(self, grant: Grant) -> ToldClaims:
+        try:
+            async with self._asking:
+                user = await self._control_plane.claims(
+                    grant.organization.id, grant.api.id, grant.claims.subject, ASK_WITHIN
+                )
+        except ControlPlaneDown as error:
+            raise Refused(UNAVAILABLE, f"claims of the user: no control plane: {error}") from error
+        if user is None:
+            raise Refused(UNAVAILABLE, "claims of the user: the API is gone", stale=True)
+        if user.left_out:
+            _log.warning("claims_left_out", api_id=grant.api.id, names=user.left_out)
+        return user
 
     async def _claims(self, credential: str) -> Claims:
         try:
@@ -202,7 +233,7 @@ class Decider:
                 return verify(credential, self._state.plan.keys.get)
             if not may_be_opaque(credential):
                 raise InvalidToken("neither a JWT nor a token of ours")
-            async with self._opaque:
+            async with self._asking:
                 answer = await self._control_plane.introspect(SecretStr(credential), ASK_WITHIN)
             if answer is None:
                 raise InvalidToken("the control plane does not know it")
@@ -214,7 +245,7 @@ class Decider:
         except ControlPlaneDown as error:
             raise Refused(UNAVAILABLE, f"no control plane: {error}") from error
 
-    def _decision(self, grant: Grant, credential_sha256: str, now: int) -> Decision:
+    def _decision(self, grant: Grant, credential_sha256: str, now: int, user: ToldClaims | None) -> Decision:
         claims, limit = grant.claims, grant.plan
         expires_at = min(claims.expires_at, now + self._lifetime)
         ends_here = int(expires_at - self._clock.skew)
@@ -232,10 +263,11 @@ class Decider:
             scopes=frozenset(claims.scopes),
             **quotas(grant),
             subscription_id=grant.subscription.id if limit.id else "",
-            holder="user" if claims.usertype == "APPLICATION_USER" else "application",
+            holder="user" if claims.usertype == USER else "application",
             addresses=() if key is None else key.addresses,
             referers=() if key is None else key.referers,
-            assertion=assertion.sign(grant, signing.kid, signing.key, now, expires_at),
+            assertion=assertion.sign(grant, signing.kid, signing.key, now, expires_at, user),
+            has_claims=user is not None,
             token_id=claims.token_id,
             family=claims.family or "",
             kid=claims.kid or "",

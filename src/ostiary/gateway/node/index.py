@@ -23,6 +23,8 @@ LARGEST_SHARD: Final = 1_000
 _FORGOTTEN_AT_LEAST: Final = 1_000
 Dependency = tuple[str, str]
 _END_USER: Final = "end user"
+EVERYBODY: Final = (Kind.CLAIMS.value, "")
+"""Changed where nobody can say whose claims did."""
 _ENDED_BY_DENIAL: Final[Mapping[str, str]] = {"USER": _END_USER, "APPLICATION": Kind.APPLICATION.value}
 
 
@@ -71,8 +73,10 @@ class DecisionIndex:
         return stored, self._put(stored)
 
     def keep(self, stored: Stored) -> Stored:
-        """Note what another index has, for as long as its credential lasts."""
-        kept = replace(stored, expires_at=stored.credential_ends_at, serial=next(self._serial))
+        """Note what another index has, for as long as its credential lasts, whatever a backend was told."""
+        rests_on = tuple(one for one in stored.rests_on if one[0] != Kind.CLAIMS)
+        expires_at, serial = stored.credential_ends_at, next(self._serial)
+        kept = replace(stored, rests_on=rests_on, expires_at=expires_at, serial=serial)
         self._put(kept)
         return kept
 
@@ -151,6 +155,8 @@ class DecisionIndex:
             return self._below(id, after)
         if kind == Kind.DENIAL:
             return self._denied(id, after)
+        if kind == Kind.CLAIMS:
+            return self._resting_on((kind, id))
         if kind == Kind.SUBSCRIPTION and id in after.subscriptions:
             new = after.subscriptions[id]
             without = self._resting_on((kind, unsubscribed(new.application_id, new.api_id)))
@@ -222,6 +228,7 @@ def _rests_on(decision: Decision, subscription_id: str, plan_id: str) -> tuple[D
         (Kind.SUBSCRIPTION.value, subscription_id),
         (Kind.PLAN.value, plan_id),
         ("subject", decision.subject),
+        *([(Kind.CLAIMS.value, decision.subject), EVERYBODY] if decision.has_claims else []),
         *([(_END_USER, decision.end_user)] if decision.end_user else []),
         *(("scope", scope) for scope in sorted(decision.scopes)),
     )

@@ -25,6 +25,8 @@ class Kind(StrEnum):
     NODE = "node"
     API_KEY = "api_key"
     DENIAL = "denial"
+    CLAIMS = "claims"
+    """Of a subject: said when they change, never what they are. A node that does not know this ignores it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +123,8 @@ class API:
     cors: CORS = CORS()
     default_version: bool = False
     """Whether calls whose path names no version are this one's."""
+    assertion_claims: tuple[str, ...] = ()
+    """Claims of the user that its backend JWT has besides; what they are, the node asks for."""
     unsupported: frozenset[str] = NOTHING
 
 

@@ -169,6 +169,7 @@ def _api(id: str, f: Fields) -> API:
         security=f.texts("security", ("oauth2",)),
         cors=_cors(sharing),
         default_version=f.take("default_version", bool, False),
+        assertion_claims=f.texts("assertion_claims"),
     )
     unknown = f.unknown | inside | {f"backend.{name}" for name in addresses.unknown}
     unknown |= {f"cors.{name}" for name in sharing.unknown}

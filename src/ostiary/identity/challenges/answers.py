@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pydantic import SecretStr
 from sqlalchemy import Connection
 
+from ostiary.foundation import audit
 from ostiary.foundation.clock import Clock
 from ostiary.foundation.database import Database
 from ostiary.foundation.identifiers import is_id
 from ostiary.foundation.telemetry import get_logger
-from ostiary.identity.administering import may_administer
 from ostiary.identity.challenges import repository
 from ostiary.identity.challenges.errors import AnswersRefused, ChallengeRefused, Reason
 from ostiary.identity.challenges.model import (
@@ -37,8 +37,9 @@ from ostiary.identity.challenges.repository import KeptAnswer
 from ostiary.identity.lockout import LockedOut, Lockout, identity_key
 from ostiary.identity.model import Standing, StandingProblem, Subject
 from ostiary.identity.passwords import PasswordHasher
+from ostiary.identity.powers import check_power_over
 from ostiary.identity.standing import check_standing
-from ostiary.permissions import Permissions
+from ostiary.permissions import Principal
 
 _log = get_logger(__name__)
 _NOTHING = SecretStr("-")
@@ -51,12 +52,12 @@ _CHANGES = "challenge-answers"
 class Person:
     """Whose answers they are: somebody of any user store.
 
-    `changed_by` is what somebody else who changes them may do; None where people change their own.
+    `changed_by` is who else changes them; None where people change their own.
     """
 
     organization_id: str
     subject_id: str
-    changed_by: Permissions | None = None
+    changed_by: Principal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +109,8 @@ class ChallengeAnswers:
         """Keep the answers given, all or none; a change of one set takes one answer.
 
         Raises:
-            ChallengeRefused: says what was expected, or that it was compared too often, or that the person
-                may do more than whoever changes the answers.
+            ChallengeRefused: says what was expected, or that it was compared too often.
+            Escalation: the person may do what whoever changes the answers may not.
             HashingBusy: too much is being hashed; nothing was changed.
         """
         checked = await self._database.read(lambda c: self._check(c, person, change, given))
@@ -125,6 +126,8 @@ class ChallengeAnswers:
             for one, question, answer_hash in zip(given, questions, hashes, strict=True):
                 kept = KeptAnswer(one.set_id, question.text, answer_hash, self._clock())
                 repository.put_answer(connection, person.organization_id, person.subject_id, kept)
+            said = {"sets": [one.set_id for one in given]}
+            audit.note(connection, person.organization_id, "challenge_answers", person.subject_id, {}, said)
 
         await self._database.write(unit)
         _log.info("challenge_answers_changed", subject=person.subject_id, sets=[one.set_id for one in given])
@@ -134,13 +137,18 @@ class ChallengeAnswers:
 
         Raises:
             ChallengeRefused: there is none; as `questions`.
+            Escalation: as `change`.
         """
 
         def unit(connection: Connection) -> int:
             self._admit(connection, person)
             if set_id is not None and not is_name(set_id):
                 return 0
-            return repository.remove_answers(connection, person.organization_id, person.subject_id, set_id)
+            removed = repository.remove_answers(connection, person.organization_id, person.subject_id, set_id)
+            if removed:
+                here, old = person.organization_id, {"answers": removed}
+                audit.note(connection, here, "challenge_answers", person.subject_id, old, None)
+            return removed
 
         if await self._database.write(unit) == 0:
             reason = Reason.NO_ANSWERS if set_id is None else Reason.NO_ANSWER
@@ -215,12 +223,9 @@ class ChallengeAnswers:
 
     def _admit(self, connection: Connection, person: Person) -> None:
         """Refuse whoever may not change these answers."""
-        standing = self._standing(connection, person)
-        if person.changed_by is None or standing.subject is None:
-            return
-        groups = standing.groups or frozenset()
-        if not may_administer(connection, person.changed_by, standing.subject, groups):
-            raise ChallengeRefused(Reason.NOT_ADMINISTERED, "the user has a permission that you do not have")
+        self._standing(connection, person)
+        if person.changed_by is not None:
+            check_power_over(connection, person.changed_by, person.organization_id, person.subject_id)
 
     def _standing(self, connection: Connection, person: Person) -> Standing:
         """What stands against a person there is; disabled ones are people too."""

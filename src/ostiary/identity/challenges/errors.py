@@ -9,8 +9,6 @@ class Reason(Enum):
     OFF = auto()
     """The organization has not turned challenge questions on."""
     UNKNOWN_USER = auto()
-    NOT_ADMINISTERED = auto()
-    """The person may do something that whoever wants to change the answers may not."""
     UNKNOWN_SET = auto()
     QUESTION_MISSING = auto()
     QUESTION_INVALID = auto()

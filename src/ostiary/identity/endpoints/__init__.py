@@ -1,7 +1,10 @@
-"""The internal REST API of people: users, user stores, challenge questions. Imported by the app alone."""
+"""The REST API of people: users, user stores, challenge questions, SCIM. Imported by the app alone."""
+
+from collections.abc import Sequence
 
 from ostiary.foundation.clock import Clock
 from ostiary.foundation.database import Database
+from ostiary.foundation.people import Holding
 from ostiary.foundation.secrets import SecretBox
 from ostiary.identity.authentication import Authentication
 from ostiary.identity.challenges import ChallengeAnswers
@@ -9,6 +12,8 @@ from ostiary.identity.endpoints import (
     challenge_answers,
     challenges,
     pins,
+    scim,
+    subjects,
     trying,
     user_stores,
     users,
@@ -21,16 +26,27 @@ __all__ = ["routers"]
 
 
 def routers(
-    database: Database, box: SecretBox, authentication: Authentication, clock: Clock, asking: AskingClients
+    database: Database,
+    box: SecretBox,
+    authentication: Authentication,
+    public_url: str,
+    clock: Clock,
+    asking: AskingClients,
+    holdings: Sequence[Holding] = (),
 ) -> tuple[GuardedRouter, ...]:
-    """Every route of the slice. `asking`: which clients name a user store, for its deletion."""
+    """Every route of the slice.
+
+    `asking`: which clients name a user store, for its deletion. `holdings`: what every slice holds of people.
+    """
     answers = ChallengeAnswers(database, authentication.hasher, authentication.lockout, clock)
     return (
         users.router(database, authentication.hasher, clock),
-        user_stores.router(database, box, authentication.policy, asking),
+        user_stores.router(database, box, authentication.policy, clock, asking),
         trying.router(database, authentication),
         pins.router(database),
         userstores.router(database, box, authentication, asking),
+        scim.router(database, authentication, public_url, clock),
+        subjects.router(database, box, holdings),
         challenges.router(database),
         challenge_answers.router(answers),
     )

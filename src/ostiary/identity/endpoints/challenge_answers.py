@@ -45,7 +45,7 @@ def _myself(request: Request) -> Person:
 
 
 def _somebody(request: Request) -> Person:
-    return Person(organization(request).id, request.path_params["user_id"], principal(request).permissions)
+    return Person(organization(request).id, request.path_params["user_id"], principal(request))
 
 
 _SIDES = (

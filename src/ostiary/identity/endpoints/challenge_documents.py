@@ -18,13 +18,13 @@ from ostiary.identity.challenges import (
     QuestionSet,
     Reason,
 )
-from ostiary.identity.errors import HashingBusy, LoginUnavailable
+from ostiary.identity.endpoints.problems import problems
+from ostiary.identity.errors import LoginUnavailable
 
 MOST_AT_ONCE = 50
 """Sets in a request, and questions of one of them."""
 REFUSALS: dict[Reason, tuple[int, str, str]] = {
     Reason.OFF: (403, "403", "Forbidden"),
-    Reason.NOT_ADMINISTERED: (403, "403", "Forbidden"),
     Reason.UNKNOWN_USER: (404, "CQM-18003", "Invalid user."),
     Reason.UNKNOWN_SET: (404, "CQM-500010", "Challenge set does not exist."),
     Reason.QUESTION_MISSING: (400, "CQM-10011", "Challenge question is missing."),
@@ -52,13 +52,13 @@ _RETRY_SECONDS = {429: "60", 503: "1"}
 def challenge_problems() -> Iterator[None]:
     """Turn a refusal into its answer."""
     try:
-        yield
+        with problems():
+            yield
     except ChallengeRefused as refused:
         status, code, message = REFUSALS[refused.reason]
         raise Problem(status, code, message, refused.text, _retry(status)) from refused
-    except (HashingBusy, LoginUnavailable) as error:
-        text = "too many answers are being checked, try again later"
-        raise Problem(503, "503", "Service Unavailable", text, _retry(503)) from error
+    except LoginUnavailable as error:
+        raise Problem(503, "503", "Service Unavailable", str(error), _retry(503)) from error
 
 
 def _retry(status: int) -> dict[str, str]:

@@ -8,14 +8,15 @@ from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from ostiary.foundation.clock import Clock
 from ostiary.foundation.database import Database
 from ostiary.foundation.http_client import OutboundPolicy
 from ostiary.foundation.secrets import SecretBox
 from ostiary.identity.endpoints.problems import Taken, problems
 from ostiary.identity.errors import UnknownUserStore
+from ostiary.identity.migration import migration_of
 from ostiary.identity.model import StoreOptions, UserStoreSettings, UserStoreSpec
 from ostiary.identity.powers import check_power_over_store
-from ostiary.identity.repository import kept_credentials, subjects
 from ostiary.identity.user_stores.configuration import (
     AskingClients,
     delete_user_store,
@@ -68,12 +69,12 @@ class NewUserStoreBody(UserStoreBody):
 
 
 def router(
-    database: Database, box: SecretBox, policy: OutboundPolicy, asking: AskingClients
+    database: Database, box: SecretBox, policy: OutboundPolicy, clock: Clock, asking: AskingClients
 ) -> GuardedRouter:
     """List, read, create, change and delete user stores of the URL's organization."""
     guarded = GuardedRouter(PREFIX, tags=["User stores"])
     _reading(guarded, database)
-    _migration(guarded, database)
+    _migration(guarded, database, clock)
     _writing(guarded, database, box, policy)
     _deleting(guarded, database, asking)
     return guarded
@@ -95,25 +96,21 @@ def _reading(guarded: GuardedRouter, database: Database) -> None:
             return _present(await database.read(lambda connection: _known(connection, here, name)))
 
 
-def _migration(guarded: GuardedRouter, database: Database) -> None:
+def _migration(guarded: GuardedRouter, database: Database, clock: Clock) -> None:
     @guarded.get("/{name}/migration", access=needs(f"{_PERMISSION}/view", f"{_SCOPE}_view"))
     async def read_migration(request: Request, name: str) -> dict[str, Any]:
-        """How far moving away from a store is: people seen, and those whose password is kept here."""
+        """How far moving away from a store is: people seen, those whose password is kept here, days left."""
         here = organization(request).id
-
-        def unit(connection: Connection) -> dict[str, Any]:
-            store = _known(connection, here, name)
-            progress = kept_credentials.progress(connection, here, store.id)
-            last, until = progress.last_kept_at, store.options.migrate_until
-            return {
-                "migrate_until": until and until.isoformat(),
-                "seen": subjects.count_of_store(connection, here, store.id),
-                "kept": progress.kept,
-                "last_kept_at": last and last.isoformat(),
-            }
-
         with problems():
-            return await database.read(unit)
+            found = await database.read(lambda c: migration_of(c, _known(c, here, name), clock()))
+        return {
+            "migrate_until": found.until and found.until.isoformat(),
+            "days_left": found.days_left,
+            "seen": found.seen,
+            "kept": found.moved,
+            "not_moved": found.not_moved,
+            "last_kept_at": found.last_moved_at and found.last_moved_at.isoformat(),
+        }
 
     @guarded.delete("/{name}/migration/{username}", access=needs(f"{_PERMISSION}/update", f"{_SCOPE}_update"))
     async def forget(request: Request, name: str, username: str) -> Response:

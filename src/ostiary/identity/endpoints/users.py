@@ -1,6 +1,8 @@
 """The internal REST API of PRIMARY users: /api/identity/v1/users."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import Body, Query
@@ -13,11 +15,12 @@ from ostiary.foundation.clock import Clock
 from ostiary.foundation.database import Database
 from ostiary.identity.endpoints.problems import Taken, problems
 from ostiary.identity.errors import UnknownUser
-from ostiary.identity.importing import MOST_AT_ONCE, Imported, ImportedUser, import_users
+from ostiary.identity.importing import MOST_AT_ONCE, Imported, ImportedUser, import_users, units_of
 from ostiary.identity.model import User, UserSpec
 from ostiary.identity.passwords import PasswordHasher
 from ostiary.identity.powers import check_new_user, check_power_over
 from ostiary.identity.users import (
+    add_user,
     canonical_username,
     delete_user,
     disable_user,
@@ -31,6 +34,7 @@ from ostiary.permissions import GuardedRouter, needs, organization, principal
 PREFIX = "/api/identity/v1/users"
 _PERMISSION = "/permission/admin/manage/identity/usermgt"
 _SCOPE = "internal_user_mgt"
+_TAKEN = "username: one that no user of the organization has"
 
 
 class UserBody(BaseModel):
@@ -108,9 +112,13 @@ def _writing(guarded: GuardedRouter, database: Database, hasher: PasswordHasher,
 
             def unit(connection: Connection) -> User:
                 if find_user(connection, here, body.username) is not None:
-                    raise Taken("username: one that no user of the organization has")
+                    raise Taken(_TAKEN)
                 check_new_user(connection, caller, here, canonical_username(connection, here, body.username))
-                return _put(connection, spec, body, clock)
+                if not add_user(connection, spec, clock):  # somebody else has just made it
+                    raise Taken(_TAKEN)
+                if body.disabled:
+                    disable_user(connection, here, body.username, clock)
+                return _known(connection, here, body.username)
 
             return JSONResponse(_present(await database.write(unit)), 201)
 
@@ -151,13 +159,15 @@ def _importing(guarded: GuardedRouter, database: Database, clock: Clock) -> None
             for one in body.users
         ]
 
-        def unit(connection: Connection) -> list[Imported]:
+        def unit(connection: Connection, some: Sequence[ImportedUser]) -> list[Imported]:
             def may_make(username: str) -> None:
                 check_new_user(connection, caller, here, username)
 
-            return import_users(connection, here, users, clock, may_make, is_dry_run=body.dry_run)
+            return import_users(connection, here, some, clock, may_make, is_dry_run=body.dry_run)
 
-        done = await database.write(unit)
+        done: list[Imported] = []
+        for some in units_of(users):
+            done += await database.write(partial(unit, some=some))
         return {"users": [asdict(one) for one in done]}
 
 

@@ -1,17 +1,29 @@
 """Subjects in SQL: who has been seen, under which `sub`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, exists, func, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    and_,
+    bindparam,
+    exists,
+    false,
+    func,
+    select,
+    update,
+)
 
 from ostiary.foundation.identifiers import new_id
-from ostiary.identity.model import Subject
+from ostiary.identity.model import Subject, UserStoreSettings
 from ostiary.identity.repository import run, upserts
+from ostiary.identity.repository.user_stores import by_id
 from ostiary.identity.tables import kept_credentials, subjects, user_stores, users
 from ostiary.identity.user_names import PRIMARY
-from ostiary.identity.user_stores.contract import UserRecord
+from ostiary.identity.user_stores.contract import KnownUser, UserRecord
 
 _AT_ONCE = 500
 _KEY = ("organization_id", "store_id", "immutable_id")
@@ -25,6 +37,8 @@ _SEE = upserts(
             "password_checked_at": func.coalesce(
                 insert.excluded.password_checked_at, subjects.c.password_checked_at
             ),
+            "confirmed_at": func.coalesce(insert.excluded.confirmed_at, subjects.c.confirmed_at),
+            "known_as": insert.excluded.known_as,
         },
     ).returning(subjects.c.id),
 )
@@ -32,6 +46,20 @@ _HERE = and_(
     subjects.c.organization_id == bindparam("key_organization_id"), subjects.c.id == bindparam("key_id")
 )
 _TOLD = select(subjects.c.groups, subjects.c.claims).where(_HERE)
+_CLAIMS = (
+    select(subjects.c.claims, users.c.claims.label("own"))
+    .join_from(
+        subjects,
+        users,
+        and_(
+            subjects.c.store_id == PRIMARY,  # ids of other stores are theirs to choose
+            users.c.organization_id == subjects.c.organization_id,
+            users.c.id == subjects.c.immutable_id,
+        ),
+        isouter=True,
+    )
+    .where(_HERE)
+)
 _LEARN = update(subjects).where(_HERE)
 _MOVED = exists().where(
     kept_credentials.c.organization_id == subjects.c.organization_id,
@@ -44,6 +72,8 @@ _STANDING = (
         and_(subjects.c.store_id == PRIMARY, users.c.id.is_not(None)).label("user_exists"),
         user_stores.c.id.is_not(None).label("store_exists"),
         user_stores.c.options.label("store_options"),
+        user_stores.c.type.label("store_type"),
+        user_stores.c.settings.label("store_settings"),
         _MOVED.label("has_moved"),
     )
     .join_from(
@@ -81,11 +111,13 @@ def see(
     record: UserRecord,
     now: datetime,
     checked_at: datetime | None = None,
+    known_as: str | None = None,
 ) -> Subject:
     """The subject of (organization, store, immutable id), given its random `sub` at first sight.
 
     Safe under concurrency: the first insert wins and every other sees its result. A changed name
-    or store name is noted, and so is `checked_at`: when a store confirmed the password.
+    or store name is noted, and so are `checked_at`, when a store confirmed the password, and `known_as`,
+    the name for which it did; without that, the person's own.
     """
     row = {
         "id": new_id(),
@@ -96,21 +128,77 @@ def see(
         "username": record.username,
         "first_seen_at": now,
         "password_checked_at": checked_at,
+        "confirmed_at": checked_at,
+        "known_as": known_as or record.username,
     }
     subject_id = str(run(connection, _SEE, row).scalar_one())
     return Subject(subject_id, organization_id, store, record.immutable_id, record.username)
 
 
+def told(
+    connection: Connection, organization_id: str, subject_id: str
+) -> tuple[Sequence[str] | None, Mapping[str, str] | None]:
+    """The groups, in order, and claims a store told last; None where it never did."""
+    row = connection.execute(_TOLD, _here(organization_id, subject_id)).one()
+    return row.groups, row.claims
+
+
 def learn(
-    connection: Connection, organization_id: str, subject_id: str, record: UserRecord
-) -> frozenset[str]:
-    """Keep the groups and claims a store has just told; returns the groups that are no longer there."""
-    here = _here(organization_id, subject_id)
-    before = connection.execute(_TOLD, here).one()
-    groups, claims = sorted(record.groups), dict(record.claims)
-    if (before.groups, before.claims) != (groups, claims):
-        connection.execute(_LEARN, here | {"groups": groups, "claims": claims})
-    return frozenset(before.groups or ()) - record.groups
+    connection: Connection,
+    organization_id: str,
+    subject_id: str,
+    groups: Sequence[str],
+    claims: Mapping[str, str],
+) -> None:
+    """Keep the groups, in order, and claims a store has just told."""
+    connection.execute(
+        _LEARN, _here(organization_id, subject_id) | {"groups": groups, "claims": dict(claims)}
+    )
+
+
+def claims(connection: Connection, organization_id: str, subject_id: str) -> Mapping[str, str] | None:
+    """What is known of a subject: of PRIMARY as it is now, of other stores as they told last."""
+    row = connection.execute(_CLAIMS, _here(organization_id, subject_id)).first()
+    if row is None:
+        return None
+    known: Mapping[str, str] | None = row.claims if row.own is None else row.own
+    return known
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The store of a subject, as whom it knows it, and when it last said that it may go on."""
+
+    settings: UserStoreSettings
+    user: KnownUser
+    confirmed_at: datetime | None
+
+
+def known(connection: Connection, organization_id: str, subject_id: str) -> Known | None:
+    """What an outside store can be asked about that `sub`; None where either is gone."""
+    row = connection.execute(select(subjects).where(_is(organization_id, subject_id))).first()
+    store = None if row is None else by_id(connection, organization_id, row.store_id)
+    if row is None or store is None:
+        return None
+    user = KnownUser(row.immutable_id, row.known_as or row.username, row.username)
+    return Known(store, user, row.confirmed_at)
+
+
+def confirm(
+    connection: Connection, organization_id: str, subject_id: str, username: str, asked_at: datetime
+) -> bool:
+    """Note that the store said so when asked at that time; False where it has been asked since."""
+    here = and_(_is(organization_id, subject_id), ~_is_newer_than(asked_at))
+    told = {"username": username, "confirmed_at": asked_at}
+    return connection.execute(update(subjects).where(here).values(told)).rowcount == 1
+
+
+def is_confirmed_since(
+    connection: Connection, organization_id: str, subject_id: str, asked_at: datetime
+) -> bool:
+    """Whether the store has said that this one may go on after that time."""
+    here = and_(_is(organization_id, subject_id), _is_newer_than(asked_at))
+    return connection.execute(select(subjects.c.id).where(here)).first() is not None
 
 
 def set_disabled(
@@ -135,7 +223,8 @@ def standing_row(
 ) -> Row[tuple[object, ...]] | None:
     """The subject with `user_exists` and `store_exists`: whether what it stands for is still there.
 
-    `store_options` as they are kept, and `has_moved`: its password is checked here, not at its store.
+    `has_moved`: its password is checked here, not at its store. `store_options`, `store_type` and
+    `store_settings` are as they are kept.
     """
     return connection.execute(_STANDING, _here(organization_id, subject_id)).first()
 
@@ -157,6 +246,13 @@ def seen(connection: Connection, organization_id: str, ids: Sequence[str]) -> di
     return found
 
 
+def count_not_moved(connection: Connection, organization_id: str, store_id: str) -> int:
+    """How many people of a store have no credential kept here and are not disabled."""
+    here = and_(subjects.c.organization_id == organization_id, subjects.c.store_id == store_id)
+    query = select(func.count()).select_from(subjects).where(here, subjects.c.disabled_at.is_(None), ~_MOVED)
+    return int(connection.execute(query).scalar_one())
+
+
 def ids_at_store(connection: Connection, organization_id: str, store_id: str, at_most: int) -> Sequence[str]:
     """The `sub` of up to `at_most` people seen in a store whose passwords are checked there."""
     here = and_(subjects.c.organization_id == organization_id, subjects.c.store_id == store_id)
@@ -173,6 +269,21 @@ def id_of(connection: Connection, organization_id: str, store_id: str, immutable
     return connection.execute(select(subjects.c.id).where(here)).scalar()
 
 
+def id_of_name(connection: Connection, organization_id: str, name: str) -> str | None:
+    """The `sub` of whoever was last seen as `[STORE/]name`; PRIMARY first, None where it may be several."""
+    store, slash, username = name.rpartition("/")
+    names = select(user_stores.c.name).where(user_stores.c.organization_id == organization_id)
+    stores = [store] if slash else [PRIMARY, *connection.execute(names).scalars()]  # the index begins with it
+    here = and_(
+        subjects.c.organization_id == organization_id,
+        subjects.c.store.in_(stores),
+        subjects.c.username == username,
+    )
+    found = connection.execute(select(subjects.c.id, subjects.c.store).where(here)).all()
+    primary = [row.id for row in found if row.store == PRIMARY]
+    return primary[0] if primary else found[0].id if len(found) == 1 else None
+
+
 def subject_of(row: Row[tuple[object, ...]]) -> Subject:
     """The subject in a row of its table."""
     return Subject(row.id, row.organization_id, row.store, row.immutable_id, row.username)
@@ -180,6 +291,10 @@ def subject_of(row: Row[tuple[object, ...]]) -> Subject:
 
 def _here(organization_id: str, subject_id: str) -> dict[str, str]:
     return {"key_organization_id": organization_id, "key_id": subject_id}
+
+
+def _is_newer_than(asked_at: datetime) -> ColumnElement[bool]:
+    return func.coalesce(subjects.c.confirmed_at > asked_at, false())
 
 
 def _is(organization_id: str, subject_id: str) -> ColumnElement[bool]:

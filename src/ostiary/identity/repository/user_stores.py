@@ -30,6 +30,13 @@ def find(connection: Connection, organization_id: str, name: str) -> UserStoreSe
     return None if row is None else _model(row)
 
 
+def by_id(connection: Connection, organization_id: str, store_id: str) -> UserStoreSettings | None:
+    """The store of that identifier, whatever its name is now."""
+    here = and_(user_stores.c.organization_id == organization_id, user_stores.c.id == store_id)
+    row = connection.execute(select(user_stores).where(here)).first()
+    return None if row is None else _model(row)
+
+
 def next_position(connection: Connection, organization_id: str) -> int:
     """The place after the last store."""
     query = select(func.max(user_stores.c.position)).where(user_stores.c.organization_id == organization_id)

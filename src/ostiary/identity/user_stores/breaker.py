@@ -5,8 +5,20 @@ Then one login, and only one, tries it again. A breaker belongs to one store in 
 
 from collections.abc import Callable
 from datetime import timedelta
+from enum import StrEnum
 
 Monotonic = Callable[[], float]
+
+
+class BreakerState(StrEnum):
+    """What a breaker does with the next login."""
+
+    CLOSED = "closed"
+    """It goes through."""
+    OPEN = "open"
+    """It is refused at once."""
+    HALF_OPEN = "half-open"
+    """It is the probe, or is refused while another one is."""
 
 
 class CircuitOpen(Exception):
@@ -29,9 +41,11 @@ class CircuitBreaker:
         self._probing = False
 
     @property
-    def is_closed(self) -> bool:
-        """Whether calls go through."""
-        return self._open_until is None
+    def state(self) -> BreakerState:
+        """What it would do now, for whoever watches; taking a place is `enter`."""
+        if self._open_until is None:
+            return BreakerState.CLOSED
+        return BreakerState.OPEN if self._open_until > self._monotonic() else BreakerState.HALF_OPEN
 
     def check(self) -> None:
         """Refuse where `enter` would, without taking the probe's place.

@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import SecretStr
 from sqlalchemy import Connection
 
+from ostiary.foundation import audit
 from ostiary.foundation.http_client import OutboundPolicy
 from ostiary.foundation.identifiers import new_id
 from ostiary.foundation.secrets import SecretBox, SecretUnreadable, same
@@ -55,7 +56,9 @@ def put_user_store(
     if known is None:
         position = user_stores.next_position(connection, spec.organization_id)
         wanted = _settings(replace(spec, name=name), new_id(), position, revision=1)
-        if user_stores.add(connection, replace(wanted, sealed=_sealed(wanted, spec, box))):
+        wanted = replace(wanted, sealed=_sealed(wanted, spec, box))
+        if user_stores.add(connection, wanted):
+            audit.note(connection, spec.organization_id, "user_store", wanted.name, None, wanted)
             return True
         return put_user_store(connection, spec, box, policy)  # somebody else has just made it
     wanted = _settings(replace(spec, name=name), known.id, known.position, known.revision)
@@ -63,6 +66,7 @@ def put_user_store(
     if wanted == known:
         return False
     user_stores.change(connection, replace(wanted, revision=known.revision + 1))
+    audit.note(connection, spec.organization_id, "user_store", known.name, known, wanted)
     if known.options.enabled and not wanted.options.enabled:
         _narrow_users(connection, known)
     return True
@@ -94,6 +98,7 @@ def delete_user_store(connection: Connection, organization_id: str, name: str, a
     if clients := asking(connection, organization_id, store.name):
         raise UserStoreInUse(store.name, clients)
     user_stores.remove(connection, organization_id, store.name)
+    audit.note(connection, organization_id, "user_store", store.name, store, None)
     kept_credentials.remove_all(connection, organization_id, store.id)
     challenge_answers.remove_answers_of_store(connection, organization_id, store.id)
     _narrow_users(connection, store)
@@ -120,6 +125,9 @@ def forget_credential(connection: Connection, organization_id: str, store_name: 
         raise UnknownUser(username)
     kept_credentials.remove(connection, organization_id, store.id, kept.record.immutable_id)
     subject_id = subjects.id_of(connection, organization_id, store.id, kept.record.immutable_id)
+    person = subject_id or audit.named(store.name, canonical)
+    old = {"store": store.name, "username": audit.Personal(person, canonical)}
+    audit.note(connection, organization_id, "kept_password", subject_id or store.name, old, None)
     if subject_id is not None:
         narrow(connection, organization_id, "subject", subject_id)
 

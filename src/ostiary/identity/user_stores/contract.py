@@ -1,7 +1,7 @@
 """What a user store promises, whatever directory is behind it.
 
 Every adapter passes `tests/contract/user_stores`. To add one: a module beside this one, a row in
-`USER_STORES` of `directory.py`, a row in `STORES` of that suite.
+`USER_STORES` of `directory.py`, a row in `STORES` of that suite's `adapters.py`.
 """
 
 from collections.abc import Mapping
@@ -26,6 +26,18 @@ class UserRecord:
     groups: frozenset[str] = frozenset()
     claims: Mapping[str, str] = field(default_factory=dict)
     ambiguous_groups: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class KnownUser:
+    """Somebody whom a store has accepted before, by the identifier it gave then.
+
+    `known_as` is the canonical name that it accepted, `username` the person's own.
+    """
+
+    immutable_id: str
+    known_as: str
+    username: str
 
 
 class Refused(Exception):
@@ -70,6 +82,18 @@ class LoginService(Protocol):
 
     async def authenticate(self, username: str, password: SecretStr) -> UserRecord | None:
         """As `UserStore.authenticate`."""
+        ...
+
+    async def look_up(self, user: KnownUser) -> UserRecord | None:
+        """Say what is known now of somebody, without a password.
+
+        * returns a `UserRecord`: the same person is there and may log in;
+        * returns `None`: nobody has that identifier any more, whoever has the name now;
+        * raises `Refused`: the person is there and may not log in, whatever the password;
+        * raises `StoreUnavailable`: it cannot say, at the moment or ever (`TypeSettings.looks_up`).
+
+        A lock by wrong passwords is no such refusal: whoever knows a name could end its sessions.
+        """
         ...
 
     async def probe(self) -> None:

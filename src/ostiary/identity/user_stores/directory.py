@@ -7,11 +7,11 @@ there is nothing to invalidate.
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import SecretStr
 
@@ -21,8 +21,8 @@ from ostiary.foundation.telemetry import get_logger
 from ostiary.identity.model import UserStoreSettings
 from ostiary.identity.passwords import PasswordHasher
 from ostiary.identity.user_stores.breaker import CircuitBreaker
-from ostiary.identity.user_stores.contract import LoginService, UserStore
-from ostiary.identity.user_stores.guarded import GuardedUserStore
+from ostiary.identity.user_stores.contract import LoginService
+from ostiary.identity.user_stores.guarded import GuardedUserStore, StoreHealth
 from ostiary.identity.user_stores.ldap.service import make_ldap
 from ostiary.identity.user_stores.ldap.settings import ADSettings, LDAPSettings
 from ostiary.identity.user_stores.rest.service import make_rest
@@ -31,6 +31,7 @@ from ostiary.identity.user_stores.sql.service import make_sql
 from ostiary.identity.user_stores.sql.settings import SQLSettings
 from ostiary.identity.user_stores.surroundings import Surroundings
 from ostiary.identity.user_stores.type_settings import Secrets, TypeSettings
+from ostiary.organizations import Organization
 
 _log = get_logger(__name__)
 
@@ -55,49 +56,69 @@ USER_STORES = MappingProxyType[str, StoreType](
 """Every type there is, by its name in an organization file."""
 
 
+def looks_up(type_name: str, settings: Mapping[str, Any]) -> bool:
+    """Whether a store with these settings can be asked about people without a password."""
+    return USER_STORES[type_name].settings.looks_up(settings)
+
+
+class _Live(NamedTuple):
+    """An adapter, the settings it was made of, and the name of their organization."""
+
+    organization: str
+    settings: UserStoreSettings
+    store: GuardedUserStore
+
+
 class UserStores:
     """Adapters by store, made at first use and replaced when their settings change."""
 
     def __init__(self, box: SecretBox, policy: OutboundPolicy, hasher: PasswordHasher) -> None:
         self._box = box
         self._around = Surroundings(policy, hasher)
-        self._live: dict[str, dict[str, tuple[int, UserStore]]] = {}
+        self._live: dict[str, dict[str, _Live]] = {}
         self._closing: set[asyncio.Task[None]] = set()
 
-    def live(self, settings: UserStoreSettings) -> UserStore:
-        """The adapter for these settings."""
-        stores = self._live.setdefault(settings.organization_id, {})
-        revision, store = stores.get(settings.id, (0, None))
-        if store is not None and revision >= settings.revision:
-            return store  # a newer one where this login has read older settings
-        if store is not None:
-            self._retire(store)
+    def live(self, organization: Organization, settings: UserStoreSettings) -> GuardedUserStore:
+        """The adapter for these settings of a store of the organization."""
+        stores = self._live.setdefault(organization.id, {})
+        known = stores.get(settings.id)
+        if known is not None and known.settings.revision >= settings.revision:
+            return known.store  # a newer one where this login has read older settings
+        if known is not None:
+            self._retire(known.store)
         made = self.unshared(settings, {})
-        stores[settings.id] = (settings.revision, made)
+        stores[settings.id] = _Live(organization.name, settings, made)
         return made
 
     def keep_only(self, organization_id: str, chain: Sequence[UserStoreSettings]) -> None:
-        """Let go of the organization's adapters whose store is no longer in its chain."""
+        """Let go of the organization's adapters whose store is not in its chain any more, or switched off."""
         stores = self._live.get(organization_id)
-        if not stores or stores.keys() <= (present := {settings.id for settings in chain}):
+        present = {settings.id for settings in chain if settings.options.enabled}
+        if not stores or stores.keys() <= present:
             return
         for gone in stores.keys() - present:
-            self._retire(stores.pop(gone)[1])
+            self._retire(stores.pop(gone).store)
+
+    def health(self) -> Iterator[tuple[str, str, StoreHealth]]:
+        """Organization and name of each store in use, and how it is now."""
+        for stores in self._live.values():
+            for organization, settings, store in stores.values():
+                yield organization, settings.name, store.health()
 
     async def close(self) -> None:
         """Close every adapter."""
         for stores in self._live.values():
-            for _, store in stores.values():
-                self._retire(store)
+            for known in stores.values():
+                self._retire(known.store)
         self._live.clear()
         await asyncio.gather(*self._closing)
 
-    def _retire(self, store: UserStore) -> None:
+    def _retire(self, store: GuardedUserStore) -> None:
         task = asyncio.get_running_loop().create_task(store.close())
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 
-    def unshared(self, settings: UserStoreSettings, secrets: Secrets) -> UserStore:
+    def unshared(self, settings: UserStoreSettings, secrets: Secrets) -> GuardedUserStore:
         """An adapter for these settings that nobody else uses; `secrets` take the place of sealed ones."""
         kind = USER_STORES[settings.type]
         known = {**dict(self._secrets(settings)), **secrets}

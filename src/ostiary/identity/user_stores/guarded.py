@@ -5,15 +5,31 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
 
 from pydantic import SecretStr
 
-from ostiary.identity.user_stores.breaker import CircuitBreaker, CircuitOpen
-from ostiary.identity.user_stores.contract import LoginService, Refused, StoreUnavailable, UserRecord
+from ostiary.identity.user_stores.breaker import BreakerState, CircuitBreaker, CircuitOpen
+from ostiary.identity.user_stores.contract import (
+    KnownUser,
+    LoginService,
+    Refused,
+    StoreUnavailable,
+    UserRecord,
+)
 
 Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class StoreHealth:
+    """How one worker gets on with a store, now. `places`: how many logins may be there at once."""
+
+    breaker: BreakerState
+    places: int
+    places_in_use: int
 
 
 class GuardedUserStore:
@@ -26,11 +42,16 @@ class GuardedUserStore:
         self._timeout = timeout.total_seconds()
         self._concurrency = concurrency
         self._places = asyncio.Semaphore(concurrency)
+        self._in_use = 0
         self._breaker = breaker
 
     async def authenticate(self, username: str, password: SecretStr) -> UserRecord | None:
         """See `UserStore`."""
         return await self._guarded(lambda: self._service.authenticate(username, password))
+
+    async def look_up(self, user: KnownUser) -> UserRecord | None:
+        """See `LoginService`. It has one of the places, as a login has."""
+        return await self._guarded(lambda: self._service.look_up(user))
 
     async def probe(self) -> None:
         """See `UserStore`. Asks a store that is left alone too: an administrator wants to know now."""
@@ -39,6 +60,10 @@ class GuardedUserStore:
                 await self._service.probe()
         except TimeoutError as error:
             raise StoreUnavailable("timeout") from error
+
+    def health(self) -> StoreHealth:
+        """How it is now."""
+        return StoreHealth(self._breaker.state, self._concurrency, self._in_use)
 
     async def close(self) -> None:
         """See `UserStore`."""
@@ -63,9 +88,11 @@ class GuardedUserStore:
                 await self._places.acquire()
         except TimeoutError as error:
             raise StoreUnavailable("too_many_logins") from error
+        self._in_use += 1
         try:
             yield
         finally:
+            self._in_use -= 1
             self._places.release()
 
     async def _ask(self, ask: Callable[[], Awaitable[Result]], end: float) -> Result:

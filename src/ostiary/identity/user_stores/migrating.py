@@ -8,7 +8,7 @@ changed; after the day, or once the store is switched off, nobody is asked there
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, time, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from pydantic import SecretStr
@@ -26,7 +26,6 @@ from ostiary.identity.user_stores.contract import Refused, StoreUnavailable, Use
 from ostiary.identity.user_stores.steps import note
 
 _log = get_logger(__name__)
-_DAY: Final = timedelta(days=1)
 _TRUSTED_FOR: Final = timedelta(minutes=1)
 
 
@@ -87,7 +86,7 @@ class MigratingUserStore:
         note("kept credential", is_right=is_right)
         if kept is not None and is_right:
             return kept.record
-        if not self.is_over:
+        if self._settings.options.is_asked(self._clock()):
             return await self._ask(username, password, kept)
         note(
             "not asked any more", since="the day" if self._settings.options.enabled else "it is switched off"
@@ -99,9 +98,7 @@ class MigratingUserStore:
     @property
     def is_over(self) -> bool:
         """Whether the old store is asked about nobody any more."""
-        until = self._settings.options.migrate_until
-        end = None if until is None else datetime.combine(until, time(), UTC) + _DAY
-        return not self._settings.options.enabled or (end is not None and self._clock() >= end)
+        return self._settings.days_left(self._clock()) == 0
 
     async def probe(self) -> None:
         """See `UserStore`."""

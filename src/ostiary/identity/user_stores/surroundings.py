@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ostiary.foundation.clock import Clock, utc_now
 from ostiary.foundation.http_client import OutboundPolicy
 from ostiary.identity.model import USUAL_OPTIONS, StoreOptions
 from ostiary.identity.passwords import PasswordHasher
@@ -18,6 +19,7 @@ class Surroundings:
     policy: OutboundPolicy
     hasher: PasswordHasher
     options: StoreOptions = USUAL_OPTIONS
+    clock: Clock = utc_now
     monotonic: Callable[[], float] = time.monotonic
     """Seconds, for what an adapter remembers."""
 

@@ -50,6 +50,11 @@ class TypeSettings(Section):
     ADDRESSES: ClassVar[frozenset[str]] = frozenset()
     """Keys that say whom the secrets are for: another value clears them, so none is ever sent elsewhere."""
 
+    @classmethod
+    def looks_up(cls, kept: Mapping[str, Any]) -> bool:
+        """Whether people can be looked up there without a password; the settings as they are kept."""
+        return False
+
     def check(self, policy: OutboundPolicy | None) -> None:
         """Hold every address against the policy; without one, against what no policy allows.
 

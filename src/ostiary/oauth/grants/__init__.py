@@ -39,6 +39,11 @@ GRANTS: Mapping[str, Callable[[GrantParts], Grant]] = {
         parts.database, parts.issuer, parts.settings, parts.clock
     ),
     GrantType.REFRESH_TOKEN: lambda parts: RefreshTokenGrant(
-        parts.database, parts.box, parts.issuer, parts.settings, parts.clock
+        parts.database,
+        parts.box,
+        parts.issuer,
+        parts.authentication.look_ups,
+        parts.settings,
+        parts.clock,
     ),
 }

@@ -20,7 +20,7 @@ from ostiary.identity import (
     LoginUnavailable,
 )
 from ostiary.oauth.errors import InvalidGrant, TemporarilyUnavailable, UnauthorizedClient
-from ostiary.oauth.grants.request import GrantRequest, current_client, decide_scope
+from ostiary.oauth.grants.request import GrantRequest, current_client, decide_scope, note_issue
 from ostiary.oauth.model import GrantType
 from ostiary.oauth.repository.tokens import AccessRecord
 from ostiary.oauth.tokens.issuing import Issued, TokenIssuer, TokenResponse, claims_for_user
@@ -91,6 +91,8 @@ class PasswordGrant:
         access = AccessRecord(new_id(), scope, epoch, now, now + self.issuer.access_lifetime(client))
         if GrantType.REFRESH_TOKEN not in client.grant_types:
             claims = claims_for_user(organization, client, subject, access, family_id=None)
+            note_issue(connection, request, claims)
             return self.issuer.access_token(connection, client, claims)
         claims = claims_for_user(organization, client, subject, access, family_id=new_id())
+        note_issue(connection, request, claims)
         return self.issuer.first_of_family(connection, client, claims, subject, user.groups)

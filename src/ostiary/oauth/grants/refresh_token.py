@@ -3,6 +3,9 @@
 A refresh token is used up by one conditional UPDATE; whoever comes second replays. Replay kills the
 family, with one exception: a confidential client that lost the answer may ask again within a few
 seconds and gets the same successor, never a second one.
+
+Where the user's store has not been heard for a while, it is asked between two transactions: the first finds
+that out before it has written anything, the second goes on with what the store said.
 """
 
 from dataclasses import dataclass
@@ -15,9 +18,9 @@ from ostiary.foundation.database import Database
 from ostiary.foundation.identifiers import new_id
 from ostiary.foundation.secrets import SecretBox
 from ostiary.foundation.telemetry import get_logger
-from ostiary.identity import Subject, check_standing
+from ostiary.identity import LookUps, Subject, Told, check_standing
 from ostiary.oauth.errors import InvalidGrant
-from ostiary.oauth.grants.request import GrantRequest, current_client, decide_scope
+from ostiary.oauth.grants.request import GrantRequest, current_client, decide_scope, note_issue
 from ostiary.oauth.model import Client
 from ostiary.oauth.repository import tokens as repository
 from ostiary.oauth.repository.tokens import AccessRecord, RefreshRecord, TokenFamily
@@ -53,8 +56,19 @@ class _Holder:
 
 
 @dataclass(frozen=True, slots=True)
+class _Due:
+    """Whose store has to be asked before anything is issued, and when it last confirmed that user."""
+
+    subject: Subject
+    since: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class _Redemption:
-    """One refresh token presented by its client, with everything known of it in this transaction."""
+    """One refresh token presented by its client, with everything known of it in this transaction.
+
+    `told` is what the user's store has just said; None where it was not asked.
+    """
 
     value: str
     client: Client
@@ -62,6 +76,7 @@ class _Redemption:
     family: TokenFamily
     epoch: int
     now: datetime
+    told: Told | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +86,7 @@ class RefreshTokenGrant:
     database: Database
     box: SecretBox
     issuer: TokenIssuer
+    look_ups: LookUps
     settings: TokenSettings
     clock: Clock
 
@@ -83,13 +99,18 @@ class RefreshTokenGrant:
             InvalidScope: a strict client asked for more than the original grant.
         """
         value = request.required("refresh_token")
-        outcome = await self.database.write(lambda connection: self._redeem(connection, request, value))
-        if isinstance(outcome, _Refused):
+        outcome = await self.database.write(lambda c: self._redeem(c, request, value, None))
+        if isinstance(outcome, _Due):
+            told = await self.look_ups.ask(request.organization, outcome.subject, outcome.since)
+            outcome = await self.database.write(lambda c: self._redeem(c, request, value, told))
+        if not isinstance(outcome, Issued):
             _log.info("refresh_refused", client_id=request.client.client_id, reason=str(outcome))
-            raise InvalidGrant(_REFUSED, outcome)
+            raise InvalidGrant(_REFUSED, str(outcome))
         return self.issuer.response(outcome, self.clock())
 
-    def _redeem(self, connection: Connection, request: GrantRequest, value: str) -> Issued | _Refused:
+    def _redeem(
+        self, connection: Connection, request: GrantRequest, value: str, told: Told | None
+    ) -> Issued | _Refused | _Due:
         organization_id = request.organization.id
         epoch = current_epoch(connection, organization_id)  # first: a race then over-refuses
         client = current_client(connection, request)
@@ -101,7 +122,7 @@ class RefreshTokenGrant:
             return _Refused("another client's")
         if family.revoked_at is not None:
             return _Refused("revoked")
-        redemption = _Redemption(value, client, token, family, epoch, self.clock())
+        redemption = _Redemption(value, client, token, family, epoch, self.clock(), told)
         if token.consumed_at is not None:
             return self._again(connection, request, redemption)
         if token.expires_at <= redemption.now:
@@ -110,10 +131,10 @@ class RefreshTokenGrant:
 
     def _rotate(
         self, connection: Connection, request: GrantRequest, redemption: _Redemption
-    ) -> Issued | _Refused:
+    ) -> Issued | _Refused | _Due:
         client, family, now = redemption.client, redemption.family, redemption.now
         holder = self._holder(connection, redemption)
-        if isinstance(holder, _Refused):
+        if not isinstance(holder, _Holder):
             return holder
         subject = holder.subject
         member = Member(subject.id, subject.store, holder.own_name, holder.groups)
@@ -127,11 +148,12 @@ class RefreshTokenGrant:
         if not repository.consume_refresh(connection, redemption.token, now):
             return self._again(connection, request, redemption)
         claims = claims_for_user(request.organization, client, subject, access, family.id)
+        note_issue(connection, request, claims)
         return self.issuer.successor(connection, client, claims, family, redemption.value)
 
     def _again(
         self, connection: Connection, request: GrantRequest, redemption: _Redemption
-    ) -> Issued | _Refused:
+    ) -> Issued | _Refused | _Due:
         """The token is used up already: the same answer once more, or the end of the family."""
         client, family = redemption.client, redemption.family
         successor = self._unanswered(connection, redemption)
@@ -139,7 +161,7 @@ class RefreshTokenGrant:
             revoke_family(connection, request.organization.id, family.id, redemption.now)
             return _Refused("replayed")
         holder = self._holder(connection, redemption)
-        if isinstance(holder, _Refused):
+        if not isinstance(holder, _Holder):
             return holder
         claims = claims_for_user(request.organization, client, holder.subject, successor.access, family.id)
         return self.issuer.same_successor(connection, client, claims, redemption.value)
@@ -155,18 +177,23 @@ class RefreshTokenGrant:
         successor = repository.find_refresh(connection, refresh_fingerprint(self.box, successor_value))
         return successor if successor is not None and successor.consumed_at is None else None
 
-    def _holder(self, connection: Connection, redemption: _Redemption) -> _Holder | _Refused:
+    def _holder(self, connection: Connection, redemption: _Redemption) -> _Holder | _Refused | _Due:
         """The user, if it may go on: one function asks for every grant, and old answers wear out."""
-        family = redemption.family
+        family, told = redemption.family, redemption.told
         standing = check_standing(connection, family.organization_id, family.subject_id, self.clock)
         if standing.subject is None or not standing.may_continue:
             return _Refused(f"the user is {standing.problem}")
         if not redemption.client.asks(standing.subject.store):
             return _Refused(f"the client does not ask {standing.subject.store} any more")
-        checked_at = standing.password_checked_at or family.password_checked_at
-        limit = standing.reauthenticate_after or self.settings.reauthenticate_after
-        too_long_ago = redemption.now - checked_at > limit
-        if too_long_ago and not standing.store_reports_deletions:
+        now, began_at = redemption.now, family.password_checked_at
+        if standing.needs_a_password(now, began_at):
             return _Refused("the password was checked too long ago")
+        if told is None and standing.is_due:
+            return _Due(standing.subject, standing.confirmed_at)
+        if told is not None and told.ends:
+            revoke_family(connection, family.organization_id, family.id, now)
+            return _Refused(f"the user is {told}")
+        if standing.is_worn_out(now, began_at, self.settings.reauthenticate_after):
+            return _Refused("the user's store has said nothing for too long")
         groups = family.groups if standing.groups is None else standing.groups
         return _Holder(standing.subject, standing.own_name, groups)

@@ -6,9 +6,18 @@ from typing import Protocol
 
 from sqlalchemy import Connection
 
+from ostiary.foundation import audit
 from ostiary.oauth.clients import find_client
 from ostiary.oauth.errors import InvalidClient, InvalidRequest, InvalidScope, UnauthorizedClient
-from ostiary.oauth.model import DEFAULT_SCOPE, Client, Scope, grant_scope, narrow_scope, scope_text
+from ostiary.oauth.model import (
+    DEFAULT_SCOPE,
+    Client,
+    Scope,
+    TokenClaims,
+    grant_scope,
+    narrow_scope,
+    scope_text,
+)
 from ostiary.oauth.scopes import entitled_to
 from ostiary.oauth.tokens.issuing import TokenResponse
 from ostiary.organizations import Organization
@@ -80,3 +89,17 @@ def decide_scope(
     if refused and client.strict_scopes:
         raise InvalidScope(f"not available to this client or user: {scope_text(refused)}")
     return granted
+
+
+def note_issue(connection: Connection, request: GrantRequest, claims: TokenClaims) -> None:
+    """Note in the audit log that a user's access token is issued, in the transaction that issues it."""
+    said = {
+        "grant_type": request.grant_type,
+        "client": claims.client_id,
+        "token": claims.token_id,
+        "scope": claims.scope,
+        "store": claims.store,
+        "username": audit.Personal(claims.subject, claims.display_name()),
+    }
+    here, subject = claims.organization.id, claims.subject
+    audit.note(connection, here, "user", subject, {}, said, verb="token_issued", whose=subject)

@@ -8,8 +8,9 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
+from ostiary.foundation import audit
 from ostiary.foundation.events import Event, record
-from ostiary.oauth.model import TokenClaims
+from ostiary.oauth.model import TokenClaims, TokenHolder
 from ostiary.oauth.repository import tokens as repository
 
 
@@ -19,7 +20,7 @@ def revoke_family(connection: Connection, organization_id: str, family_id: str, 
     if family is None:
         return False
     if family.access_until > now:
-        _refuse(connection, f"family:{family.id}", organization_id, family.access_until)
+        _refuse(connection, f"family:{family.id}", organization_id, family.access_until, family.subject_id)
     return True
 
 
@@ -28,7 +29,8 @@ def revoke_token(connection: Connection, claims: TokenClaims, now: datetime) -> 
     if claims.family is not None:
         revoke_family(connection, claims.organization.id, claims.family, now)
     elif claims.expires_at > now:
-        _refuse(connection, f"token:{claims.token_id}", claims.organization.id, claims.expires_at)
+        whose = claims.subject if claims.holder is TokenHolder.APPLICATION_USER else None
+        _refuse(connection, f"token:{claims.token_id}", claims.organization.id, claims.expires_at, whose)
 
 
 def list_revocations(connection: Connection, now: datetime) -> dict[str, datetime]:
@@ -46,6 +48,9 @@ def forget_ended(connection: Connection, now: datetime, at_most: int = 500) -> i
     return repository.remove_ended(connection, now, at_most)
 
 
-def _refuse(connection: Connection, revocation_id: str, organization_id: str, until: datetime) -> None:
+def _refuse(
+    connection: Connection, revocation_id: str, organization_id: str, until: datetime, whose: str | None
+) -> None:
     if repository.add_revocation(connection, revocation_id, organization_id, until):
         record(connection, Event("revocation", organization_id, revocation_id))
+        audit.note(connection, organization_id, "token", revocation_id, {}, {}, verb="revoked", whose=whose)

@@ -7,15 +7,19 @@ that somebody types can become a part of the filter (RFC 4515).
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from anyldap.ldapfilter import parseFilter
 from anyldap.protocols.pureber import BERBase, BEROctetString
 from anyldap.protocols.pureldap import (
     LDAPAssertionValue,
+    LDAPAttributeDescription,
     LDAPAttributeValueAssertion,
+    LDAPFilter_and,
+    LDAPFilter_equalityMatch,
     LDAPFilter_extensibleMatch,
     LDAPFilter_not,
+    LDAPFilter_or,
     LDAPFilter_present,
     LDAPFilter_substrings,
     LDAPFilterSet,
@@ -40,6 +44,13 @@ class FilterTemplate:
     def for_anybody(self) -> BERBase:
         """A filter that finds all that this one finds with whatever values, and possibly more."""
         return _for_anybody(self._filter)
+
+
+def one_of(attribute: str, values: Iterable[bytes], among: BERBase) -> BERBase:
+    """The filter of those entries `among` others of which the attribute has one of these values."""
+    name = LDAPAttributeDescription(attribute)
+    found = [LDAPFilter_equalityMatch(name, LDAPAssertionValue(value)) for value in values]
+    return LDAPFilter_and([LDAPFilter_or(found), among])
 
 
 _ANYTHING = LDAPFilter_present(b"objectClass")

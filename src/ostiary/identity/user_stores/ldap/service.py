@@ -5,19 +5,19 @@ Where everybody's DN follows from the name, that is escaped as RFC 4514 §2.4 sa
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Sequence
 from contextlib import suppress
 from typing import Final
 
 from anyldap.ldap import errors
 from anyldap.ldap.dn import escape_dn_chars
 from anyldap.ldap.filter import escape_filter_chars
+from anyldap.protocols.pureber import BERBase
 from pydantic import SecretStr
 
 from ostiary.foundation.secrets import random_token
 from ostiary.identity.user_names import canonical_or_none
-from ostiary.identity.user_stores.contract import Refused, StoreUnavailable, UserRecord
+from ostiary.identity.user_stores.contract import KnownUser, Refused, StoreUnavailable, UserRecord
 from ostiary.identity.user_stores.ldap.client import (
     DirectoryConnection,
     DirectoryError,
@@ -25,7 +25,8 @@ from ostiary.identity.user_stores.ldap.client import (
     InvalidCredentials,
     NoSuchObject,
 )
-from ostiary.identity.user_stores.ldap.filters import FilterTemplate
+from ostiary.identity.user_stores.ldap.entries import BARRING, barred, claims_of, identifier, octets, text
+from ostiary.identity.user_stores.ldap.filters import FilterTemplate, one_of
 from ostiary.identity.user_stores.ldap.groups import GroupFinder
 from ostiary.identity.user_stores.ldap.meanings import meaning_of, policy_meaning
 from ostiary.identity.user_stores.ldap.servers import Servers, Work
@@ -51,12 +52,14 @@ class LDAPService:
         self._settings = settings
         self._case_sensitive = around.options.case_sensitive
         self._servers = servers
+        self._clock = around.clock
         self._filter = FilterTemplate(settings.users.filter)
         self._groups = GroupFinder(settings.groups, around.monotonic) if settings.groups else None
         wanted = [settings.users.id, settings.users.name, *settings.claims.values()]
         if settings.groups and settings.groups.member_of:
             wanted.append(settings.groups.member_of)
         self._attributes = list(dict.fromkeys(wanted))
+        self._of_anybody = self._filter.for_anybody()
 
     async def authenticate(self, username: str, password: SecretStr) -> UserRecord | None:
         """See `UserStore`. With `dn_pattern` nobody can tell an unknown user from a wrong password."""
@@ -72,23 +75,37 @@ class LDAPService:
             outage.knows_user = True
             raise
 
+    async def look_up(self, user: KnownUser) -> UserRecord | None:
+        """See `LoginService`: whom `users.filter` finds by any name, and has that identifier."""
+        if self._settings.bind is None and self._settings.dn_pattern is not None:
+            raise StoreUnavailable("without 'bind' and with 'dn_pattern' people are seen by themselves alone")
+        attribute = self._settings.users.id
+        query = one_of(attribute, octets(attribute, user.immutable_id), among=self._of_anybody)
+        shown = f"({attribute}={user.immutable_id})"
+        entry = await self._find(query, shown, [*self._attributes, *BARRING])
+        if entry is None or self._identifier(entry) != user.immutable_id:
+            return None
+        meaning = barred(entry, self._clock())
+        if meaning:
+            note("refused", dn=entry.dn, meaning=meaning)
+            raise Refused(certain=True, meaning=meaning)
+        return await self._record(user.username, entry)
+
     async def find(self, username: str) -> Entry | None:
         """The one entry of that name.
 
         Raises:
             StoreUnavailable: there are several, or nobody can say.
         """
-        base, query = self._settings.users.base, self._filter.filled(username=username)
+        shown = self._filter.text.replace("{username}", escape_filter_chars(username))
+        return await self._find(self._filter.filled(username=username), shown, self._attributes)
+
+    async def _find(self, query: BERBase, shown: str, attributes: Sequence[str]) -> Entry | None:
+        base = self._settings.users.base
 
         async def work(connection: DirectoryConnection) -> list[Entry]:
-            found = await connection.find(base, query, self._attributes)
-            note(
-                "search",
-                server=connection.address.url,
-                base=base,
-                filter=self._shown(username),
-                found=len(found),
-            )
+            found = await connection.find(base, query, attributes)
+            note("search", server=connection.address.url, base=base, filter=shown, found=len(found))
             return found
 
         try:
@@ -99,7 +116,7 @@ class LDAPService:
             raise StoreUnavailable(f"people cannot be looked for ({meaning_of(error)})") from error
         if len(found) > 1:
             note("several entries", advice="make users.filter find one person for a name")
-            raise StoreUnavailable("users.filter finds several entries for one name", knows_user=True)
+            raise StoreUnavailable("users.filter finds several entries for one name or id", knows_user=True)
         return found[0] if found else None
 
     async def probe(self) -> None:
@@ -161,56 +178,31 @@ class LDAPService:
             raise StoreUnavailable(f"a login could not be tried ({meaning_of(error)})") from error
 
     async def _record(self, username: str, entry: Entry) -> UserRecord:
-        users = self._settings.users
-        identifier = readable(users.id, next(iter(entry.values(users.id)), b""))
-        if not 0 < len(identifier) <= _LONGEST_ID:
-            raise StoreUnavailable(f"users.id: the entry has no {users.id} for us to see", knows_user=True)
+        id_, name = self._identifier(entry), self._name(username, entry)
+        if not 0 < len(id_) <= _LONGEST_ID:
+            reason = f"users.id: the entry has no {self._settings.users.id} for us to see"
+            raise StoreUnavailable(reason, knows_user=True)
         groups, ambiguous = frozenset[str](), frozenset[str]()
         if self._groups is not None:
-            groups, ambiguous = await self._groups.of(self._servers, entry, username)
-        claims = dict(_claims(self._settings.claims, entry))
-        note("record", id=identifier, groups=sorted(groups), claims=claims)
-        return UserRecord(identifier, self._name(username, entry), groups, claims, ambiguous)
+            groups, ambiguous = await self._groups.of(self._servers, entry, name)
+        claims = dict(claims_of(self._settings.claims, entry))
+        note("record", id=id_, groups=sorted(groups), claims=claims)
+        return UserRecord(id_, name, groups, claims, ambiguous)
+
+    def _identifier(self, entry: Entry) -> str:
+        attribute = self._settings.users.id
+        return identifier(attribute, next(iter(entry.values(attribute)), b""))
 
     def _name(self, username: str, entry: Entry) -> str:
         """The person's own name, whatever was typed: it may have been an address, or in another case."""
         told = [
             name
             for value in entry.values(self._settings.users.name)
-            if (name := canonical_or_none(_text(value), case_sensitive=self._case_sensitive))
+            if (name := canonical_or_none(text(value), case_sensitive=self._case_sensitive))
         ]
         return username if not told or username in told else told[0]
-
-    def _shown(self, username: str) -> str:
-        return self._filter.text.replace("{username}", escape_filter_chars(username))
 
 
 def make_ldap(settings: LDAPSettings, around: Surroundings) -> LDAPService:
     """The adapter of a directory."""
     return LDAPService(settings, Servers(settings, around.policy, around.deadline), around)
-
-
-def readable(attribute: str, value: bytes) -> str:
-    """An identifier as text: Active Directory's objectGUID as the UUID it is, other octets in hexadecimal."""
-    if attribute.lower() == "objectguid" and len(value) == 16:
-        return str(uuid.UUID(bytes_le=value))
-    return _text(value) or value.hex()
-
-
-def _claims(mapping: Mapping[str, str], entry: Entry) -> Sequence[tuple[str, str]]:
-    """Claims from attributes; several values are separated by commas, in the order of the alphabet."""
-    found = []
-    for claim, attribute in mapping.items():
-        texts = sorted(filter(None, map(_text, entry.values(attribute))))
-        if texts:
-            found.append((claim, ",".join(texts)))
-    return found
-
-
-def _text(value: bytes) -> str:
-    """UTF-8 text without control characters; empty for anything else."""
-    try:
-        text = value.decode()
-    except UnicodeDecodeError:
-        return ""
-    return text if text.isprintable() else ""

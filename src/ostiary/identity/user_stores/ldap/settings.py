@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 from urllib.parse import urlsplit
 
 from anyldap.ldap import dn as distinguished_names
@@ -81,7 +81,7 @@ class Users(Section):
     @field_validator("filter")
     @classmethod
     def _filter(cls, text: str) -> str:
-        return checked_filter(text, {"username"}, "username")
+        return checked_filter(text, {"username"})
 
 
 class Groups(Section):
@@ -99,7 +99,7 @@ class Groups(Section):
     @field_validator("filter")
     @classmethod
     def _filter(cls, text: str) -> str:
-        return checked_filter(text, {"username", "dn"}, "dn")
+        return checked_filter(text, {"username", "dn"})
 
     @model_validator(mode="after")
     def _whole(self) -> Groups:
@@ -141,6 +141,11 @@ class LDAPSettings(TypeSettings):
             raise ValueError("a DN with {username} once, such as uid={username},ou=people,dc=corp,dc=example")
         return text
 
+    @classmethod
+    def looks_up(cls, kept: Mapping[str, Any]) -> bool:
+        """See `TypeSettings`. Where people are found by nobody but themselves, nobody else can look."""
+        return "bind" in kept or "dn_pattern" not in kept
+
     @property
     def addresses(self) -> list[Address]:
         """The servers."""
@@ -161,6 +166,9 @@ class LDAPSettings(TypeSettings):
         for field, dn in self._dns():
             if not is_dn(dn):
                 raise InvalidUserStore(field, "a DN such as ou=people,dc=corp,dc=example")
+        if self.dn_pattern is not None and not is_below(self.dn_pattern, self.users.base):
+            expected = "a DN below 'users.base', where people are looked up without a password"
+            raise InvalidUserStore("dn_pattern", expected)
         if self.start_tls and any(address.tls for address in self.addresses):
             raise InvalidUserStore("start_tls", "false for ldaps:// addresses, which are TLS from the start")
 
@@ -190,22 +198,26 @@ class ADSettings(LDAPSettings):
     groups: Groups | None = Groups(member_of="memberOf")
 
 
+def is_below(dn: str, base: str) -> bool:
+    """Whether the first is in the tree of the second; both are DNs (RFC 4514)."""
+    inner, outer = (distinguished_names.str2dn(one.lower()) for one in (dn, base))
+    return len(inner) > len(outer) and inner[-len(outer) :] == outer
+
+
 def is_dn(text: str) -> bool:
     """Whether this is a distinguished name (RFC 4514), or a name that Active Directory takes for one."""
     return distinguished_names.is_dn(text) or bool(re.fullmatch(r"[^\s@\\]+(@[^\s@]+|\\[^\s\\]+)", text))
 
 
-def checked_filter(text: str, known: set[str], needed: str) -> str:
-    """The filter, if it is one (RFC 4515) whose placeholders are known and have `needed` among them.
+def checked_filter(text: str, known: set[str]) -> str:
+    """The filter, if it is one (RFC 4515) that has placeholders, and none but these.
 
     Raises:
         ValueError: says what was expected.
     """
     found = _placeholders(text)
-    if not set(found) <= known or needed not in found:
-        raise ValueError(
-            f"a filter such as (uid={{{needed}}}), with no placeholders but {', '.join(sorted(known))}"
-        )
+    if not found or not set(found) <= known:
+        raise ValueError(f"a filter with placeholders, and none but {', '.join(sorted(known))}")
     try:
         parseFilter(_PLACEHOLDER.sub("x", text))
     except InvalidLDAPFilter as error:

@@ -22,10 +22,21 @@ class Expressions:
     """Expressions of one answer, compiled once."""
 
     def __init__(
-        self, id_: str | None, groups: str | None, claims: Mapping[str, str], name: str | None = None
+        self,
+        id_: str | None,
+        groups: str | None,
+        claims: Mapping[str, str],
+        name: str | None = None,
+        active: str | None = None,
     ) -> None:
-        self._id, self._name, self._groups = (_compiled(text) for text in (id_, name, groups))
+        said = (id_, name, groups, active)
+        self._id, self._name, self._groups, self._active = (_compiled(text) for text in said)
         self._claims = {claim: jmespath.compile(text) for claim, text in claims.items()}
+
+    @property
+    def are_none(self) -> bool:
+        """Whether nothing is asked of an answer, so that it need not be JSON."""
+        return not (self._id or self._name or self._groups or self._active or self._claims)
 
     def id(self, answer: Any) -> str | None:
         """The person's id: a text or a number; None where no expression asks for one.
@@ -38,6 +49,17 @@ class Expressions:
     def name(self, answer: Any) -> str | None:
         """The person's own name; as `id`."""
         return _needed(self._name, answer, "name")
+
+    def is_active(self, answer: Any) -> bool:
+        """Whether the person may log in; where no expression asks, everybody may.
+
+        Raises:
+            StoreUnavailable: the answer does not say.
+        """
+        found = True if self._active is None else _search(self._active, answer)
+        if not isinstance(found, bool):
+            raise StoreUnavailable(_NOT_AGREED)
+        return found
 
     def groups(self, answer: Any) -> frozenset[str]:
         """Names of groups: a list of texts, or one text.

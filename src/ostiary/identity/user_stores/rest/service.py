@@ -29,7 +29,7 @@ from ostiary.foundation.http_client import (
 )
 from ostiary.foundation.secrets import random_token
 from ostiary.identity.user_names import canonical_or_none
-from ostiary.identity.user_stores.contract import Refused, StoreUnavailable, UserRecord
+from ostiary.identity.user_stores.contract import KnownUser, Refused, StoreUnavailable, UserRecord
 from ostiary.identity.user_stores.rest.answers import Expressions, Judge, read_json
 from ostiary.identity.user_stores.rest.credentials import Credentials, NoSecret, basic, credentials
 from ostiary.identity.user_stores.rest.placeholders import filled, filled_url
@@ -80,13 +80,17 @@ class RESTService:
         self._attributes = [
             (one, Expressions(one.id, one.groups, one.claims)) for one in self._form.attributes
         ]
+        again = self._form.look_up
+        self._look_up = (
+            Expressions(again.id, again.groups, again.claims, again.name, again.active) if again else None
+        )
 
     async def authenticate(self, username: str, password: SecretStr) -> UserRecord | None:
         """See `UserStore`. None only where the service can say that there is no such user."""
         request = self._form.request
         values = {"username": username, "password": password.get_secret_value()}
         url = _with_query(filled_url(self._form.url, values), filled(request.query, values))
-        answer = await self._send(request.method, url, *_content(request, values))
+        answer = await self._send(request.method, url, *_login(request, values))
         verdict, said = self._judge.verdict(answer.status, answer.body)
         note("verdict", means=verdict)
         if verdict == "accepted":
@@ -96,10 +100,37 @@ class RESTService:
             return None
         raise Refused(certain=exists is not None)
 
+    async def look_up(self, user: KnownUser) -> UserRecord | None:
+        """See `LoginService`."""
+        request, expressions = self._form.look_up, self._look_up
+        if request is None or expressions is None:
+            raise StoreUnavailable("it has no look_up")
+        values = {"username": user.known_as, "id": user.immutable_id}
+        answer = await self._ask_about(request, values)
+        if answer.status in request.unknown_status:
+            return None
+        said = _content(answer, "look_up", is_read=not expressions.are_none)
+        if not expressions.is_active(said):
+            raise Refused(certain=True, meaning="the person is not active")
+        person = _Person()
+        person.learn(expressions, said)
+        for one, more in self._attributes:
+            person.learn(more, _content(await self._ask_about(one, values), "attributes"))
+        if person.id not in (None, user.immutable_id):
+            return None  # the name is somebody else's now
+        return self._told(person, user.immutable_id, user.username)
+
     async def probe(self) -> None:
         """See `LoginService`: it is asked about somebody made up, because it understands nothing else."""
+        made_up = f"probe-{random_token(9)}"
         with suppress(Refused):
-            await self.authenticate(f"probe-{random_token(9)}", SecretStr(random_token()))
+            await self.authenticate(made_up, SecretStr(random_token()))
+        if self._form.look_up is None:
+            return
+        with suppress(Refused):
+            if await self.look_up(KnownUser(made_up, made_up, made_up)) is None:
+                return
+        raise StoreUnavailable("look_up finds somebody made up, so it says of nobody that they are gone")
 
     async def close(self) -> None:
         """See `LoginService`."""
@@ -110,13 +141,17 @@ class RESTService:
         try:
             person.learn(self._expressions, said)
             for one, expressions in self._attributes:
-                person.learn(expressions, await self._details(one, username, person.id or username))
+                values = {"username": username, "id": person.id or username}
+                person.learn(expressions, _content(await self._ask_about(one, values), "attributes"))
         except StoreUnavailable as outage:
             outage.knows_user = True
             raise
+        return self._told(person, person.id or username, username)
+
+    def _told(self, person: _Person, id_: str, username: str) -> UserRecord:
         name = canonical_or_none(person.name or "", case_sensitive=self._case_sensitive) or username
-        note("record", id=person.id or username, groups=sorted(person.groups), claims=person.claims)
-        return UserRecord(person.id or username, name, person.groups, person.claims)
+        note("record", id=id_, groups=sorted(person.groups), claims=person.claims)
+        return UserRecord(id_, name, person.groups, person.claims)
 
     async def _is_known(self, settings: Exists, username: str) -> bool:
         """Whether there is such a user, asked after a refusal."""
@@ -127,13 +162,9 @@ class RESTService:
             return False
         raise StoreUnavailable(f"exists: status_{answer.status}", down=answer.status >= 500)
 
-    async def _details(self, one: Attributes, username: str, id_: str) -> Any:
-        values = {"username": username, "id": id_}
+    async def _ask_about(self, one: Attributes, values: Mapping[str, str]) -> Answer:
         url = _with_query(filled_url(one.url, values), filled(one.query, values))
-        answer = await self._send(one.method, url, {}, b"")
-        if answer.status != 200:
-            raise StoreUnavailable(f"attributes: status_{answer.status}", down=answer.status >= 500)
-        return read_json(answer.body)
+        return await self._send(one.method, url, {}, b"")
 
     async def _send(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
         try:
@@ -152,6 +183,10 @@ class _Unusable:
 
     async def authenticate(self, _username: str, _password: SecretStr) -> UserRecord | None:
         """See `UserStore`."""
+        raise StoreUnavailable("its_password_is_not_set")
+
+    async def look_up(self, _user: KnownUser) -> UserRecord | None:
+        """See `LoginService`."""
         raise StoreUnavailable("its_password_is_not_set")
 
     async def probe(self) -> None:
@@ -181,7 +216,7 @@ def _way_out(proxy: Proxy | None) -> ForwardProxy | None:
     )
 
 
-def _content(request: Request, values: Mapping[str, str]) -> tuple[dict[str, str], bytes]:
+def _login(request: Request, values: Mapping[str, str]) -> tuple[dict[str, str], bytes]:
     """Headers and body of a login."""
     headers = dict(filled(request.headers, values))
     if request.as_user:
@@ -191,6 +226,13 @@ def _content(request: Request, values: Mapping[str, str]) -> tuple[dict[str, str
     body = filled(request.body, values)
     headers["Content-Type"] = _TYPES[request.format]
     return headers, orjson.dumps(body) if request.format == "json" else urlencode(body).encode()
+
+
+def _content(answer: Answer, what: str, *, is_read: bool = True) -> Any:
+    """The JSON of an answer about somebody."""
+    if answer.status != 200:
+        raise StoreUnavailable(f"{what}: status_{answer.status}", down=answer.status >= 500)
+    return read_json(answer.body) if is_read else None
 
 
 def _with_query(url: str, query: Mapping[str, str]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 import jmespath
@@ -177,11 +177,22 @@ class Exists(Section):
     unknown_status: Statuses = Field(default=[404], min_length=1)
 
 
+class LookUp(Attributes):
+    """A request without a password: whether somebody who has logged in is there still."""
+
+    name: Expression | None = None
+    """The person's own name, where it can change."""
+    active: Expression | None = None
+    """A condition that is `true` of whoever may log in; without it, everybody who is there may."""
+    unknown_status: Statuses = Field(default=[404], min_length=1)
+    """What says that there is no such person."""
+
+
 class RESTSettings(TypeSettings):
     """A RESTful authentication service."""
 
     ADDRESSES: ClassVar[frozenset[str]] = frozenset(
-        {"url", "auth", "client_certificate", "ca", "proxy", "template", "attributes", "exists"}
+        {"url", "auth", "client_certificate", "ca", "proxy", "template", "attributes", "exists", "look_up"}
     )
 
     url: Annotated[str, Field(min_length=1, max_length=2000)]
@@ -198,12 +209,19 @@ class RESTSettings(TypeSettings):
     response: Response | None = None
     exists: Exists | None = None
     attributes: Annotated[list[Attributes], Field(max_length=3)] = Field(default_factory=list)
+    look_up: LookUp | None = None
+    """Without it nobody can be asked about without a password."""
     claims: dict[str, OneLine] = Field(default_factory=dict, max_length=50)
     """With `template: agent`: claim → attribute."""
 
     @model_validator(mode="after")
     def _one_form(self) -> RESTSettings:
-        own = {"request": self.request, "response": self.response, "exists": self.exists}
+        own = {
+            "request": self.request,
+            "response": self.response,
+            "exists": self.exists,
+            "look_up": self.look_up,
+        }
         said = [name for name, value in own.items() if value] + ["attributes"] * bool(self.attributes)
         if self.template is not None and said:
             raise ValueError(f"'template' without {', '.join(said)}, which it says itself")
@@ -221,6 +239,26 @@ class RESTSettings(TypeSettings):
         if self.request is not None and not self._names_the_user(self.request):
             raise ValueError("{username} in 'body', 'query' or 'url', or 'as_user: true'")
         return self
+
+    @model_validator(mode="after")
+    def _tells_as_much(self) -> RESTSettings:
+        """What a look-up left out would be taken for gone."""
+        if self.look_up is None:
+            return self
+        told, login = [self.look_up, *self.attributes], self.response or Response()
+        if login.groups and not any(one.groups for one in told):
+            raise ValueError("'groups' in 'look_up', as 'response' has them")
+        if missing := login.claims.keys() - {claim for one in told for claim in one.claims}:
+            raise ValueError(f"the claim {min(missing)!r} in 'look_up', as 'response' has it")
+        places = placeholders([self.look_up.url, self.look_up.query])
+        if not places & {"id", "username"} or (login.id and "id" not in places and not self.look_up.id):
+            raise ValueError("{id} in the 'url' of 'look_up'" + (", or its 'id'" * bool(login.id)))
+        return self
+
+    @classmethod
+    def looks_up(cls, kept: Mapping[str, Any]) -> bool:
+        """See `TypeSettings`."""
+        return "look_up" in kept or kept.get("template") == "agent"
 
     def check(self, policy: OutboundPolicy | None) -> None:
         """See `TypeSettings`."""
@@ -241,6 +279,8 @@ class RESTSettings(TypeSettings):
         yield "url", self.url, {"username"} if self.request is not None else set()
         if self.exists is not None:
             yield "exists.url", self.exists.url, {"username"}
+        if self.look_up is not None:
+            yield "look_up.url", self.look_up.url, {"username", "id"}
         for index, one in enumerate(self.attributes):
             yield f"attributes.{index}.url", one.url, {"username", "id"}
         if self.proxy is not None:

@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from ostiary.identity.user_stores.rest.settings import Attributes, Exists, Request, Response, RESTSettings
+from ostiary.identity.user_stores.rest.settings import (
+    Attributes,
+    Exists,
+    LookUp,
+    Request,
+    Response,
+    RESTSettings,
+)
 
 AGREED_REQUEST: Final = Request(body={"credentials": {"username": "{username}", "password": "{password}"}})
 AGREED_RESPONSE: Final = Response(accepted="response.status == 'true'", refused="response.status == 'false'")
@@ -20,17 +27,20 @@ class Form:
     response: Response
     exists: Exists | None = None
     attributes: tuple[Attributes, ...] = ()
+    look_up: LookUp | None = None
 
 
 def form_of(settings: RESTSettings) -> Form:
     """The form that these settings ask for."""
     if settings.template == "agent":
         return _agent(settings.url.rstrip("/"), settings)
-    if settings.request is None or settings.response is None:
-        more = (settings.exists, tuple(settings.attributes))
-        return Form(settings.url, AGREED_REQUEST, AGREED_RESPONSE, *more)
     return Form(
-        settings.url, settings.request, settings.response, settings.exists, tuple(settings.attributes)
+        settings.url,
+        settings.request or AGREED_REQUEST,
+        settings.response or AGREED_RESPONSE,
+        settings.exists,
+        tuple(settings.attributes),
+        settings.look_up,
     )
 
 
@@ -47,6 +57,7 @@ def _agent(base: str, settings: RESTSettings) -> Form:
         Response(accepted="authenticated == `true`", refused="authenticated == `false`"),
         Exists(url=f"{user}/exists"),
         (about, groups) if about else (groups,),
+        LookUp(url=f"{user}/exists"),
     )
 
 

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from pydantic import SecretStr
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 
 from ostiary.foundation.secrets import random_token
 from ostiary.identity.errors import HashingBusy
 from ostiary.identity.hashes import problem_of, verify, verify_salted
 from ostiary.identity.user_names import canonical_or_none
-from ostiary.identity.user_stores.contract import Refused, StoreUnavailable, UserRecord
+from ostiary.identity.user_stores.contract import KnownUser, Refused, StoreUnavailable, UserRecord
 from ostiary.identity.user_stores.sql.connections import Connections, Row, describe
 from ostiary.identity.user_stores.sql.settings import SQLSettings
 from ostiary.identity.user_stores.steps import note
@@ -25,6 +25,7 @@ _NOBODY: Final = (
     "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
     "",
 )
+_NOT_ACTIVE: Final = "the row is not active"
 _YES: Final = frozenset({"1", "t", "true", "y", "yes", "active", "enabled"})
 
 
@@ -36,6 +37,7 @@ class SQLService:
         self._around = around
         self._connections = Connections(settings, around)
         self._user_query = text(settings.user_query)
+        self._id_query = text(settings.id_query) if settings.id_query else None
         self._groups_query = text(settings.groups_query) if settings.groups_query else None
         self._last_hash = _NOBODY
         """Somebody's hash and salt: verifying takes as long for a name that nobody has."""
@@ -53,26 +55,43 @@ class SQLService:
             outage.knows_user = True
             raise
 
+    async def look_up(self, user: KnownUser) -> UserRecord | None:
+        """See `LoginService`. Without `id_query` by name: who has that now has to be the same person."""
+        if self._id_query is None:
+            row = await self._find(user.known_as)
+        else:
+            row = await self._one("id_query", self._id_query, {"id"}, id=user.immutable_id)
+        if row is None or _identifier(row["id"]) != user.immutable_id:
+            return None
+        if not _is_active(row) or not _as_text(row.get("hash", "-")).strip():
+            note("refused", meaning=_NOT_ACTIVE)
+            raise Refused(certain=True, meaning=_NOT_ACTIVE)
+        return await self._record(user.username, row)
+
     async def probe(self) -> None:
-        """See `LoginService`: asks both queries about somebody made up."""
+        """See `LoginService`: asks every query about nobody."""
         await self._find(f"probe-{random_token(9)}")
-        if self._groups_query is not None:
-            try:
-                await self._connections.rows(self._groups_query, 1, id=None)
-            except StoreUnavailable as outage:
-                raise StoreUnavailable(f"groups_query: {outage.reason}", down=outage.down) from outage
+        for name, query in (("id_query", self._id_query), ("groups_query", self._groups_query)):
+            if query is not None:
+                try:
+                    await self._connections.rows(query, 1, id=None)
+                except StoreUnavailable as outage:
+                    raise StoreUnavailable(f"{name}: {outage.reason}", down=outage.down) from outage
 
     async def close(self) -> None:
         """See `LoginService`."""
         await self._connections.close()
 
     async def _find(self, username: str) -> Row | None:
-        found = await self._connections.rows(self._user_query, 2, username=username)
-        note("user_query", database=describe(self._settings.database), username=username, rows=len(found))
+        return await self._one("user_query", self._user_query, {"id", "hash"}, username=username)
+
+    async def _one(self, name: str, query: TextClause, needed: set[str], **values: str) -> Row | None:
+        found = await self._connections.rows(query, 2, **values)
+        note(name, database=describe(self._settings.database), **values, rows=len(found))
         if len(found) > 1:
-            raise StoreUnavailable("user_query finds several rows for one name", knows_user=True)
-        if found and not {"id", "hash"} <= found[0].keys():
-            raise StoreUnavailable("user_query has no column 'id' or 'hash'", knows_user=True)
+            raise StoreUnavailable(f"{name} finds several rows for one person", knows_user=True)
+        if found and (missing := sorted(needed - found[0].keys())):
+            raise StoreUnavailable(f"{name} has no column {missing[0]!r}", knows_user=True)
         return found[0] if found else None
 
     async def _prove(self, row: Row, password: SecretStr) -> None:
@@ -85,7 +104,7 @@ class SQLService:
         if problem is not None:
             meaning = f"the hash cannot be checked: {problem}"
         elif not _is_active(row):
-            meaning = "the row is not active"
+            meaning = _NOT_ACTIVE
         elif not is_right:
             meaning = "wrong password"
         else:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, ClassVar, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, SecretStr, field_validator
@@ -90,6 +91,11 @@ class SQLSettings(TypeSettings):
     """Certificates in PEM of the authorities that are trusted; without it those of this machine."""
     user_query: Query
     """Finds a person by `:username`: columns `id` and `hash`; if any `name`, `active`, `salt` and claims."""
+    id_query: Query | None = None
+    """Finds somebody who has logged in by `:id`, which is text: the columns of `user_query` but `hash`.
+
+    Without it people are found by name, and are who they were if the id is the same.
+    """
     groups_query: Query | None = None
     """Finds the names of a person's groups by `:id`, in its first column."""
     hash_layout: HashLayout | None = None
@@ -102,10 +108,15 @@ class SQLSettings(TypeSettings):
     def _user_query(cls, query: str) -> str:
         return checked_query(query, "username")
 
-    @field_validator("groups_query")
+    @field_validator("id_query", "groups_query")
     @classmethod
-    def _groups_query(cls, query: str | None) -> str | None:
+    def _queries_by_id(cls, query: str | None) -> str | None:
         return None if query is None else checked_query(query, "id")
+
+    @classmethod
+    def looks_up(cls, kept: Mapping[str, Any]) -> bool:
+        """See `TypeSettings`: a row can always be read again."""
+        return True
 
     @property
     def database(self) -> Database:

@@ -1,0 +1,171 @@
+"""What the audit log knows of a request: who, where from, what was asked; and what was refused.
+
+Around every request: a use case that notes a change notes it as this request's, a guarded write that noted
+nothing is noted all the same, in its own transaction, and refusals are counted.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any, Final
+
+from sqlalchemy import Connection
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ostiary.app.background import Job
+from ostiary.app.measuring import route_of
+from ostiary.foundation.audit import (
+    EVERY,
+    Actor,
+    AuditSettings,
+    Origin,
+    Refusal,
+    Refusals,
+    acting,
+    chain_staged,
+    drop_older,
+    has_staged,
+    note_unless_noted,
+    sign_checkpoints,
+)
+from ostiary.foundation.clock import Clock
+from ostiary.foundation.database import Database, ending_writes
+from ostiary.foundation.secrets import SecretBox
+from ostiary.foundation.web import client_address, request_id
+from ostiary.identity import LoginRefused
+from ostiary.oauth import OAuthError
+from ostiary.organizations import DEFAULT_ORGANIZATION
+from ostiary.permissions import Audience, FindOrganization, Principal, PrincipalKind
+
+_CHAIN_EVERY: Final = timedelta(seconds=1)
+_TEND_EVERY: Final = timedelta(minutes=5)
+_LONGEST_METHOD: Final = 20
+_READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_ADMINISTRATION: Final = frozenset({Audience.USER, Audience.PERMITTED})
+"""Whose writes are noted whatever they do; what gateway nodes report all the time is not."""
+
+
+class Audited:
+    """Passes requests on, each in its own audit context."""
+
+    def __init__(
+        self, app: ASGIApp, database: Database, refusals: Refusals, find_organization: FindOrganization
+    ) -> None:
+        self._app = app
+        self._database = database
+        self._refusals = refusals
+        self._find_organization = find_organization
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        status = 500
+
+        async def noting(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        with acting(lambda: origin_of(scope)), ending_writes(lambda c: _note_operation(c, scope)):
+            await self._app(scope, receive, noting)
+            if status < 400 and _is_noted_later(scope):  # it changed nothing here, and was asked for
+                await self._database.write(lambda connection: None)
+        if 400 <= status < 500:
+            await self._note_refusal(scope, status)
+
+    async def _note_refusal(self, scope: Scope, status: int) -> None:
+        refused = _refusal(scope, status)
+        if refused is None:
+            return
+        client = _state(scope).get("client")
+        name = scope.get("path_params", {}).get("organization", DEFAULT_ORGANIZATION)
+        organization = client.organization if client is not None else await self._find_organization(name)
+        if organization is not None:
+            self._refusals.add(organization.id, refused, request_id(Request(scope)))
+
+
+def audit_jobs(
+    database: Database, box: SecretBox, refusals: Refusals, settings: AuditSettings, clock: Clock
+) -> tuple[Job, ...]:
+    """What the audit log does off the request path."""
+
+    async def chain() -> None:
+        while await database.read(has_staged):
+            await database.write(lambda connection: chain_staged(connection, box))
+
+    async def tend() -> None:
+        await database.write(lambda c: sign_checkpoints(c, box, clock(), settings.checkpoint_every))
+        while await database.write(lambda c: drop_older(c, box, clock() - settings.kept)):
+            pass
+
+    return (
+        Job("write_refusals", EVERY, refusals.write),
+        Job("chain_audit_log", _CHAIN_EVERY, chain),
+        Job("tend_audit_log", _TEND_EVERY, tend),
+    )
+
+
+def origin_of(scope: Scope) -> Origin:
+    """Who makes this request, and where from."""
+    request = Request(scope)
+    operation = f"{scope['method'][:_LONGEST_METHOD]} {route_of(scope)}"
+    return Origin(_actor(_state(scope)), request_id(request), client_address(request), operation)
+
+
+def _actor(state: dict[str, Any]) -> Actor:
+    principal, client = state.get("principal"), state.get("client")
+    if isinstance(principal, Principal):
+        if principal.kind is PrincipalKind.USER:
+            return Actor("user", principal.subject_id, principal.client_id, principal.name)
+        return Actor(principal.kind.value, None if principal.is_local else principal.name)
+    return Actor("nobody") if client is None else Actor("client", client.client.client_id)
+
+
+def _note_operation(connection: Connection, scope: Scope) -> None:
+    state = _state(scope)
+    if "organization" in state and _is_administration(scope):  # the guard admitted it
+        note_unless_noted(connection, state["organization"].id)
+        state["audited"] = True
+
+
+def _is_noted_later(scope: Scope) -> bool:
+    """Whether an operation was answered that opened no transaction which could note it."""
+    return _is_administration(scope) and scope["method"] not in _READS and "audited" not in _state(scope)
+
+
+def _refusal(scope: Scope, status: int) -> Refusal | None:
+    """What was refused, as far as it is anybody's concern: tokens, admission, and changes."""
+    state, origin = _state(scope), origin_of(scope)
+    error = state.get("refused")
+    if isinstance(error, OAuthError) and str(origin.operation).endswith("/token"):
+        action, reason, login = "token.refused", error.error, error.__cause__
+    else:
+        is_change = scope["method"] not in _READS
+        if not ((_is_administration(scope) and (is_change or status in (401, 403))) or _enrols(scope)):
+            return None
+        action, reason, login = "request.refused", str(status), state.get("refused_login")
+    name = None
+    if isinstance(login, LoginRefused):
+        reason, name = login.code, login.username
+    return Refusal(action, reason, origin.actor, origin.address, origin.operation, name)
+
+
+def _is_administration(scope: Scope) -> bool:
+    return _audience(scope) in _ADMINISTRATION
+
+
+def _enrols(scope: Scope) -> bool:
+    return _audience(scope) is Audience.NEW_GATEWAY_NODE
+
+
+def _audience(scope: Scope) -> Audience | None:
+    access = getattr(scope.get("route"), "access", None)
+    return None if access is None else access.audience
+
+
+def _state(scope: Scope) -> dict[str, Any]:
+    state: dict[str, Any] = scope.get("state", {})
+    return state

@@ -1,0 +1,101 @@
+"""`ostiary audit`: verify the audit log and write it out.
+
+It works on the installation's database, on its machine and as its user; everything is read from one snapshot.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ostiary.cli.data_directory import DataDirectory
+from ostiary.cli.errors import OperatorError
+from ostiary.cli.options import ConfigOption, DataDirectoryOption
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from ostiary.foundation.secrets import SecretBox
+    from ostiary.organizations import Organization
+
+command = typer.Typer(help="Who did what, and proof that nobody changed it.", no_args_is_help=True)
+
+
+@command.callback()
+def _audit() -> None:
+    """Who did what, and proof that nobody changed it."""
+
+
+@command.command()
+def verify(
+    org: Annotated[str | None, typer.Argument(help="One organization.", show_default="all")] = None,
+    data_dir: DataDirectoryOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Check every hash, link and signature; status 1 when something was changed or is missing."""
+    from ostiary.foundation.audit import public_key, verify_chain
+
+    broken = []
+    with _opened(data_dir, config) as (connection, box):
+        for organization in _chosen(connection, org):
+            verdict = verify_chain(connection, box, organization.id)
+            if verdict.problem is None:
+                key = public_key(connection, box, organization.id) or "none yet"
+                typer.echo(f"{organization.name}: {verdict}; public key {key}")
+            else:
+                broken.append(f"the audit log of {organization.name} was changed: {verdict.problem}")
+    if broken:
+        raise OperatorError("\n".join(broken))
+
+
+@command.command()
+def export(
+    org: Annotated[str, typer.Argument(help="The organization.")],
+    sealed: Annotated[
+        bool, typer.Option("--sealed", help="As it is hashed: what is people's own stays sealed.")
+    ] = False,
+    after: Annotated[int, typer.Option(min=0, help="Begin after this sequence number.")] = 0,
+    data_dir: DataDirectoryOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Write the audit log to standard output, a JSON object a line, oldest first."""
+    import orjson
+
+    from ostiary.foundation.audit import Wanted, read_records, sealed_records
+
+    with _opened(data_dir, config) as (connection, box):
+        (organization,) = _chosen(connection, org)
+        if sealed:
+            for line in sealed_records(connection, organization.id, after):
+                typer.echo(line)
+            return
+        for record in read_records(connection, box, organization.id, Wanted(after)):
+            typer.echo(orjson.dumps(record).decode())
+
+
+@contextmanager
+def _opened(data_dir: DataDirectoryOption, config: ConfigOption) -> "Iterator[tuple[Connection, SecretBox]]":
+    from ostiary.cli.bootstrap import open_box
+    from ostiary.cli.serve import read_settings
+    from ostiary.foundation.database import reading_engine
+
+    settings = read_settings(config, {"data_dir": data_dir})
+    directory = DataDirectory(settings.data_dir)
+    if not directory.secret_key.exists():
+        raise OperatorError(f"{directory.path} is no installation: say which one with --data-dir")
+    engine = reading_engine(settings.database)
+    try:
+        with engine.begin() as connection:
+            yield connection, open_box(directory)
+    finally:
+        engine.dispose()
+
+
+def _chosen(connection: "Connection", org: str | None) -> "list[Organization]":
+    from ostiary.organizations import all_organizations
+
+    chosen = [one for one in all_organizations(connection) if org in (None, one.name)]
+    if not chosen:
+        raise OperatorError(f"there is no organization {org}")
+    return chosen
