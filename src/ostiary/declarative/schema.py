@@ -97,6 +97,7 @@ class ScopePart(Part):
     """An API scope. `roles` (possibly none, then it is nobody's) or `everyone: true` must be said."""
 
     name: ScopeName
+    display_name: Annotated[str, Field(max_length=255)] = ""
     description: Annotated[str, Field(max_length=1_000)] = ""
     roles: list[Name] | None = None
     everyone: bool = False

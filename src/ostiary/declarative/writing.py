@@ -190,7 +190,9 @@ def scope_spec(work: Work, change: Change) -> oauth.ScopeSpec:
     """The scope as the authorization server is told of it."""
     picture = work.wish(change).picture
     roles = frozenset(picture["roles"])
-    return oauth.ScopeSpec(change.name, picture["description"], roles, picture["everyone"])
+    return oauth.ScopeSpec(
+        change.name, picture["description"], roles, picture["everyone"], picture["display_name"]
+    )
 
 
 def _scope(work: Work, change: Change) -> None:
