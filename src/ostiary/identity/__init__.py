@@ -36,6 +36,7 @@ from ostiary.identity.model import (
     UserStoreSpec,
 )
 from ostiary.identity.passwords import PasswordHasher, hash_password
+from ostiary.identity.powers import check_power_over
 from ostiary.identity.repository.personal_data import PERSONAL_DATA
 from ostiary.identity.repository.subjects import id_of_name
 from ostiary.identity.settings import IdentitySettings
@@ -105,6 +106,7 @@ __all__ = [
     "UserStores",
     "bootstrap_admin",
     "check_claims",
+    "check_power_over",
     "check_spec",
     "check_standing",
     "claims_of",

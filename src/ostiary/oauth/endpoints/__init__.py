@@ -10,6 +10,7 @@ from ostiary.oauth.endpoints import (
     metadata,
     revocation,
     scopes,
+    sessions,
     token,
 )
 from ostiary.permissions import GuardedRouter
@@ -31,5 +32,6 @@ def routers(server: AuthorizationServer) -> list[GuardedRouter]:
             scopes.router,
             bound_scopes.router,
             keys.router,
+            sessions.router,
         )
     ]
