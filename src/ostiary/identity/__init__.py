@@ -65,6 +65,7 @@ from ostiary.identity.users import (
     find_user,
     list_users,
     put_user,
+    sign_out,
 )
 
 __all__ = [
@@ -128,5 +129,6 @@ __all__ = [
     "put_user_store",
     "read_user_store_settings",
     "reset_admin_password",
+    "sign_out",
     "test_user_store",
 ]

@@ -14,6 +14,7 @@ from ostiary.identity.challenges import ChallengeAnswers
 from ostiary.identity.endpoints import (
     challenge_answers,
     challenges,
+    own_password,
     pins,
     scim,
     subjects,
@@ -54,4 +55,5 @@ def routers(
         subjects.router(database, box, holdings),
         challenges.router(database),
         challenge_answers.router(answers),
+        own_password.router(database, authentication, clock),
     )

@@ -18,13 +18,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ostiary.foundation.problem import Problem
-from ostiary.identity import UnknownUser, check_power_over
+from ostiary.identity import UnknownUser, check_power_over, sign_out
 from ostiary.oauth.authorization_server import AuthorizationServer
 from ostiary.oauth.endpoints.problems import problems
 from ostiary.oauth.errors import UnknownSession
 from ostiary.oauth.model import scope_text
-from ostiary.oauth.repository.sessions import Session
-from ostiary.oauth.sessions import check_known, end_session, end_sessions, list_sessions
+from ostiary.oauth.repository.sessions import Asked, Session
+from ostiary.oauth.sessions import end_session, list_sessions, sessions_of
 from ostiary.permissions import LOGGED_IN, Access, GuardedRouter, needs, organization, principal
 
 PREFIX = "/api/users/v1"
@@ -72,8 +72,8 @@ def _reading(guarded: GuardedRouter, side: _Side, server: AuthorizationServer) -
         here, subject_id = organization(request).id, side.subject(request)
 
         def unit(connection: Connection) -> list[Session]:
-            check_known(connection, here, subject_id, server.clock)
-            return list_sessions(connection, here, subject_id, server.clock(), offset, limit)
+            asked = sessions_of(connection, here, subject_id, server.clock)
+            return list_sessions(connection, asked, offset, limit)
 
         with _refusals():
             found = await server.database.read(unit)
@@ -81,14 +81,14 @@ def _reading(guarded: GuardedRouter, side: _Side, server: AuthorizationServer) -
 
 
 def _ending(guarded: GuardedRouter, side: _Side, server: AuthorizationServer) -> None:
-    async def end(request: Request, work: Callable[[Connection, str, str], None]) -> Response:
+    async def end(request: Request, work: Callable[[Connection, Asked], None]) -> Response:
         here, subject_id, caller = organization(request).id, side.subject(request), principal(request)
 
         def unit(connection: Connection) -> None:
-            check_known(connection, here, subject_id, server.clock)
+            asked = sessions_of(connection, here, subject_id, server.clock)
             if not side.is_own:
                 check_power_over(connection, caller, here, subject_id)
-            work(connection, here, subject_id)
+            work(connection, asked)
 
         with _refusals():
             await server.database.write(unit)
@@ -97,14 +97,14 @@ def _ending(guarded: GuardedRouter, side: _Side, server: AuthorizationServer) ->
     @guarded.delete(f"{side.path}/sessions", access=side.delete)
     async def end_all(request: Request) -> Response:
         """Log the user out of everything: every token that is out ends within a second."""
-        return await end(request, lambda c, here, subject: end_sessions(c, here, subject, server.clock()))
+        return await end(
+            request, lambda c, asked: sign_out(c, asked.organization_id, asked.subject_id, server.clock)
+        )
 
     @guarded.delete(f"{side.path}/sessions/{{session_id}}", access=side.delete)
     async def end_one(request: Request, session_id: str) -> Response:
         """Log the user out of one client: the tokens of that login end within a second."""
-        return await end(
-            request, lambda c, here, subject: end_session(c, here, subject, session_id, server.clock())
-        )
+        return await end(request, lambda c, asked: end_session(c, asked, session_id))
 
 
 @contextmanager

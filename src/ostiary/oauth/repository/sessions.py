@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, func, or_, select
 
 from ostiary.oauth.model import Scope
 from ostiary.oauth.tables import clients, refresh_tokens, token_families
@@ -26,14 +26,25 @@ class Session:
     ends_at: datetime
 
 
-def _living(organization_id: str, subject_id: str, now: datetime) -> ColumnElement[bool]:
-    mine = (_OF.organization_id == organization_id) & (_OF.subject_id == subject_id)
-    return mine & _OF.revoked_at.is_(None) & or_(_OF.refresh_until > now, _OF.access_until > now)
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Whose sessions are meant, and when: those that began after `since`, where something was ended then."""
+
+    organization_id: str
+    subject_id: str
+    since: datetime | None
+    now: datetime
+
+    def living(self) -> ColumnElement[bool]:
+        """The families that are neither over nor ended."""
+        mine = (_OF.organization_id == self.organization_id) & (_OF.subject_id == self.subject_id)
+        if self.since is not None:
+            mine &= _OF.password_checked_at > self.since
+        lasts = or_(_OF.refresh_until > self.now, _OF.access_until > self.now)
+        return mine & _OF.revoked_at.is_(None) & lasts
 
 
-def page(
-    connection: Connection, organization_id: str, subject_id: str, now: datetime, offset: int, limit: int
-) -> list[Session]:
+def page(connection: Connection, asked: Asked, offset: int, limit: int) -> list[Session]:
     """At most `limit` sessions, the newest first, after the first `offset` of them."""
     used_at = (
         select(func.max(refresh_tokens.c.consumed_at))
@@ -47,7 +58,7 @@ def page(
             clients,
             (clients.c.client_id == _OF.client_id) & (clients.c.organization_id == _OF.organization_id),
         )
-        .where(_living(organization_id, subject_id, now))
+        .where(asked.living())
         .order_by(_OF.password_checked_at.desc(), _OF.id)
         .offset(offset)
         .limit(limit)
@@ -67,16 +78,7 @@ def page(
     ]
 
 
-def is_one_of(
-    connection: Connection, organization_id: str, subject_id: str, session_id: str, now: datetime
-) -> bool:
-    """Whether that is a session of that subject."""
-    here = _living(organization_id, subject_id, now) & (_OF.id == session_id)
+def is_one_of(connection: Connection, asked: Asked, session_id: str) -> bool:
+    """Whether that is one of these sessions."""
+    here = asked.living() & (_OF.id == session_id)
     return connection.execute(select(_OF.id).where(here)).first() is not None
-
-
-def end_all(connection: Connection, organization_id: str, subject_id: str, now: datetime) -> int:
-    """Revoke every session of the subject; returns how many there were. Their access tokens are another
-    matter: see `narrow`."""
-    living = _living(organization_id, subject_id, now)
-    return connection.execute(update(token_families).where(living).values(revoked_at=now)).rowcount

@@ -1,4 +1,4 @@
-"""Scopes have names that people read."""
+"""Scopes have names that people read, and subjects say what they have ended."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -13,3 +13,5 @@ def upgrade() -> None:
     """Make the change."""
     with op.batch_alter_table("scopes") as table:
         table.add_column(sa.Column("display_name", sa.String(255), nullable=False, server_default=""))
+    with op.batch_alter_table("subjects") as table:
+        table.add_column(sa.Column("signed_out_at", sa.BigInteger(), nullable=True))
