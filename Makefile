@@ -56,9 +56,9 @@ docs: setup-dev ## write the generated pages of docs/reference again
 	$(BIN)/python docs/reference/generate.py
 
 lock: setup-dev ## resolve the lock files again from pyproject.toml
-	$(BIN)/uv pip compile --upgrade --universal --generate-hashes --no-emit-index-url --quiet pyproject.toml --extra otel --group build -o requirements.lock
-	$(BIN)/uv pip compile --upgrade --universal --generate-hashes --no-emit-index-url --quiet pyproject.toml --extra otel --group build --group dev -o requirements-dev.lock
-	$(BIN)/uv pip compile --upgrade --universal --generate-hashes --no-emit-index-url --quiet --group bench -o requirements-bench.lock
+	$(BIN)/uv pip compile --upgrade --no-strip-extras --universal --generate-hashes --no-emit-index-url --quiet pyproject.toml --extra otel --group build -o requirements.lock
+	$(BIN)/uv pip compile --upgrade --no-strip-extras --universal --generate-hashes --no-emit-index-url --quiet pyproject.toml --extra otel --group build --group dev -o requirements-dev.lock
+	$(BIN)/uv pip compile --upgrade --no-strip-extras --universal --generate-hashes --no-emit-index-url --quiet --group bench -o requirements-bench.lock
 
 clean: ## remove .venv and caches
 	rm -rf .venv .venv-bench benchmarks/oidc-provider/node_modules .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
