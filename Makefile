@@ -11,12 +11,12 @@ help: ## list the commands
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or newer is needed: apt-get install python3 python3-venv"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed, `$(PYTHON) --version` was found; say make PYTHON=/path/to/python3"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { echo "The venv module is missing: apt-get install python3-venv"; exit 1; }
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
 .venv/.installed-dev: .venv/.installed requirements-dev.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-dev.lock
 	@touch $@
 
 setup: .venv/.installed ## create .venv with .venv/bin/ostiary from the lock file
@@ -56,9 +56,9 @@ docs: setup-dev ## write the generated pages of docs/reference again
 	$(BIN)/python docs/reference/generate.py
 
 lock: setup-dev ## resolve the lock files again from pyproject.toml
-	$(BIN)/uv pip compile --upgrade --no-strip-extras --universal --generate-hashes --no-emit-index-url --quiet pyproject.toml --extra otel --group build -o requirements.lock
-	$(BIN)/uv pip compile --upgrade --no-strip-extras --universal --generate-hashes --no-emit-index-url --quiet pyproject.toml --extra otel --group build --group dev -o requirements-dev.lock
-	$(BIN)/uv pip compile --upgrade --no-strip-extras --universal --generate-hashes --no-emit-index-url --quiet --group bench -o requirements-bench.lock
+	$(BIN)/uv pip compile --upgrade --universal --generate-hashes --no-emit-index-url --quiet pyproject.toml --extra otel --group build -o requirements.lock
+	$(BIN)/uv pip compile --upgrade --universal --generate-hashes --no-emit-index-url --quiet pyproject.toml --extra otel --group build --group dev -o requirements-dev.lock
+	$(BIN)/uv pip compile --upgrade --universal --generate-hashes --no-emit-index-url --quiet --group bench -o requirements-bench.lock
 
 clean: ## remove .venv and caches
 	rm -rf .venv .venv-bench benchmarks/oidc-provider/node_modules .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -47,7 +47,7 @@ ACTOR = "hugo"
 USERS = ("boss", "later", "bob", "hugo", "fresh", "LATER")
 CLIENTS = ("job", "to-come", "console", "plain", "new-client")
 STORES = ("CORP", "SHOP", "NEW")
-ROLES = ("admin", "helpdesk", "shop", "publisher", "everyone", "fresh-role")
+ROLES = ("admin", "helpdesk", "shop", "publisher", "everyone", "fresh-role-1", "fresh-role-2")
 GIVEN = sorted(node for node in NODES if not node.startswith(PROTECTED))
 PASSWORD = "another horse battery staple"
 MEANS = [f"/permission/admin/manage/identity/{node}" for node in HELPDESK]
@@ -158,9 +158,11 @@ class Sequences(RuleBasedStateMachine):
         if subject and self._ask("PATCH", f"/scim2/Users/{subject}", _patch(change)):
             self._owns_user(name)
 
-    @rule(name=A_ROLE, nodes=st.lists(A_NODE, max_size=3))
-    def create_role(self, name: str, nodes: list[str]) -> None:
-        self._ask("POST", "/scim2/Roles", _role(name, nodes))
+    @rule(nodes=st.lists(A_NODE, max_size=3), user=A_USER, number=st.integers(1, 9))
+    def create_role(self, nodes: list[str], user: str, number: int) -> None:
+        subject = self._subject(user)
+        members = [{"value": subject}] if subject else []
+        self._ask("POST", "/scim2/Roles", {**_role(f"fresh-role-{number}", nodes), "users": members})
 
     @rule(name=A_ROLE, nodes=st.lists(A_NODE, max_size=3), user=A_USER)
     def put_role(self, name: str, nodes: list[str], user: str) -> None:
