@@ -145,7 +145,7 @@ async def test_no_secret_of_a_thing_is_noted_and_a_new_one_is_seen(database: Dat
 
 
 async def test_the_end_of_a_request_s_writes_is_told_whether_anything_was_noted(database: Database) -> None:
-    with ending_writes(lambda connection: note_unless_noted(connection, ORG)):
+    with acting(lambda: Origin(JANE)), ending_writes(lambda connection: note_unless_noted(connection, ORG)):
         await database.write(lambda connection: None)
         await database.write(lambda connection: note(connection, ORG, "thing", "t-1", None, {}))
         await database.write(lambda connection: None)
