@@ -1,4 +1,4 @@
-"""The permission matrix against every declaration: the guard decides as the file says, and no mutant lives."""
+"""The permission matrix and every declaration: the guard decides as the file says, and no mutant lives."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
