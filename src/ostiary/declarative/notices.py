@@ -26,18 +26,9 @@ def working_scopes(values: Iterable[str]) -> list[str]:
 
 
 def _things(file: OrganizationFile) -> Iterator[str]:
-    roles = [role.name for role in file.roles if role.permissions]
-    if roles:
-        yield f"the permissions of {', '.join(roles)} (kept until then)"
-    yield from _clients(file)
-
-
-def _clients(file: OrganizationFile) -> Iterator[str]:
     for application in file.applications:
         for kind, keys in keys_of(application):
             if unknown := sorted(set(keys.grant_types) - _WORKING):
                 yield f"the grant types {', '.join(unknown)} of {application.name} ({kind})"
             if _OPENID in {*(keys.scopes or ()), *keys.default_scope}:
                 yield f"the scope {_OPENID} of {application.name} ({kind})"
-            if keys.internal_scopes:
-                yield f"internal_scopes of {application.name} ({kind}) (kept until then)"

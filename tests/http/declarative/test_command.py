@@ -23,8 +23,6 @@ my_company
   + client        mobile  Mobile · PRODUCTION
   + subscription  Mobile > Orders 1.0.0  Gold
 
-not in effect yet: the permissions of support (kept until then)
-
 """
 CHANGED = """\
 my_company
