@@ -126,7 +126,12 @@ def _primary_or_nobody(names: Names, username: str) -> str:
 
 def _scope(scope: oauth.ScopeSpec) -> Actual:
     return Actual(
-        {"description": scope.description, "roles": sorted(scope.roles), "everyone": scope.everyone}
+        {
+            "display_name": scope.display_name,
+            "description": scope.description,
+            "roles": sorted(scope.roles),
+            "everyone": scope.everyone,
+        }
     )
 
 

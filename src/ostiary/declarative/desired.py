@@ -45,6 +45,7 @@ def wishes_of(file: OrganizationFile, state: State, names: Names) -> Wishes:
             scope.name: Wish(
                 ("scopes", index),
                 {
+                    "display_name": scope.display_name,
                     "description": scope.description,
                     "roles": sorted(set(scope.roles or ())),
                     "everyone": scope.everyone,

@@ -20,7 +20,7 @@ from ostiary import apim
 from ostiary.declarative.complaints import Unacceptable
 from ostiary.declarative.references import SecretValue, TextValue, resolver_of
 from ostiary.declarative.store_parts import PART, UserStorePart
-from ostiary.organizations import InvalidOrganizationName, parse_name
+from ostiary.organizations import Feature, InvalidOrganizationName, parse_name
 
 
 class Part(BaseModel):
@@ -70,7 +70,7 @@ class OrganizationPart(Part):
 
     name: Annotated[str, AfterValidator(_organization_name)]
     display_name: OneLine | None = None
-    features: list[Literal["challenge_questions"]] = []
+    features: list[Feature] = []
     chain: Literal["first_known", "any"] = "first_known"
 
 
@@ -97,6 +97,7 @@ class ScopePart(Part):
     """An API scope. `roles` (possibly none, then it is nobody's) or `everyone: true` must be said."""
 
     name: ScopeName
+    display_name: Annotated[str, Field(max_length=255)] = ""
     description: Annotated[str, Field(max_length=1_000)] = ""
     roles: list[Name] | None = None
     everyone: bool = False

@@ -128,18 +128,7 @@ def _organization(work: Work, change: Change) -> None:
         features=frozenset(part.features),
         chain=organizations.ChainPolicy(part.chain),
     )
-    organizations.put(work.connection, organization)
-    if change.action is Action.ADD:
-        permissions.ensure_built_in_roles(work.connection, organization)
-    if _turns_on(change, organizations.CHALLENGE_QUESTIONS):
-        identity.offer_default_questions(work.connection, work.organization_id)
-
-
-def _turns_on(change: Change, feature: str) -> bool:
-    return any(
-        detail.attribute == "features" and feature in detail.after and feature not in (detail.before or ())
-        for detail in change.details
-    )
+    identity.put_organization(work.connection, organization)
 
 
 def user_store_spec(work: Work, change: Change) -> identity.UserStoreSpec:
@@ -201,7 +190,9 @@ def scope_spec(work: Work, change: Change) -> oauth.ScopeSpec:
     """The scope as the authorization server is told of it."""
     picture = work.wish(change).picture
     roles = frozenset(picture["roles"])
-    return oauth.ScopeSpec(change.name, picture["description"], roles, picture["everyone"])
+    return oauth.ScopeSpec(
+        change.name, picture["description"], roles, picture["everyone"], picture["display_name"]
+    )
 
 
 def _scope(work: Work, change: Change) -> None:

@@ -13,7 +13,6 @@ from ostiary.identity.bootstrap import (
     reset_admin_password,
 )
 from ostiary.identity.chain import StoreAnswer
-from ostiary.identity.challenges import offer_default_questions
 from ostiary.identity.errors import (
     HashingBusy,
     InvalidUser,
@@ -24,6 +23,7 @@ from ostiary.identity.errors import (
     UnknownUser,
     UnknownUserStore,
 )
+from ostiary.identity.founding import put_organization
 from ostiary.identity.looking_up import LookUps, Told
 from ostiary.identity.migration import Migration, list_migrations
 from ostiary.identity.model import (
@@ -36,6 +36,7 @@ from ostiary.identity.model import (
     UserStoreSpec,
 )
 from ostiary.identity.passwords import PasswordHasher, hash_password
+from ostiary.identity.powers import check_power_over
 from ostiary.identity.repository.personal_data import PERSONAL_DATA
 from ostiary.identity.repository.subjects import id_of_name
 from ostiary.identity.settings import IdentitySettings
@@ -64,6 +65,7 @@ from ostiary.identity.users import (
     find_user,
     list_users,
     put_user,
+    sign_out,
 )
 
 __all__ = [
@@ -105,6 +107,7 @@ __all__ = [
     "UserStores",
     "bootstrap_admin",
     "check_claims",
+    "check_power_over",
     "check_spec",
     "check_standing",
     "claims_of",
@@ -121,10 +124,11 @@ __all__ = [
     "list_migrations",
     "list_user_stores",
     "list_users",
-    "offer_default_questions",
+    "put_organization",
     "put_user",
     "put_user_store",
     "read_user_store_settings",
     "reset_admin_password",
+    "sign_out",
     "test_user_store",
 ]

@@ -57,6 +57,13 @@ class UnknownUser(LookupError):
     """PRIMARY has no such user."""
 
 
+class PasswordIsElsewhere(Exception):
+    """The user is of a store that keeps its passwords itself."""
+
+    def __init__(self, store: str) -> None:
+        super().__init__(f"your password is kept by the user store {store}: change it there")
+
+
 class UnknownUserStore(LookupError):
     """The organization has no such user store."""
 

@@ -74,6 +74,8 @@ class Standing:
     """The store's own limit, counted from the last password check; None: it has none."""
     groups: frozenset[str] | None = None
     """The groups its store told last, as `STORE/group`; None where it never did."""
+    signed_out_at: datetime | None = None
+    """Until when logins are over: everything was ended, or the password changed."""
 
     @property
     def own_name(self) -> str:
@@ -86,6 +88,10 @@ class Standing:
     def may_continue(self) -> bool:
         """Whether what began with a login may go on (refresh, assertion grants)."""
         return self.problem is None
+
+    def has_ended(self, began_at: datetime) -> bool:
+        """Whether what began with a login at `began_at` was ended since."""
+        return self.signed_out_at is not None and began_at <= self.signed_out_at
 
     def needs_a_password(self, now: datetime, began_at: datetime) -> bool:
         """Whether the store's own limit has passed for somebody who logged in at `began_at`."""

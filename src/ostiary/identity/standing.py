@@ -37,6 +37,7 @@ def check_standing(connection: Connection, organization_id: str, subject_id: str
         is_kept_here=row.store_id == PRIMARY or row.has_moved,
         is_due=_is_due(row, options, now),
         reauthenticate_after=limit,
+        signed_out_at=row.signed_out_at,
         groups=None if row.groups is None else frozenset(f"{subject.store}/{group}" for group in row.groups),
     )
 

@@ -34,6 +34,7 @@ subjects = Table(
     Column("confirmed_at", Instant),  # when the store last said so, asked with a password or without
     Column("known_as", String(255)),  # the canonical name that the store accepted last
     Column("disabled_at", Instant),
+    Column("signed_out_at", Instant),  # what began with a login until then is over
     Column("groups", JSON(none_as_null=True)),  # as the store said at the last login; NULL: never
     Column("claims", JSON(none_as_null=True)),
     UniqueConstraint("organization_id", "store_id", "immutable_id"),

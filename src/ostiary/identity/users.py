@@ -30,7 +30,7 @@ def put_user(connection: Connection, spec: UserSpec, clock: Clock) -> bool:
     """Create the user or make it what is given; False where it was so already.
 
     Without `password_hash` a known user keeps its password. A new password ends the old one's
-    tokens and locks.
+    tokens, refresh tokens included, and locks.
 
     Raises:
         InvalidUser: names the field and what was expected of it.
@@ -51,6 +51,7 @@ def put_user(connection: Connection, spec: UserSpec, clock: Clock) -> bool:
     audit.note(connection, spec.organization_id, "user", known.subject_id, old, new)
     if spec.password_hash is not None:
         _end_locks_and_tokens(connection, known)
+        subjects.sign_out(connection, known.organization_id, known.subject_id, clock())
     return True
 
 
@@ -119,6 +120,13 @@ def enable_subject(connection: Connection, organization_id: str, subject_id: str
     if enabled:
         audit.note(connection, organization_id, "user", subject_id, {}, {}, verb="enabled")
     return enabled
+
+
+def sign_out(connection: Connection, organization_id: str, subject_id: str, clock: Clock) -> None:
+    """End everything that began with a login of the subject: its tokens, and refreshing them."""
+    subjects.sign_out(connection, organization_id, subject_id, clock())
+    narrow(connection, organization_id, "subject", subject_id)
+    audit.note(connection, organization_id, "user", subject_id, {}, {}, verb="signed_out")
 
 
 def delete_user(connection: Connection, organization_id: str, username: str) -> None:

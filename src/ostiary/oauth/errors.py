@@ -106,3 +106,7 @@ class UnknownClient(Exception):
 
 class UnknownScope(Exception):
     """The organization has no such scope."""
+
+
+class UnknownSession(Exception):
+    """The user has no such session."""

@@ -121,6 +121,7 @@ class ScopeSpec:
     description: str = ""
     roles: frozenset[str] = field(default_factory=frozenset)
     everyone: bool = False
+    display_name: str = ""  # empty: the name
 
 
 @dataclass(frozen=True, slots=True)

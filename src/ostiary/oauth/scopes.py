@@ -45,6 +45,31 @@ def put_scope(connection: Connection, organization_id: str, spec: ScopeSpec) -> 
     return True
 
 
+def add_scope(connection: Connection, organization_id: str, spec: ScopeSpec) -> bool:
+    """Register a scope; False where the organization has one of that name, which stays as it is.
+
+    Raises:
+        BadField: `spec` is wrong; names the field and what was expected.
+    """
+    check_spec(spec)
+    is_new = repository.add(connection, organization_id, spec)
+    if is_new:
+        audit.note(connection, organization_id, "scope", spec.name, None, spec)
+    return is_new
+
+
+def find_scope(connection: Connection, organization_id: str, name: str) -> ScopeSpec:
+    """The organization's scope of that name; any text may be asked about.
+
+    Raises:
+        UnknownScope: the organization has none of that name.
+    """
+    found = repository.named(connection, organization_id, [name]).get(name) if is_scope_token(name) else None
+    if found is None:
+        raise UnknownScope(name)
+    return found
+
+
 def list_scopes(connection: Connection, organization_id: str) -> list[ScopeSpec]:
     """The organization's registered scopes, by name."""
     return list(repository.all_of(connection, organization_id).values())
@@ -61,8 +86,8 @@ def delete_scope(connection: Connection, organization_id: str, name: str) -> Non
     Raises:
         UnknownScope: the organization has none of that name.
     """
-    found = repository.named(connection, organization_id, [name]).get(name) if is_scope_token(name) else None
-    if found is None or not repository.remove(connection, organization_id, name):
+    found = find_scope(connection, organization_id, name)
+    if not repository.remove(connection, organization_id, name):
         raise UnknownScope(name)
     audit.note(connection, organization_id, "scope", name, found, None)
     narrow(connection, organization_id, "scope", name)
@@ -125,6 +150,7 @@ def _rules(spec: ScopeSpec) -> Iterator[tuple[str, bool, str]]:
     )
     yield "name", not is_reserved(spec.name), "not default, SYSTEM, openid or internal_…, which are reserved"
     yield "description", is_text(spec.description, 1_000), "at most 1000 printable characters"
+    yield "display_name", is_text(spec.display_name, 255), "at most 255 printable characters"
     yield "roles", not (spec.everyone and spec.roles), "either roles or everyone, not both"
     are_names = all(role and is_text(role, 100) for role in spec.roles)
     yield "roles", are_names, "names of 1 to 100 printable characters"

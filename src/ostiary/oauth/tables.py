@@ -47,6 +47,7 @@ scopes = Table(
     Column("name", String(200), primary_key=True),
     Column("description", String(1000), nullable=False),
     Column("everyone", Boolean, nullable=False),
+    Column("display_name", String(255), nullable=False, server_default=""),
 )
 
 scope_roles = Table(

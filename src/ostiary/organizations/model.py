@@ -3,10 +3,13 @@
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final, Literal
 
 DEFAULT_ORGANIZATION = "default"
-CHALLENGE_QUESTIONS = "challenge_questions"
+CHALLENGE_QUESTIONS: Final = "challenge_questions"
 """The feature that lets people answer challenge questions."""
+Feature = Literal["challenge_questions"]
+"""What an organization may turn on."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{1,62}\Z")
 
 

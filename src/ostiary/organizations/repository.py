@@ -9,7 +9,7 @@ is below any minimum that concerns it. Counters are compared, never times (ADR 0
 from collections.abc import Iterable
 from typing import Literal
 
-from sqlalchemy import Connection, Row, bindparam, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
@@ -39,6 +39,13 @@ _NARROW = {
         ("sqlite", sqlite_insert(epoch_minimums)),
     )
 }
+_ADD = {
+    dialect: statement.on_conflict_do_nothing(index_elements=["name"]).returning(organizations.c.id)
+    for dialect, statement in (
+        ("postgresql", postgresql_insert(organizations)),
+        ("sqlite", sqlite_insert(organizations)),
+    )
+}
 _MINIMUMS_OF = select(epoch_minimums.c.kind, epoch_minimums.c.key, epoch_minimums.c.minimum).where(
     epoch_minimums.c.organization_id == bindparam("organization_id"),
     epoch_minimums.c.key.in_(bindparam("keys", expanding=True)),
@@ -64,24 +71,38 @@ def all_organizations(connection: Connection) -> list[Organization]:
     return [_model(row) for row in connection.execute(select(organizations).order_by(organizations.c.name))]
 
 
+def page(connection: Connection, offset: int, limit: int) -> list[Organization]:
+    """At most `limit` organizations by name, after the first `offset` of them."""
+    rows = connection.execute(
+        select(organizations).order_by(organizations.c.name).offset(offset).limit(limit)
+    )
+    return [_model(row) for row in rows]
+
+
+def count(connection: Connection) -> int:
+    """How many organizations there are."""
+    return int(connection.execute(select(func.count()).select_from(organizations)).scalar_one())
+
+
+def add(connection: Connection, organization: Organization) -> bool:
+    """Create the organization; False where there is one of that name already, which stays as it is."""
+    row = _first_row(organization)
+    if connection.execute(_ADD[connection.dialect.name], row).first() is None:
+        return False
+    _say(connection, None, organization)
+    return True
+
+
 def put(connection: Connection, organization: Organization) -> None:
     """Create the organization or change what it says of itself; its name never changes."""
-    values = {
-        "display_name": organization.display_name,
-        "features": sorted(organization.features),
-        "chain": organization.chain.value,
-    }
     here = organizations.c.id == organization.id
     found = by_id(connection, organization.id)
     changed = connection.execute(
-        update(organizations).where(here).values(**values, version=organizations.c.version + 1)
+        update(organizations).where(here).values(**_said(organization), version=organizations.c.version + 1)
     )
     if changed.rowcount == 0:
-        row = {"id": organization.id, "name": organization.name, "epoch": 1, "version": 1, **values}
-        connection.execute(insert(organizations).values(row))
-    record(connection, Event("organization", organization.id, organization.id))
-    if found != organization:
-        audit.note(connection, organization.id, "organization", organization.name, found, organization)
+        connection.execute(insert(organizations).values(_first_row(organization)))
+    _say(connection, found, organization)
 
 
 def current_epoch(connection: Connection, organization_id: str) -> int:
@@ -113,6 +134,25 @@ def latest_minimum(
     these = {"organization_id": organization_id, "keys": [key for _, key in pairs]}
     rows = connection.execute(_MINIMUMS_OF, these)
     return max((minimum for kind, key, minimum in rows if (kind, key) in pairs), default=0)
+
+
+def _said(organization: Organization) -> dict[str, object]:
+    return {
+        "display_name": organization.display_name,
+        "features": sorted(organization.features),
+        "chain": organization.chain.value,
+    }
+
+
+def _first_row(organization: Organization) -> dict[str, object]:
+    named = {"id": organization.id, "name": organization.name, "epoch": 1, "version": 1}
+    return named | _said(organization)
+
+
+def _say(connection: Connection, before: Organization | None, after: Organization) -> None:
+    record(connection, Event("organization", after.id, after.id))
+    if before != after:
+        audit.note(connection, after.id, "organization", after.name, before, after)
 
 
 def _model(row: Row[tuple[object, ...]]) -> Organization:

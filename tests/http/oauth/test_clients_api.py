@@ -206,8 +206,12 @@ async def test_clients_are_for_administrators(installation: Installation, method
     assert (await installation.http.request(method, CLIENTS + path, json={})).status_code == 401
 
 
+SCOPE = {"display_name": "", "description": "", "roles": [], "everyone": False}
+
+
 async def test_a_scope_is_put_listed_and_removed(on_both: Installation):
-    put = await on_both.http.put(f"{SCOPES}/orders:write", json={"roles": ["clerk"]}, headers=ADMIN)
+    write = {"display_name": "Write", "roles": ["clerk"]}
+    put = await on_both.http.put(f"{SCOPES}/orders:write", json=write, headers=ADMIN)
     path = await on_both.http.put(f"{SCOPES}/https://a.example/b", json={"everyone": True}, headers=ADMIN)
     listed = await on_both.http.get(SCOPES, headers=ADMIN)
 
@@ -216,8 +220,8 @@ async def test_a_scope_is_put_listed_and_removed(on_both: Installation):
     assert [answer.status_code for answer in [put, path, *gone]] == [200, 200, 204, 404]
     assert listed.json() == {
         "scopes": [
-            {"name": "https://a.example/b", "description": "", "roles": [], "everyone": True},
-            {"name": "orders:write", "description": "", "roles": ["clerk"], "everyone": False},
+            {**SCOPE, "name": "https://a.example/b", "everyone": True},
+            {**SCOPE, "name": "orders:write", "display_name": "Write", "roles": ["clerk"]},
         ]
     }
 

@@ -1,4 +1,7 @@
-"""The REST API of people: users, user stores, challenge questions, SCIM. Imported by the app alone."""
+"""The REST API of organizations and people: tenants, users, user stores, challenge questions, SCIM.
+
+Imported by the app alone.
+"""
 
 from collections.abc import Sequence
 
@@ -11,9 +14,11 @@ from ostiary.identity.challenges import ChallengeAnswers
 from ostiary.identity.endpoints import (
     challenge_answers,
     challenges,
+    own_password,
     pins,
     scim,
     subjects,
+    tenants,
     trying,
     user_stores,
     users,
@@ -40,6 +45,7 @@ def routers(
     """
     answers = ChallengeAnswers(database, authentication.hasher, authentication.lockout, clock)
     return (
+        tenants.router(database, authentication.hasher, clock),
         users.router(database, authentication.hasher, clock),
         user_stores.router(database, box, authentication.policy, clock, asking),
         trying.router(database, authentication),
@@ -49,4 +55,5 @@ def routers(
         subjects.router(database, box, holdings),
         challenges.router(database),
         challenge_answers.router(answers),
+        own_password.router(database, authentication, clock),
     )

@@ -8,6 +8,7 @@ from ostiary.identity.errors import (
     HashingBusy,
     InvalidUser,
     InvalidUserStore,
+    PasswordIsElsewhere,
     UnknownUser,
     UnknownUserStore,
     UserStoreInUse,
@@ -28,6 +29,7 @@ _STATUS: tuple[tuple[type[Exception], int, str, str], ...] = (
     (UnknownPin, 404, "Not Found", "the role has pinned no name to that subject"),
     (Escalation, 403, "Forbidden", ""),
     (Taken, 409, "Conflict", ""),
+    (PasswordIsElsewhere, 409, "Conflict", ""),
     (UserStoreInUse, 409, "Conflict", ""),
     (HashingBusy, 503, "Service Unavailable", "too many passwords are being checked, try again later"),
 )

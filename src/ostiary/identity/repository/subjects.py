@@ -212,6 +212,12 @@ def set_disabled(
     return changed.rowcount == 1
 
 
+def sign_out(connection: Connection, organization_id: str, subject_id: str, now: datetime) -> None:
+    """End what began with a login until now."""
+    here = _is(organization_id, subject_id)
+    connection.execute(update(subjects).where(here).values(signed_out_at=now))
+
+
 def find(connection: Connection, organization_id: str, subject_id: str) -> Subject | None:
     """The subject of that `sub`."""
     row = connection.execute(select(subjects).where(_is(organization_id, subject_id))).first()

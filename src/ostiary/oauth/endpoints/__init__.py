@@ -1,7 +1,18 @@
 """The authorization server's URLs: protocol endpoints, and the internal REST API of clients, scopes, keys."""
 
 from ostiary.oauth.authorization_server import AuthorizationServer
-from ostiary.oauth.endpoints import clients, introspection, jwks, keys, metadata, revocation, scopes, token
+from ostiary.oauth.endpoints import (
+    bound_scopes,
+    clients,
+    introspection,
+    jwks,
+    keys,
+    metadata,
+    revocation,
+    scopes,
+    sessions,
+    token,
+)
 from ostiary.permissions import GuardedRouter
 
 __all__ = ["routers"]
@@ -19,6 +30,8 @@ def routers(server: AuthorizationServer) -> list[GuardedRouter]:
             metadata.router,
             clients.router,
             scopes.router,
+            bound_scopes.router,
             keys.router,
+            sessions.router,
         )
     ]

@@ -24,6 +24,7 @@ class ScopeBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    display_name: str = ""
     description: str = ""
     roles: Annotated[list[str], Field(max_length=1_000)] = Field(default_factory=list)
     everyone: bool = False
@@ -44,7 +45,7 @@ def router(server: AuthorizationServer) -> GuardedRouter:
     async def put(request: Request, name: str, body: Annotated[ScopeBody, Body()]) -> dict[str, Any]:
         """Register a scope, or change who may have it."""
         here = organization(request).id
-        spec = ScopeSpec(name, body.description, frozenset(body.roles), body.everyone)
+        spec = ScopeSpec(name, body.description, frozenset(body.roles), body.everyone, body.display_name)
         with problems():
             await server.database.write(lambda connection: put_scope(connection, here, spec))
         return _present(spec)
@@ -65,6 +66,7 @@ def router(server: AuthorizationServer) -> GuardedRouter:
 def _present(scope: ScopeSpec) -> dict[str, Any]:
     return {
         "name": scope.name,
+        "display_name": scope.display_name,
         "description": scope.description,
         "roles": sorted(scope.roles),
         "everyone": scope.everyone,

@@ -186,6 +186,8 @@ class RefreshTokenGrant:
         if not redemption.client.asks(standing.subject.store):
             return _Refused(f"the client does not ask {standing.subject.store} any more")
         now, began_at = redemption.now, family.password_checked_at
+        if standing.has_ended(began_at):
+            return _Refused("the user has ended it, or has another password")
         if standing.needs_a_password(now, began_at):
             return _Refused("the password was checked too long ago")
         if told is None and standing.is_due:
