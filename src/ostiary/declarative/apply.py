@@ -159,7 +159,7 @@ def _look(connection: Connection, file: OrganizationFile, set_secrets: bool) -> 
     state = read_state(connection, organization, file, names)
     wishes = wishes_of(file, state, names)
     offered = _offered(connection, organization, file)
-    if complaints := list(islice(dangling(file, state, offered), MOST_COMPLAINTS)):
+    if complaints := list(islice(dangling(file, state, state, offered), MOST_COMPLAINTS)):
         raise Refused(complaints)
     return _Look(organization, names, wishes, difference(state, wishes, set_secrets=set_secrets))
 
