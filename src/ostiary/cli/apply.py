@@ -36,6 +36,10 @@ def apply(
     set_secrets: Annotated[
         bool, typer.Option("--set-secrets", help="Set the secrets of things that exist already, too.")
     ] = False,
+    prune: Annotated[
+        bool,
+        typer.Option("--prune", help="Remove what a section of a file does not list; never users."),
+    ] = False,
     data_dir: Annotated[Path | None, typer.Option(help="The installation on this machine.")] = None,
 ) -> None:
     """Make organizations what their files say; a second time there is nothing to change."""
@@ -54,6 +58,7 @@ def apply(
         "documents": [to_wire(file) for _, file in checked],
         "dry_run": dry_run,
         "set_secrets": set_secrets,
+        "prune": prune,
     }
     try:
         with ManagementClient.from_environment(data_dir) as client:

@@ -23,6 +23,7 @@ from ostiary.identity.errors import (
     LoginUnavailable,
     UnknownUser,
     UnknownUserStore,
+    UserStoreInUse,
 )
 from ostiary.identity.looking_up import LookUps, Told
 from ostiary.identity.migration import Migration, list_migrations
@@ -102,6 +103,7 @@ __all__ = [
     "User",
     "UserName",
     "UserSpec",
+    "UserStoreInUse",
     "UserStoreSettings",
     "UserStoreSpec",
     "UserStores",

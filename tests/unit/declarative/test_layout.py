@@ -9,29 +9,13 @@ from tests.http.declarative.files import EXAMPLE
 
 from ostiary.declarative import laid_out, read_documents, refer_to_secrets
 
-_TRAPS = tuple(
-    [
-        "yes",
-        "null",
-        "~",
-        "1.0.0",
-        "1e5",
-        "0x1F",
-        "12:30",
-        "#",
-        "=",
-        "<<",
-        "é",
-        "😀",
-        "2027-06-30",
-        "/{id}",
-        "http://x/y:z",
-        "*",
-    ]
-)
-_LONGER = ["a: b", "- a", "a #b", " a", "a ", "---\nx\n...", "a\nb\n", "a\nb", "a\n\nb\n\n", "\u2028", "\x85"]
+_TRAPS = [
+    *("yes", "null", "~", "1.0.0", "1e5", "0x1F", "12:30", "#", "=", "<<", "é", "😀", "2027-06-30", "*"),
+    *("/{id}", "http://x/y:z", "a: b", "- a", "a #b", " a", "a ", "---\nx\n...", "a\nb\n", "a\nb"),
+    *("a\n\nb\n\n", "\u2028", "\x85"),
+]
 _TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=60)
-_TEXT |= st.sampled_from([*_TRAPS, *_LONGER])
+_TEXT |= st.sampled_from(_TRAPS)
 _VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-(10**17), 10**17) | st.floats(-1e9, 1e9) | _TEXT,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(_TEXT, inner, max_size=4),

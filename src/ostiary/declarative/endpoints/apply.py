@@ -35,6 +35,7 @@ class ApplyBody(BaseModel):
     documents: list[dict[str, Any]] = Field(min_length=1, max_length=100)
     dry_run: bool = False
     set_secrets: bool = False
+    prune: bool = False
 
 
 def router(applying: Applying) -> GuardedRouter:
@@ -49,7 +50,9 @@ def router(applying: Applying) -> GuardedRouter:
             refuse_too_much(body.documents)
             files = _checked(body.documents)
             _refuse_others(request, files)
-            plans = await applying.apply(files, dry_run=body.dry_run, set_secrets=body.set_secrets)
+            plans = await applying.apply(
+                files, dry_run=body.dry_run, set_secrets=body.set_secrets, prune=body.prune
+            )
         except Refused as refused:
             return refusal(request, refused, 400, "Bad Request")
         except Moved as error:
