@@ -8,6 +8,7 @@ import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import quote
 
 import typer
 
@@ -40,6 +41,10 @@ def apply(
         bool,
         typer.Option("--prune", help="Remove what a section of a file does not list; never users."),
     ] = False,
+    org: Annotated[
+        str | None,
+        typer.Option(help="As an administrator of this organization, with its own files alone."),
+    ] = None,
     data_dir: Annotated[Path | None, typer.Option(help="The installation on this machine.")] = None,
 ) -> None:
     """Make organizations what their files say; a second time there is nothing to change."""
@@ -62,7 +67,8 @@ def apply(
     }
     try:
         with ManagementClient.from_environment(data_dir) as client:
-            answer = client.request("POST", _URL, body, _PATIENCE_SECONDS)
+            where = "" if org is None else f"/t/{quote(org, safe='')}"
+            answer = client.request("POST", where + _URL, body, _PATIENCE_SECONDS)
     except Refused as refused:
         found = _placed(checked, refused)
         if not found:

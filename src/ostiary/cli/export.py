@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Final
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import typer
 
@@ -32,14 +32,19 @@ def export(
     without: Annotated[
         list[str] | None, typer.Option("--without", help="Leave a section out, such as users.")
     ] = None,
+    org: Annotated[
+        str | None, typer.Option(help="As an administrator of this organization, which is the one.")
+    ] = None,
     data_dir: Annotated[Path | None, typer.Option(help="The installation on this machine.")] = None,
 ) -> None:
     """Write an organization as a file that, applied again, changes nothing."""
     from ostiary.declarative import export_from_wire, laid_out, refer_to_secrets
 
+    where = "" if org is None else f"/t/{quote(org, safe='')}"
     query = urlencode([("organization", organization), *(("without", one) for one in without or ())])
     with ManagementClient.from_environment(data_dir) as client:
-        exported = export_from_wire(client.request("GET", f"{_URL}?{query}", None, _PATIENCE_SECONDS))
+        answer = client.request("GET", f"{where}{_URL}?{query}", None, _PATIENCE_SECONDS)
+    exported = export_from_wire(answer)
     document = exported.document
     names: list[str] = []
     if not keep_secrets:

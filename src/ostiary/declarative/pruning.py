@@ -1,7 +1,7 @@
 """What `--prune` removes: what a section that the file says does not list. Pure.
 
 A section that is not said stays as it is; one that is said is the whole list, and `[]` is none. Users stay
-(ADR 0019), and so does what is built in.
+(ADR 0021), and so does what is built in.
 """
 
 from collections.abc import Callable, Collection, Mapping

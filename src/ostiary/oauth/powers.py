@@ -2,7 +2,7 @@
 
 from sqlalchemy import Connection
 
-from ostiary.oauth.clients import find_client
+from ostiary.oauth.clients import find_client, is_client_id
 from ostiary.oauth.model import ClientSpec
 from ostiary.permissions import ADMIN, Principal, a_client, check_holds, permissions_of_name
 
@@ -22,7 +22,7 @@ def check_power_over_client(
     Raises:
         Escalation: names what the caller lacks.
     """
-    if client_id is None:
+    if client_id is None or not is_client_id(client_id):  # none there is, and none that will be made
         known, wanted = None, frozenset[str]()
     else:
         known = find_client(connection, organization_id, client_id)

@@ -28,6 +28,7 @@ not in effect yet: the permissions of support (kept until then)
 """
 CHANGED = """\
 my_company
+  - subscription  Mobile > Orders 1.0.0
   ~ organization  my_company
       chain  first_known → any
   ~ user store    EXTERNAL
@@ -40,7 +41,6 @@ my_company
       claims  email: bob@example.com → b@x
   ~ api           Orders 1.0.0
       plans  +Unlimited  −Tiny
-  - subscription  Mobile > Orders 1.0.0
 
 5 changed, 1 removed
 """
@@ -154,7 +154,7 @@ def test_an_empty_file_is_a_mistake(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["-f", "/nonexistent.yaml"], ["--prune", "-f", "-"], ["-f", "/tmp"]]
+    "arguments", [[], ["-f", "/nonexistent.yaml"], ["--prune-users", "-f", "-"], ["-f", "/tmp"]]
 )
 def test_what_is_not_a_command_has_status_2(arguments: list[str]):
     assert ostiary("apply", *arguments, text="").exit_code == 2
