@@ -23,6 +23,7 @@ from sqlalchemy import (
     update,
 )
 
+from ostiary.foundation import audit
 from ostiary.permissions.model import Member, MemberName, Role
 from ostiary.permissions.repository import put_role
 from ostiary.permissions.tables import role_members, roles
@@ -162,6 +163,7 @@ def name_role(connection: Connection, role: ListedRole, external_id: str | None)
 def delete_role(connection: Connection, role: ListedRole) -> None:
     """Take the role from everybody, and delete it."""
     put_role(connection, Role(role.id, role.organization_id, role.name))
+    audit.note(connection, role.organization_id, "role", role.name, {"permissions": ()}, None)
     here = and_(roles.c.organization_id == role.organization_id, roles.c.id == role.id)
     connection.execute(delete(roles).where(here))
 
