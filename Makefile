@@ -42,7 +42,7 @@ check: setup-dev ## format, lint, types, imports
 	@command -v nginx >/dev/null || test -x /usr/sbin/nginx || { echo "nginx is needed as the backend: apt-get install nginx-light"; exit 1; }
 	@command -v npm >/dev/null || { echo "npm is needed for the peer of the token endpoint: apt-get install nodejs npm"; exit 1; }
 	@test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
-	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.lock
+	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-bench.lock
 	npm ci --prefix benchmarks/oidc-provider --no-audit --no-fund --silent
 	@touch $@
 

@@ -5,7 +5,7 @@ import sys
 
 from benchmarks import summary
 
-QUESTIONS = ("start", "miss", "tokens", "growth", "gateway")
+QUESTIONS = ("start", "miss", "tokens", "guard", "growth", "gateway")
 
 
 def main(asked: list[str]) -> int:

@@ -139,7 +139,22 @@ def _growth(figures: dict[str, Any]) -> Iterator[Row]:
         )
 
 
-QUESTIONS = {"gateway": _gateway, "miss": _miss, "tokens": _tokens, "start": _start, "growth": _growth}
+def _guard(figures: dict[str, Any]) -> Iterator[Row]:
+    for one in (one for name, one in figures.items() if name != "machine"):
+        size = f"{one['roles']:,} roles, {one['assignments']:,} assignments"
+        remembered, anew = one["beyond_token_micros"], one["beyond_token_after_commit_micros"]
+        yield f"a decision beyond its token: {size}", "< 50 µs", f"{remembered:.0f} µs", judge(remembered, 50)
+        yield f"the same after a commit: {size}", "(shown)", f"{anew:.0f} µs", "shown"
+
+
+QUESTIONS = {
+    "gateway": _gateway,
+    "miss": _miss,
+    "tokens": _tokens,
+    "guard": _guard,
+    "start": _start,
+    "growth": _growth,
+}
 
 
 def rows() -> list[Row]:

@@ -17,6 +17,7 @@ from ostiary.cli import (
     demo,
     doctor,
     explain,
+    export,
     keys,
     nodes,
     pins,
@@ -42,6 +43,7 @@ app.command("control-plane")(serve.control_plane)
 app.command("gateway")(serve.gateway)
 app.command("demo")(demo.demo)
 app.command("apply")(apply.apply)
+app.command("export")(export.export)
 app.command("doctor")(doctor.doctor)
 app.command("explain")(explain.explain)
 app.add_typer(keys.command, name="keys")

@@ -37,6 +37,10 @@ def apply(
     set_secrets: Annotated[
         bool, typer.Option("--set-secrets", help="Set the secrets of things that exist already, too.")
     ] = False,
+    prune: Annotated[
+        bool,
+        typer.Option("--prune", help="Remove what a section of a file does not list; never users."),
+    ] = False,
     org: Annotated[
         str | None,
         typer.Option(help="As an administrator of this organization, with its own files alone."),
@@ -59,6 +63,7 @@ def apply(
         "documents": [to_wire(file) for _, file in checked],
         "dry_run": dry_run,
         "set_secrets": set_secrets,
+        "prune": prune,
     }
     try:
         with ManagementClient.from_environment(data_dir) as client:

@@ -7,13 +7,18 @@ organizations what they say, in one transaction, with the use cases of the slice
 from ostiary.declarative.apply import Applying, Moved, OrganizationPlan
 from ostiary.declarative.complaints import Complaint, Refused, Unacceptable
 from ostiary.declarative.documents import Document, read_documents
+from ostiary.declarative.export import SECTIONS, Export
+from ostiary.declarative.layout import laid_out
 from ostiary.declarative.plan import Action, Change, Detail, Kind
 from ostiary.declarative.reading import check_file, placed, plain_secrets, read_file
 from ostiary.declarative.references import Resolver
 from ostiary.declarative.schema import OrganizationFile
+from ostiary.declarative.secret_names import refer_to_secrets
 from ostiary.declarative.wire import (
     complaints_from_wire,
     complaints_to_wire,
+    export_from_wire,
+    export_to_wire,
     plans_from_wire,
     plans_to_wire,
     to_wire,
@@ -21,12 +26,14 @@ from ostiary.declarative.wire import (
 from ostiary.declarative.writing import Tools
 
 __all__ = [
+    "SECTIONS",
     "Action",
     "Applying",
     "Change",
     "Complaint",
     "Detail",
     "Document",
+    "Export",
     "Kind",
     "Moved",
     "OrganizationFile",
@@ -38,11 +45,15 @@ __all__ = [
     "check_file",
     "complaints_from_wire",
     "complaints_to_wire",
+    "export_from_wire",
+    "export_to_wire",
+    "laid_out",
     "placed",
     "plain_secrets",
     "plans_from_wire",
     "plans_to_wire",
     "read_documents",
     "read_file",
+    "refer_to_secrets",
     "to_wire",
 ]

@@ -5,7 +5,7 @@ refused apply and a dry run, which is the look and nothing more, keep no writer 
 again inside the transaction; if somebody changed the organization meanwhile, the whole thing starts over.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -23,6 +23,7 @@ from ostiary.declarative.limits import MOST_COMPLAINTS, refuse_too_many_changes
 from ostiary.declarative.names import Names
 from ostiary.declarative.notices import notices
 from ostiary.declarative.plan import Change, Kind, Wishes, difference
+from ostiary.declarative.pruning import pruned, with_gone, without
 from ostiary.declarative.schema import OrganizationFile, UserPart
 from ostiary.declarative.writing import Tools, Work, carry_out
 from ostiary.foundation.database import Database
@@ -47,6 +48,14 @@ class OrganizationPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class _How:
+    """What an apply does besides: set secrets that are set already, remove what a file does not list."""
+
+    set_secrets: bool
+    prune: bool
+
+
+@dataclass(frozen=True, slots=True)
 class _Look:
     """What a file wants and what there is, at one moment."""
 
@@ -65,21 +74,29 @@ class Applying:
     tools: Tools
 
     async def apply(
-        self, files: list[OrganizationFile], *, dry_run: bool = False, set_secrets: bool = False
+        self,
+        files: list[OrganizationFile],
+        *,
+        dry_run: bool = False,
+        set_secrets: bool = False,
+        prune: bool = False,
     ) -> list[OrganizationPlan]:
         """Apply all files in one transaction, or none; returns what changed, or would.
+
+        With `prune`, what a section that a file says does not list is removed.
 
         Raises:
             Refused: with everything that cannot be; nothing was changed.
             Moved: others kept changing the same organizations.
         """
         _refuse_repeated(files)
+        how = _How(set_secrets, prune)
         for _ in range(_ATTEMPTS):
-            looks = await self.database.read(partial(self._foresee, files=files, set_secrets=set_secrets))
+            looks = await self.database.read(partial(self._foresee, files=files, how=how))
             if dry_run or not any(look.changes for look in looks):
                 return [_plan(file, look) for file, look in zip(files, looks, strict=True)]
             hashes = [await self._hashes(file, look) for file, look in zip(files, looks, strict=True)]
-            unit = partial(self._write, files=files, looks=looks, hashes=hashes, set_secrets=set_secrets)
+            unit = partial(self._write, files=files, looks=looks, hashes=hashes, how=how)
             try:
                 await self.database.write(unit)
             except Moved:
@@ -97,10 +114,8 @@ class Applying:
             raise LookupError(f"{user.username} has no password to hash")
         return await self.hasher.hash(user.password.value)
 
-    def _foresee(
-        self, connection: Connection, *, files: list[OrganizationFile], set_secrets: bool
-    ) -> list[_Look]:
-        looks = _look_at(connection, files, set_secrets)
+    def _foresee(self, connection: Connection, *, files: list[OrganizationFile], how: _How) -> list[_Look]:
+        looks = _look_at(connection, files, how)
         complaints: list[Complaint] = []
         clients, count = Clients(), 0
         for position, (file, look) in enumerate(zip(files, looks, strict=True)):
@@ -124,11 +139,11 @@ class Applying:
         files: list[OrganizationFile],
         looks: list[_Look],
         hashes: list[dict[str, str]],
-        set_secrets: bool,
+        how: _How,
     ) -> None:
         for file in sorted(files, key=lambda file: file.organization.name):
             _alone(connection, file.organization.name)
-        if _look_at(connection, files, set_secrets) != looks:
+        if _look_at(connection, files, how) != looks:
             raise Moved
         complaints: list[Complaint] = []
         for position, (file, look, hashed) in enumerate(zip(files, looks, hashes, strict=True)):
@@ -138,12 +153,12 @@ class Applying:
             raise Refused(complaints)
 
 
-def _look_at(connection: Connection, files: list[OrganizationFile], set_secrets: bool) -> list[_Look]:
+def _look_at(connection: Connection, files: list[OrganizationFile], how: _How) -> list[_Look]:
     looks: list[_Look] = []
     complaints: list[Complaint] = []
     for position, file in enumerate(files):
         try:
-            looks.append(_look(connection, file, set_secrets))
+            looks.append(_look(connection, file, how))
         except Refused as refused:
             complaints += _of_document(position, refused.complaints)
     if complaints:
@@ -151,17 +166,20 @@ def _look_at(connection: Connection, files: list[OrganizationFile], set_secrets:
     return looks
 
 
-def _look(connection: Connection, file: OrganizationFile, set_secrets: bool) -> _Look:
+def _look(connection: Connection, file: OrganizationFile, how: _How) -> _Look:
     organization = find(connection, file.organization.name)
     stores = list_user_stores(connection, organization.id) if organization else ()
-    names = Names.of(file, {store.name: store.case_sensitive for store in stores})
+    staying_stores = [store for store in stores if not (how.prune and "user_stores" in file.model_fields_set)]
+    names = Names.of(file, {store.name: store.case_sensitive for store in staying_stores})
     _check_names(file, names)
-    state = read_state(connection, organization, file, names)
-    wishes = wishes_of(file, state, names)
-    offered = _offered(connection, organization, file)
-    if complaints := list(islice(dangling(file, state, offered), MOST_COMPLAINTS)):
+    state = read_state(connection, organization, file, names, prune=how.prune)
+    gone = pruned(file, state) if how.prune else {}
+    staying = without(state, gone)
+    offered = _offered(connection, organization, file, gone.get(Kind.API, ()))
+    if complaints := list(islice(dangling(file, state, staying, offered), MOST_COMPLAINTS)):
         raise Refused(complaints)
-    return _Look(organization, names, wishes, difference(state, wishes, set_secrets=set_secrets))
+    wishes = with_gone(wishes_of(file, state, names), gone)
+    return _Look(organization, names, wishes, difference(state, wishes, set_secrets=how.set_secrets))
 
 
 def _check_names(file: OrganizationFile, names: Names) -> None:
@@ -181,14 +199,14 @@ def _check_names(file: OrganizationFile, names: Names) -> None:
 
 
 def _offered(
-    connection: Connection, organization: Organization | None, file: OrganizationFile
+    connection: Connection, organization: Organization | None, file: OrganizationFile, gone: Collection[str]
 ) -> Mapping[str, tuple[str, ...]]:
-    """The plans of the API versions that the file has or its subscriptions name."""
+    """The plans of the API versions that the file has or its subscriptions name; none of those that go."""
     offered = {f"{api.name} {api.version}": tuple(api.plans) for api in file.apis}
     for part in file.applications if organization else ():
         for wanted in part.subscriptions or ():
             key = f"{wanted.api} {wanted.version}"
-            if organization and key not in offered:
+            if organization and key not in offered and key not in gone:
                 api = apim.find_api_named(connection, organization.id, wanted.api, wanted.version)
                 offered |= {key: api.plans} if api else {}
     return offered

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from ostiary import apim, identity, oauth
 from ostiary.declarative.complaints import Complaint
+from ostiary.declarative.keeping import After, LastAdministrator, check_removal
 from ostiary.declarative.plan import Action, Change, Kind
 from ostiary.declarative.writing import (
     REFUSALS,
@@ -36,13 +37,17 @@ def foresee(work: Work, changes: tuple[Change, ...], clients: Clients) -> list[C
     """Everything that the slices would refuse; the organization may be one that is still to be made."""
     moving = {c.name: place for place, c in enumerate(changes) if c.kind is Kind.API}
     complaints: list[Complaint] = []
+    after = After.of(work, changes)
     for change in changes:
         try:
-            if change.kind is Kind.CLIENT:
+            if change.action is Action.REMOVE:
+                check_removal(work, change, after)
+                clients.removed.update({change.name} if change.kind is Kind.CLIENT else ())
+            elif change.kind is Kind.CLIENT:
                 _client(work, change, clients)
             elif change.kind is Kind.API:
                 _api(work, change, moving)
-            elif change.kind in _CHECKS and change.action is not Action.REMOVE:
+            elif change.kind in _CHECKS:
                 _CHECKS[change.kind](work, change)
         except REFUSALS as error:
             complaints.append(complaint_of(work, change, error))
@@ -62,15 +67,6 @@ def _role(work: Work, change: Change) -> None:
     had = any(before.get(key, after[key]) for key in ("users", "clients"))
     if had and not (after["users"] or after["clients"]):
         raise LastAdministrator
-
-
-class LastAdministrator(apim.Conflict):
-    """The change would leave nobody who may administer the installation."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            f"the role {ADMIN_ROLE} of the organization {DEFAULT_ORGANIZATION} must keep a user or client"
-        )
 
 
 def _user(work: Work, change: Change) -> None:
@@ -98,9 +94,6 @@ def _application(work: Work, change: Change) -> None:
 
 
 def _client(work: Work, change: Change, clients: Clients) -> None:
-    if change.action is Action.REMOVE:
-        clients.removed.add(change.name)
-        return
     spec = client_spec(work, change)
     free = change.name in clients.removed - clients.made
     if change.name in clients.made:

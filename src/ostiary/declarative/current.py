@@ -1,6 +1,6 @@
 """What is: the part of an organization that a file speaks of, as pictures."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
@@ -17,12 +17,20 @@ from ostiary.organizations import Organization
 
 
 def read_state(
-    connection: Connection, organization: Organization | None, file: OrganizationFile, names: Names
+    connection: Connection,
+    organization: Organization | None,
+    file: OrganizationFile,
+    names: Names,
+    *,
+    prune: bool = False,
 ) -> State:
-    """Read what the file speaks of; nothing where the organization is still to be made."""
+    """Read what the file speaks of; nothing where the organization is still to be made.
+
+    With `prune`, all of a section that it says.
+    """
     if organization is None:
         return {}
-    here = organization.id
+    here, said = organization.id, file.model_fields_set
     return {
         Kind.ORGANIZATION: {organization.name: _organization(organization)},
         Kind.USER_STORE: {
@@ -34,8 +42,8 @@ def read_state(
         Kind.ROLE: {role.name: role_picture(role) for role in permissions.list_roles(connection, here)},
         Kind.USER: _users(connection, here, file, names),
         Kind.SCOPE: {scope.name: _scope(scope) for scope in oauth.list_scopes(connection, here)},
-        Kind.API: _apis(connection, here, file),
-        **_applications(connection, here, file),
+        Kind.API: _apis(connection, here, file, everything=prune and "apis" in said),
+        **_applications(connection, here, file, everything=prune and "applications" in said),
         Kind.DENY_POLICY: _deny_policies(connection, here),
     }
 
@@ -135,9 +143,14 @@ def _scope(scope: oauth.ScopeSpec) -> Actual:
     )
 
 
-def _apis(connection: Connection, organization_id: str, file: OrganizationFile) -> dict[str, Actual]:
-    named = (apim.find_api_named(connection, organization_id, api.name, api.version) for api in file.apis)
-    return {f"{api.name} {api.version}": _api(api) for api in named if api is not None}
+def _apis(
+    connection: Connection, organization_id: str, file: OrganizationFile, *, everything: bool
+) -> dict[str, Actual]:
+    if everything:
+        found: Iterable[apim.API | None] = apim.list_apis(connection, organization_id)
+    else:
+        found = (apim.find_api_named(connection, organization_id, api.name, api.version) for api in file.apis)
+    return {f"{api.name} {api.version}": _api(api) for api in found if api is not None}
 
 
 def _api(api: apim.API) -> Actual:
@@ -207,18 +220,24 @@ def find_deny_policy(connection: Connection, organization_id: str, name: str) ->
 
 
 def _applications(
-    connection: Connection, organization_id: str, file: OrganizationFile
+    connection: Connection, organization_id: str, file: OrganizationFile, *, everything: bool
 ) -> dict[Kind, dict[str, Actual]]:
     applications: dict[str, Actual] = {}
     clients: dict[str, Actual] = {}
     subscriptions: dict[str, Actual] = {}
+    named: dict[str, apim.Application | None] = {}
+    if everything:
+        listed = reversed(apim.list_applications(connection, organization_id))
+        named = {application.name: application for application in listed}
     for part in file.applications:
-        application = application_named(connection, organization_id, part.name)
+        named[part.name] = application_named(connection, organization_id, part.name)
+    said = {part.name: [keys.client_id for _, keys in keys_of(part)] for part in file.applications}
+    for name, application in named.items():
         if application is not None:
-            applications[part.name] = Actual({"owner": application.owner, "tier": application.tier})
+            applications[name] = Actual({"owner": application.owner, "tier": application.tier})
             subscriptions |= _subscriptions(connection, organization_id, application)
         held = list(application.keys.values()) if application else []
-        for client_id in dict.fromkeys([*held, *(keys.client_id for _, keys in keys_of(part))]):
+        for client_id in dict.fromkeys([*held, *said.get(name, ())]):
             client = oauth.find_client(connection, organization_id, client_id)
             if client is not None:
                 clients[client_id] = _client(connection, organization_id, client)

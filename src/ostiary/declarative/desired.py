@@ -17,7 +17,7 @@ from ostiary.declarative.current import (
 from ostiary.declarative.members import role_wishes
 from ostiary.declarative.names import Names
 from ostiary.declarative.notices import working_grant_types, working_scopes
-from ostiary.declarative.plan import Given, Kind, State, Wish, Wishes
+from ostiary.declarative.plan import Actual, Given, Kind, State, Wish, Wishes
 from ostiary.declarative.references import Secret
 from ostiary.declarative.schema import (
     APIPart,
@@ -37,7 +37,7 @@ def wishes_of(file: OrganizationFile, state: State, names: Names) -> Wishes:
     complaints: list[Complaint] = []
     wishes: Wishes = {
         Kind.ORGANIZATION: {file.organization.name: _organization(file)},
-        Kind.USER_STORE: dict(_user_stores(file, complaints)),
+        Kind.USER_STORE: dict(_user_stores(file, state.get(Kind.USER_STORE, {}), complaints)),
         Kind.PLAN: {plan.name: Wish(("plans", index), _plan(plan)) for index, plan in enumerate(file.plans)},
         Kind.ROLE: role_wishes(file, state.get(Kind.ROLE, {}), names, complaints),
         Kind.USER: dict(_users(file, names, complaints)),
@@ -85,9 +85,11 @@ def _organization(file: OrganizationFile) -> Wish:
     return Wish(("organization",), picture)
 
 
-def _user_stores(file: OrganizationFile, complaints: list[Complaint]) -> Iterator[tuple[str, Wish]]:
-    for position, store in enumerate(file.user_stores):
-        path: Path = ("user_stores", position)
+def _user_stores(
+    file: OrganizationFile, actual: Mapping[str, Actual], complaints: list[Complaint]
+) -> Iterator[tuple[str, Wish]]:
+    for index, (store, position) in enumerate(zip(file.user_stores, _positions(file, actual), strict=True)):
+        path: Path = ("user_stores", index)
         try:
             settings = store.settings
         except InvalidUserStore as error:
@@ -96,6 +98,14 @@ def _user_stores(file: OrganizationFile, complaints: list[Complaint]) -> Iterato
         secrets = {key: kind for key, secret in store.secrets.items() if (kind := given(secret))}
         picture = user_store_picture(store.type, position, store.options, settings.without_secrets())
         yield store.name, Wish(path, picture, secrets, addresses=settings.ADDRESSES | {"type"})
+
+
+def _positions(file: OrganizationFile, actual: Mapping[str, Actual]) -> list[int]:
+    """Where each store is asked: the places there are stay if they are in the order of the file."""
+    names = [store.name for store in file.user_stores]
+    kept = [actual[name].picture["position"] for name in names if name in actual]
+    in_order = len(kept) == len(names) and kept == sorted(set(kept))
+    return kept if in_order else list(range(len(names)))
 
 
 def _plan(plan: PlanPart) -> dict[str, object]:

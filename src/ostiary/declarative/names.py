@@ -1,6 +1,6 @@
 """People, groups and clients as a file writes them, made what the slices compare."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from ostiary import apim
@@ -85,3 +85,18 @@ class Names:
     def client(text: str) -> MemberName:
         """A client by its id."""
         return a_client(text)
+
+
+def written_person(text: str, organization: str) -> str:
+    """`[STORE/]name` as a file must write it, so that it is read as just this person.
+
+    What follows the last `@` is not part of a name if it is the organization: then it is said twice.
+    """
+    _, at, suffix = text.rpartition("@")
+    return f"{text}@{organization}" if at and suffix.lower() == organization else text
+
+
+def is_of_known_store(text: str, stores: Collection[str]) -> bool:
+    """Whether a person, written `[STORE/]name[@organization]`, is of PRIMARY or one of the stores."""
+    store, slash, _ = text.rpartition("/")
+    return not slash or store in (PRIMARY, *stores)

@@ -29,6 +29,10 @@ class Kind(StrEnum):
     DENY_POLICY = "deny policy"
 
 
+REMOVED_FIRST = frozenset((Kind.API, Kind.APPLICATION, Kind.CLIENT, Kind.SUBSCRIPTION, Kind.DENY_POLICY))
+"""What goes before anything is made; the rest goes last. Each in the order against that of `Kind`."""
+
+
 class Action(StrEnum):
     """What happens to a thing."""
 
@@ -102,24 +106,31 @@ class Change:
 
 
 def difference(state: State, wishes: Wishes, *, set_secrets: bool = False) -> tuple[Change, ...]:
-    """Everything that has to change, by kind; within one kind removals come first.
+    """Everything that has to change, by kind.
+
+    What hangs on other things goes before anything is made, since its name or path may be wanted; what other
+    things hang on goes after everything else, when nothing does any more.
 
     Raises:
         Refused: a new thing lacks its secret, or it is said to be unchanged.
     """
     complaints: list[Complaint] = []
-    changes: list[Change] = []
+    removals = [
+        Change(Action.REMOVE, kind, name)
+        for kind in reversed(Kind)
+        for name, wish in wishes.get(kind, {}).items()
+        if wish.gone and name in state.get(kind, {})
+    ]
+    changes = [change for change in removals if change.kind in REMOVED_FIRST]
     for kind in Kind:
         actual, wished = state.get(kind, {}), wishes.get(kind, {})
-        gone = (name for name, wish in wished.items() if wish.gone and name in actual)
-        changes += [Change(Action.REMOVE, kind, name) for name in gone]
         for name, wish in wished.items():
             if not wish.gone:
                 complaints += _missing_secrets(kind, wish, actual.get(name))
                 changes += _changes(kind, name, actual.get(name), wish, set_secrets=set_secrets)
     if complaints:
         raise Refused(complaints)
-    return tuple(changes)
+    return (*changes, *(change for change in removals if change.kind not in REMOVED_FIRST))
 
 
 def _changes(

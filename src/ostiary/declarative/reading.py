@@ -107,20 +107,26 @@ def plain_secrets(document: Document, file: OrganizationFile) -> list[str]:
     """The places of secrets that stand in the file itself."""
     return [
         f"{complaint.place}: {complaint.where}"
-        for complaint in (document.place(Complaint(path, "", "")) for path in _plain_paths(file, ()))
+        for complaint in (
+            document.place(Complaint(path, "", "")) for path, secret in _secrets(file, ()) if secret.plain
+        )
     ]
 
 
-def _plain_paths(value: Any, path: Path) -> Iterator[Path]:
+def secret_paths(file: OrganizationFile) -> list[Path]:
+    """The places of all secrets, in the order of the schema."""
+    return [path for path, _ in _secrets(file, ())]
+
+
+def _secrets(value: Any, path: Path) -> Iterator[tuple[Path, Secret]]:
     if isinstance(value, Secret):
-        if value.plain:
-            yield path
+        yield path, value
     elif isinstance(value, BaseModel):
-        for name in value.model_fields_set:
-            yield from _plain_paths(getattr(value, name), (*path, name))
+        for name in (name for name in type(value).model_fields if name in value.model_fields_set):
+            yield from _secrets(getattr(value, name), (*path, name))
     elif isinstance(value, list):
         for index, entry in enumerate(value):
-            yield from _plain_paths(entry, (*path, index))
+            yield from _secrets(entry, (*path, index))
 
 
 def _as_written(document: Document, complaint: Complaint) -> Complaint:

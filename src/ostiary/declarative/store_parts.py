@@ -70,8 +70,14 @@ def _without_secrets(part: BaseModel, other: frozenset[str] = frozenset()) -> di
         value = getattr(part, name)
         if value is None or isinstance(value, Secret):
             continue
-        found[name] = _without_secrets(value) if isinstance(value, BaseModel) else value
+        found[name] = _plain(value)
     return found
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return _without_secrets(value)
+    return [_plain(one) for one in value] if isinstance(value, list) else value
 
 
 def _fields(model: type[BaseModel]) -> dict[str, Any]:

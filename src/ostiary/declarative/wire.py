@@ -5,6 +5,7 @@ from typing import Any
 
 from ostiary.declarative.apply import OrganizationPlan
 from ostiary.declarative.complaints import Complaint
+from ostiary.declarative.export import Export
 from ostiary.declarative.plan import Action, Change, Detail, Kind
 from ostiary.declarative.schema import OrganizationFile
 
@@ -54,6 +55,20 @@ def complaints_to_wire(complaints: Iterable[Complaint]) -> list[dict[str, Any]]:
 def complaints_from_wire(complaints: Iterable[Mapping[str, Any]]) -> list[Complaint]:
     """Complaints out of an answer."""
     return [Complaint(tuple(c["path"]), c["found"], c["expected"], c["hint"]) for c in complaints]
+
+
+def export_to_wire(exported: Export) -> dict[str, Any]:
+    """An export as the answer shows it."""
+    return {
+        "document": exported.document,
+        "secrets": [list(path) for path in exported.secrets],
+        "left_out": list(exported.left_out),
+    }
+
+
+def export_from_wire(answer: Mapping[str, Any]) -> Export:
+    """An export out of an answer."""
+    return Export(answer["document"], tuple(map(tuple, answer["secrets"])), tuple(answer["left_out"]))
 
 
 def _change_to_wire(change: Change) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from ostiary.declarative.desired import backend_of
 from ostiary.declarative.names import Names
 from ostiary.declarative.plan import Action, Change, Kind, Wish, Wishes
 from ostiary.declarative.references import Secret
+from ostiary.declarative.removing import REMOVERS
 from ostiary.declarative.schema import (
     APIPart,
     ApplicationPart,
@@ -33,6 +34,7 @@ REFUSALS = (
     apim.Conflict,
     identity.InvalidUser,
     identity.InvalidUserStore,
+    identity.UserStoreInUse,
     oauth.BadField,
 )
 """What a slice may say to a change that its schema could not know."""
@@ -96,7 +98,10 @@ def carry_out(work: Work, changes: tuple[Change, ...]) -> list[Complaint]:
     for change in changes:
         try:
             with work.connection.begin_nested():
-                WRITERS[change.kind](work, change)
+                if change.action is Action.REMOVE:
+                    REMOVERS[change.kind](work.connection, work.organization_id, change.name)
+                else:
+                    WRITERS[change.kind](work, change)
         except REFUSALS as error:
             complaints.append(complaint_of(work, change, error))
         except _Follows:
@@ -265,11 +270,6 @@ def _application(work: Work, change: Change) -> None:
 
 def _client(work: Work, change: Change) -> None:
     here = work.organization_id
-    if change.action is Action.REMOVE:
-        keys = apim.find_keys(work.connection, here, change.name)
-        if keys is not None:
-            apim.delete_keys(work.connection, here, keys.application_id, keys.key_type)
-        return
     application_id = work.application_id(work.application(change).name)
     if application_id is None:
         raise _Follows
@@ -314,10 +314,6 @@ def _subscription(work: Work, change: Change) -> None:
     if application_id is None or api_id is None:
         raise _Follows
     known = apim.find_subscription_to(work.connection, here, application_id, api_id)
-    if change.action is Action.REMOVE:
-        if known is not None:
-            apim.unsubscribe(work.connection, here, known.id)
-        return
     plan = work.wish(change).picture["plan"]
     if known is None:
         apim.subscribe(work.connection, here, application_id, api_id, plan)
@@ -328,10 +324,6 @@ def _subscription(work: Work, change: Change) -> None:
 def _deny_policy(work: Work, change: Change) -> None:
     here = work.organization_id
     known = find_deny_policy(work.connection, here, change.name)
-    if change.action is Action.REMOVE:
-        if known is not None:
-            apim.delete_deny_policy(work.connection, here, known.id)
-        return
     spec = deny_spec(work, change)
     if known is None:
         apim.create_deny_policy(work.connection, here, spec)

@@ -22,6 +22,7 @@ from ostiary.identity.errors import (
     LoginUnavailable,
     UnknownUser,
     UnknownUserStore,
+    UserStoreInUse,
 )
 from ostiary.identity.founding import put_organization
 from ostiary.identity.looking_up import LookUps, Told
@@ -31,6 +32,7 @@ from ostiary.identity.model import (
     StandingProblem,
     StoreOptions,
     Subject,
+    User,
     UserSpec,
     UserStoreSettings,
     UserStoreSpec,
@@ -100,8 +102,10 @@ __all__ = [
     "TypeSettings",
     "UnknownUser",
     "UnknownUserStore",
+    "User",
     "UserName",
     "UserSpec",
+    "UserStoreInUse",
     "UserStoreSettings",
     "UserStoreSpec",
     "UserStores",

@@ -9,8 +9,21 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, delete, func, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    and_,
+    delete,
+    func,
+    or_,
+    select,
+    union_all,
+    update,
+)
 
+from ostiary.foundation import audit
 from ostiary.permissions.model import Member, MemberName, Role
 from ostiary.permissions.repository import put_role
 from ostiary.permissions.tables import role_members, roles
@@ -69,7 +82,7 @@ def role_page(
     """How many roles fit and have this member, and some of them in the order of their names."""
     conditions = [ROLE_TERMS[term](value) for term, value in terms.items()]
     if member is not None:
-        conditions.append(_lists(member))
+        conditions.append(_lists(organization_id, member))
     query = select(roles).where(roles.c.organization_id == organization_id, *conditions)
     total = connection.execute(query.with_only_columns(func.count())).scalar_one()
     order = roles.c.name.desc() if descending else roles.c.name
@@ -105,22 +118,20 @@ def roles_listing(
         return {}
     subjects = {member.subject_id for member in members}
     names = {member.username: member.subject_id for member in members}
-    lists = or_(
-        role_members.c.subject_id.in_(subjects),
-        and_(
-            role_members.c.subject_id.is_(None),
-            role_members.c.store == members[0].store,
-            role_members.c.name.in_(names),
-        ),
+    by_name = and_(
+        role_members.c.kind == "user",
+        role_members.c.subject_id.is_(None),
+        role_members.c.store == members[0].store,
+        role_members.c.name.in_(names),
     )
-    query = (
+    here = (
         select(roles, role_members.c.subject_id, role_members.c.name.label("username"))
         .join_from(role_members, roles, roles.c.id == role_members.c.role_id)
-        .where(role_members.c.organization_id == organization_id, role_members.c.kind == "user", lists)
-        .order_by(roles.c.name)
+        .where(role_members.c.organization_id == organization_id)
     )
+    query = union_all(here.where(role_members.c.subject_id.in_(subjects)), here.where(by_name))
     found: dict[str, list[ListedRole]] = {}
-    for row in connection.execute(query):
+    for row in sorted(connection.execute(query), key=lambda row: str(row.name)):
         subject = row.subject_id or names[row.username]
         found.setdefault(str(subject), []).append(_model(row))
     return found
@@ -152,6 +163,7 @@ def name_role(connection: Connection, role: ListedRole, external_id: str | None)
 def delete_role(connection: Connection, role: ListedRole) -> None:
     """Take the role from everybody, and delete it."""
     put_role(connection, Role(role.id, role.organization_id, role.name))
+    audit.note(connection, role.organization_id, "role", role.name, {"permissions": ()}, None)
     here = and_(roles.c.organization_id == role.organization_id, roles.c.id == role.id)
     connection.execute(delete(roles).where(here))
 
@@ -160,19 +172,17 @@ def _of(role: Role) -> ColumnElement[bool]:
     return and_(role_members.c.organization_id == role.organization_id, role_members.c.role_id == role.id)
 
 
-def _lists(member: Member) -> ColumnElement[bool]:
-    by_name = and_(
+def _lists(organization_id: str, member: Member) -> ColumnElement[bool]:
+    """Two look-ups, each by an index of its own; with one of both SQLite reads every member there is."""
+    here = select(role_members.c.role_id).where(role_members.c.organization_id == organization_id)
+    by_name = here.where(
+        role_members.c.kind == "user",
         role_members.c.subject_id.is_(None),
         role_members.c.store == member.store,
         role_members.c.name == member.username,
     )
-    return roles.c.id.in_(
-        select(role_members.c.role_id).where(
-            role_members.c.organization_id == roles.c.organization_id,
-            role_members.c.kind == "user",
-            or_(role_members.c.subject_id == member.subject_id, by_name),
-        )
-    )
+    by_subject = here.where(role_members.c.subject_id == member.subject_id)
+    return or_(roles.c.id.in_(by_subject), roles.c.id.in_(by_name))
 
 
 def _listed(connection: Connection, query: Select[Any]) -> Sequence[ListedRole]:

@@ -1,8 +1,10 @@
 """Routes that declare their access (ADR 0007): none exists without it, and the guard asks each."""
 
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import Enum
+from inspect import signature
 from typing import Any, TypeVar
 
 from fastapi import APIRouter
@@ -18,6 +20,7 @@ from ostiary.permissions.settings import AccessOverride
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 PlainEndpoint = Callable[[Request], Awaitable[Response]]
 ORGANIZATION_PREFIX = "/t/{organization}"
+_PARAMETER = re.compile(r"\{(\w+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +87,11 @@ class GuardedRouter:
                 endpoint,
                 methods=methods,
                 route_class_override=route_class,
-                openapi_extra={**_security(access), **options.get("openapi_extra", {})},
+                openapi_extra={
+                    **_security(access),
+                    **_unread_parameters(prefix + path, endpoint),
+                    **options.get("openapi_extra", {}),
+                },
                 **{name: value for name, value in options.items() if name != "openapi_extra"},
             )
 
@@ -155,3 +162,13 @@ def _security(access: Access) -> dict[str, Any]:
     }
     with_token = [{"oauth2": sorted(access.scopes)}, {"basic": []}]
     return {"security": schemes.get(access.audience, with_token), "x-ostiary-access": str(access)}
+
+
+def _unread_parameters(path: str, endpoint: Callable[..., Any]) -> dict[str, Any]:
+    """The parameters of a path that its endpoint does not take as arguments: OpenAPI wants each described."""
+    taken = signature(endpoint).parameters
+    unread = [name for name in _PARAMETER.findall(path) if name not in taken]
+    if not unread:
+        return {}
+    described = {"in": "path", "required": True, "schema": {"type": "string"}}
+    return {"parameters": [{"name": name, **described} for name in unread]}

@@ -26,6 +26,7 @@ my_company
 """
 CHANGED = """\
 my_company
+  - subscription  Mobile > Orders 1.0.0
   ~ organization  my_company
       chain  first_known → any
   ~ user store    EXTERNAL
@@ -38,7 +39,6 @@ my_company
       claims  email: bob@example.com → b@x
   ~ api           Orders 1.0.0
       plans  +Unlimited  −Tiny
-  - subscription  Mobile > Orders 1.0.0
 
 5 changed, 1 removed
 """
@@ -152,7 +152,7 @@ def test_an_empty_file_is_a_mistake(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["-f", "/nonexistent.yaml"], ["--prune", "-f", "-"], ["-f", "/tmp"]]
+    "arguments", [[], ["-f", "/nonexistent.yaml"], ["--prune-users", "-f", "-"], ["-f", "/tmp"]]
 )
 def test_what_is_not_a_command_has_status_2(arguments: list[str]):
     assert ostiary("apply", *arguments, text="").exit_code == 2
@@ -169,3 +169,48 @@ def test_a_file_that_is_not_text_is_said_to_be_so(tmp_path: Path):
     path.write_bytes(b"organization: {display_name: caf\xe9}")
     result = ostiary("apply", "-f", path)
     assert str(result.exception) == f"{path}: not UTF-8 text (byte 33)"
+
+
+EXPORTED = """\
+# Written by `ostiary export my_company`.
+# Set before applying:
+#   EXTERNAL_AUTH_BASIC_PASSWORD
+#   MOBILE_SECRET
+apiVersion: ostiary/v1
+organization: {name: my_company, display_name: My Company}
+"""
+
+
+def test_an_export_applied_again_changes_nothing(data_dir: Path, example: Path, tmp_path: Path):
+    ostiary("apply", "--data-dir", data_dir, "-f", example)
+    there = tmp_path / "export.yaml"
+
+    written = ostiary("export", "my_company", "--data-dir", data_dir, "-o", there)
+
+    assert (written.exit_code, written.stdout) == (0, "")
+    assert written.stderr.splitlines() == [
+        "set before applying: EXTERNAL_AUTH_BASIC_PASSWORD",
+        "set before applying: MOBILE_SECRET",
+    ]
+    assert there.read_text().startswith(EXPORTED)
+    assert there.stat().st_mode & 0o777 == 0o600
+    unset = ostiary("apply", "--data-dir", data_dir, "-f", there, "--dry-run")
+    assert unset.exit_code == 1
+    assert "the environment variable EXTERNAL_AUTH_BASIC_PASSWORD, which is not set" in unset.stderr
+
+
+def test_an_export_that_keeps_secrets_needs_nothing_to_be_applied_here(data_dir: Path, example: Path):
+    ostiary("apply", "--data-dir", data_dir, "-f", example)
+
+    written = ostiary("export", "my_company", "--data-dir", data_dir, "--keep-secrets")
+    again = ostiary("apply", "--data-dir", data_dir, "-f", "-", text=written.stdout)
+
+    assert (again.exit_code, again.stdout.splitlines()[-1]) == (0, "nothing to change")
+
+
+def test_an_organization_there_is_not_cannot_be_exported(data_dir: Path):
+    refused = ostiary("export", "nowhere", "--data-dir", data_dir)
+
+    assert refused.exit_code == 1
+    assert isinstance(refused.exception, OperatorError)
+    assert str(refused.exception) == "the server refused: there is no such organization (404)"

@@ -108,7 +108,7 @@ def test_a_refusal_lists_every_complaint_by_path_and_is_a_problem(local: TestCli
 BODIES = (
     "null", "[]", "{}", "{", '{"documents": []}', '{"documents": [5]}', '{"documents": {}}',
     '{"documents": [{}]}',
-    '{"documents": [{}], "prune": true}', '{"documents": [{}], "dry_run": "perhaps"}',
+    '{"documents": [{}], "prune": "perhaps"}', '{"documents": [{}], "dry_run": "perhaps"}',
     '{"documents": [{"apiVersion": "\\ud800"}]}', '{"documents": [' + "{}," * 100 + "{}]}",
 )  # fmt: skip
 

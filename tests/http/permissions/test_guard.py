@@ -196,6 +196,14 @@ def test_the_openapi_document_says_what_each_route_takes() -> None:
     assert document["paths"]["/x/open"]["get"]["security"] == []
 
 
+def test_the_openapi_document_describes_every_parameter_of_a_path() -> None:
+    paths = an_app(a_router()).get("/openapi.json").json()["paths"]
+
+    bare, below = (paths[path]["get"] for path in ("/x/me", "/t/{organization}/x/me"))
+    assert "parameters" not in bare
+    assert [one["name"] for one in below["parameters"]] == ["organization"]
+
+
 def test_an_operator_can_ask_for_more_and_for_nothing_less() -> None:
     router = a_router()
     more = AccessOverride(operation="POST /x/users", permissions=(ADMIN,), scopes=("internal_user_mgt_view",))

@@ -104,19 +104,22 @@ def test_a_new_address_without_a_secret_clears_the_old_one():
     assert change.sets == set()
 
 
-def test_kinds_come_in_the_order_in_which_they_build_on_each_other_removals_first():
+def test_what_hangs_on_others_is_removed_before_anything_is_made_and_what_they_hang_on_after_it():
     wishes: Wishes = {
         Kind.SUBSCRIPTION: {"new": Wish((), {}), "old": Wish((), gone=True)},
         Kind.API: {"a": Wish((), {})},
         Kind.ORGANIZATION: {"o": Wish((), {})},
+        Kind.PLAN: {"old": Wish((), gone=True)},
+        Kind.ROLE: {"old": Wish((), gone=True)},
     }
-    assert [
-        (c.action, c.kind, c.name) for c in difference({Kind.SUBSCRIPTION: {"old": Actual({})}}, wishes)
-    ] == [
+    state = {kind: {"old": Actual({})} for kind in (Kind.SUBSCRIPTION, Kind.PLAN, Kind.ROLE)}
+    assert [(c.action, c.kind, c.name) for c in difference(state, wishes)] == [
+        (Action.REMOVE, Kind.SUBSCRIPTION, "old"),
         (Action.ADD, Kind.ORGANIZATION, "o"),
         (Action.ADD, Kind.API, "a"),
-        (Action.REMOVE, Kind.SUBSCRIPTION, "old"),
         (Action.ADD, Kind.SUBSCRIPTION, "new"),
+        (Action.REMOVE, Kind.ROLE, "old"),
+        (Action.REMOVE, Kind.PLAN, "old"),
     ]
 
 

@@ -1,7 +1,7 @@
-"""What `ostiary apply` calls. Imported by the app alone."""
+"""What `ostiary apply` and `ostiary export` call. Imported by the app alone."""
 
 from ostiary.declarative.apply import Applying
-from ostiary.declarative.endpoints import apply
+from ostiary.declarative.endpoints import apply, export
 from ostiary.declarative.writing import Tools
 from ostiary.foundation.clock import Clock
 from ostiary.foundation.database import Database
@@ -17,4 +17,4 @@ def routers(
     database: Database, box: SecretBox, hasher: PasswordHasher, policy: OutboundPolicy, clock: Clock
 ) -> tuple[GuardedRouter, ...]:
     """Every route of the slice."""
-    return (apply.router(Applying(database, hasher, Tools(box, policy, clock))),)
+    return apply.router(Applying(database, hasher, Tools(box, policy, clock))), export.router(database)

@@ -10,29 +10,20 @@ from typing import Annotated, Any
 from fastapi import Body
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
-from starlette.responses import JSONResponse
 
 from ostiary.declarative.apply import Applying, Moved
 from ostiary.declarative.complaints import Complaint, Refused
+from ostiary.declarative.endpoints.access import ACCESS, refuse_escalation
+from ostiary.declarative.endpoints.refusals import refusal
 from ostiary.declarative.limits import refuse_too_much
 from ostiary.declarative.reading import check_file
 from ostiary.declarative.schema import OrganizationFile
-from ostiary.declarative.wire import complaints_to_wire, plans_to_wire
+from ostiary.declarative.wire import plans_to_wire
 from ostiary.foundation.problem import Problem
 from ostiary.foundation.telemetry import get_logger
-from ostiary.foundation.web import request_id
 from ostiary.identity import HashingBusy
-from ostiary.permissions import (
-    PROTECTED,
-    Escalation,
-    GuardedRouter,
-    check_holds,
-    needs,
-    organization,
-    principal,
-)
+from ostiary.permissions import GuardedRouter, organization, principal
 
-_ACCESS = needs("/permission/admin", "internal_organization_apply")
 _log = get_logger(__name__)
 
 
@@ -44,23 +35,26 @@ class ApplyBody(BaseModel):
     documents: list[dict[str, Any]] = Field(min_length=1, max_length=100)
     dry_run: bool = False
     set_secrets: bool = False
+    prune: bool = False
 
 
 def router(applying: Applying) -> GuardedRouter:
     """The one route."""
     guarded = GuardedRouter("/api/declarative/v1", tags=["Organization files"])
 
-    @guarded.post("/apply", access=_ACCESS)
+    @guarded.post("/apply", access=ACCESS)
     async def apply(request: Request, body: Annotated[ApplyBody, Body()]) -> Any:
         """Apply files in one transaction, or say everything that is wrong with them."""
-        _refuse_escalation(request)
+        refuse_escalation(request)
         try:
             refuse_too_much(body.documents)
             files = _checked(body.documents)
             _refuse_others(request, files)
-            plans = await applying.apply(files, dry_run=body.dry_run, set_secrets=body.set_secrets)
+            plans = await applying.apply(
+                files, dry_run=body.dry_run, set_secrets=body.set_secrets, prune=body.prune
+            )
         except Refused as refused:
-            return _refusal(request, refused)
+            return refusal(request, refused, 400, "Bad Request")
         except Moved as error:
             raise Problem(409, "409", "Conflict", str(error)) from error
         except HashingBusy as error:
@@ -90,29 +84,9 @@ def _checked(documents: list[dict[str, Any]]) -> list[OrganizationFile]:
     return files
 
 
-def _refuse_escalation(request: Request) -> None:
-    """At `default` a file may be any organization's: that is the whole installation's to give."""
-    if organization(request).is_default:
-        try:
-            check_holds(principal(request), [PROTECTED])
-        except Escalation as error:
-            raise Problem(403, "403", "Forbidden", str(error)) from error
-
-
 def _refuse_others(request: Request, files: list[OrganizationFile]) -> None:
     here = organization(request)
     for position, file in enumerate(files):
         if not here.is_default and file.organization.name != here.name:
             path = ("documents", position, "organization", "name")
             raise Refused([Complaint(path, repr(file.organization.name), f"{here.name!r}, as in the URL")])
-
-
-def _refusal(request: Request, refused: Refused) -> JSONResponse:
-    body = {
-        "code": "400",
-        "message": "Bad Request",
-        "description": "; ".join(map(str, refused.complaints[:10])),
-        "traceId": request_id(request),
-        "complaints": complaints_to_wire(refused.complaints),
-    }
-    return JSONResponse(body, 400)

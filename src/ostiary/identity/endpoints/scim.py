@@ -74,6 +74,8 @@ BULK: Final = _user("create").tightened(
     (f"internal_user_mgt_{verb}" for verb in _EVERY_OTHER),
 )
 """To enter; each operation takes what it takes alone, besides."""
+OF_ALL_TYPES: Final = _user("list").tightened((f"{_IDENTITY}/rolemgt/view",), ("internal_role_mgt_view",))
+"""A search at the root is one of every type (RFC 7644 §3.4.3)."""
 
 ROUTES: Final = (
     Row("GET", "/Users", _user("list"), "search", "Users of PRIMARY, or of the store `domain`, by page."),
@@ -101,7 +103,7 @@ ROUTES: Final = (
     Row("GET", "/Me", LOGGED_IN, "query", "The caller's own user."),
     Row("PUT", "/Me", LOGGED_IN, "replace", "Replace what people may change of themselves."),
     Row("PATCH", "/Me", LOGGED_IN, "patch", "Change what people may change of themselves."),
-    Row("POST", "/.search", _user("list"), "search_with_body", "Not served: several types at once."),
+    Row("POST", "/.search", OF_ALL_TYPES, "search_with_body", "Not served: several types at once."),
     Row("POST", "/Bulk", BULK, "bulk", "Several operations; each takes what it takes alone."),
     Row("GET", "/ServiceProviderConfig", OPEN, "service_provider_config", "What is served of SCIM."),
     Row("GET", "/ResourceTypes", OPEN, "resource_types", "The types of resources."),
