@@ -66,6 +66,7 @@ def scope_part(scope: oauth.ScopeSpec) -> Part:
     roles = None if scope.everyone else sorted(scope.roles)
     return {
         "name": scope.name,
+        "display_name": scope.display_name,
         "description": scope.description,
         "roles": roles,
         "everyone": scope.everyone,

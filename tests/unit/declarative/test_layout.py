@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from tests.http.declarative.files import EXAMPLE
 
 from ostiary.declarative import laid_out, read_documents, refer_to_secrets
+from ostiary.declarative.describing import scope_part
+from ostiary.oauth import ScopeSpec
 
 _TRAPS = [
     *("yes", "null", "~", "1.0.0", "1e5", "0x1F", "12:30", "#", "=", "<<", "é", "😀", "2027-06-30", "*"),
@@ -105,3 +107,8 @@ def test_no_two_secrets_share_a_variable():
     assert names == ["A_B_SECRET", "A_B_SECRET_2", "A_B_SECRET_3", "_1_SECRET"]
     assert [one["keys"]["production"]["client_secret"]["env"] for one in changed["applications"]] == names
     assert document["applications"][0]["keys"]["production"]["client_secret"] == {}
+
+
+def test_the_display_name_of_a_scope_is_exported() -> None:
+    """Without it an apply of what was exported would take it away."""
+    assert scope_part(ScopeSpec("news", display_name="News"))["display_name"] == "News"
