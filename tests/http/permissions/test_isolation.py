@@ -19,8 +19,12 @@ from ostiary.foundation.clock import utc_now
 from ostiary.gateway import note_explanations
 
 WITH_NAMES = [row for row in rows() if row.permissions | row.scopes and "{" in row.path.removeprefix(BELOW)]
-OF_NOBODY = ("/api/server/v1/userstores/meta/", "/api/server/v1/gateway-nodes/")
-"""Types are everybody's; gateway nodes are the installation's."""
+OF_NOBODY = (
+    "/api/server/v1/userstores/meta/",
+    "/api/server/v1/gateway-nodes/",
+    "/api/server/v1/tenants/",
+)
+"""Types are everybody's; gateway nodes and organizations are the installation's."""
 SCIM = "urn:ietf:params:scim:schemas:core:2.0"
 ROLE = "urn:ietf:params:scim:schemas:extension:2.0:Role"
 QUESTION = {"questionId": "question1", "question": "Where from?", "locale": "en_US"}
@@ -91,9 +95,22 @@ class Management:
         )
         answers = f"/api/users/v1/{self.things['user_id']}/challenge-answers/{self.things['set_id']}"
         assert self.ask("POST", answers, ANSWER).is_success
+        self.things["session_id"] = self._session()
         told = {"request_id": self.things["request_id"], "organization": self.organization}
         with self.callers.engine.begin() as connection:
             note_explanations(connection, [told], utc_now())
+
+    def _session(self) -> str:
+        """Where the user of the other things is logged in."""
+        client = {"client_id": f"door-{self.organization}", "client_secret": "s3cret-of-it"}
+        grants = ["password", "refresh_token"]
+        assert self.ask("POST", "/api/oauth/v1/clients", {**client, "grant_types": grants}).is_success
+        assert self.ask("PUT", f"/api/identity/v1/users/{NOBODY}", {"password": "a good password"}).is_success
+        form = {"grant_type": "password", "username": NOBODY, "password": "a good password"}
+        place = f"/t/{self.organization}/oauth2/token"
+        assert self.http.post(place, data=form, auth=tuple(client.values())).is_success
+        (session,) = self.ask("GET", f"/api/users/v1/{self.things['user_id']}/sessions").json()["sessions"]
+        return str(session["id"])
 
     def address(self, row: Row) -> str:
         """The path of an operation on the things of this organization."""
@@ -147,6 +164,7 @@ BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/api/identity/v1/user-stores/{name}/test-connection"): {},
     ("PUT", "/api/oauth/v1/clients/{client_id}"): {"client_secret": "another-s3cret"},
     ("PUT", "/api/oauth/v1/scopes/{name:path}"): {"everyone": True},
+    ("PUT", "/api/identity/oauth2/v1.0/scopes/name/{name:path}"): {"displayName": "$name"},
     ("PUT", "/api/server/v1/challenges/{set_id}"): [QUESTION],
     ("PATCH", "/api/server/v1/challenges/{set_id}"): {
         "operation": "ADD",
