@@ -1,14 +1,20 @@
-"""The composition root: settings, migrations and the wiring of every slice."""
+"""The composition root: settings, migrations and the wiring of every slice.
 
-from ostiary.app.measuring import worker_counts
-from ostiary.app.routes import methods_at, operation_for, operations
+The supervisor reads settings here and serves nothing: so what serves is loaded when it is first asked for.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
 from ostiary.app.settings import Settings, environment_of, load_settings
-from ostiary.app.store_measures import BREAKER_METRIC
 from ostiary.app.tracing import TracingNotInstalled, check_tracing
-from ostiary.app.wiring import build_app, framework_of
+
+if TYPE_CHECKING:
+    from ostiary.app.migrations import migrate, schema_state
+    from ostiary.app.routes import methods_at, operation_for, operations
+    from ostiary.app.wiring import build_app, framework_of
 
 __all__ = [
-    "BREAKER_METRIC",
     "Settings",
     "TracingNotInstalled",
     "build_app",
@@ -21,19 +27,22 @@ __all__ = [
     "operation_for",
     "operations",
     "schema_state",
-    "worker_counts",
 ]
 
+_LATE: Final = {
+    "build_app": "wiring",
+    "framework_of": "wiring",
+    "methods_at": "routes",
+    "migrate": "migrations",
+    "operation_for": "routes",
+    "operations": "routes",
+    "schema_state": "migrations",
+}
+"""What is loaded with its first use → the module it is in."""
 
-def migrate(url: str) -> None:
-    """Apply the missing migrations; see `ostiary.app.migrations`, which workers never load."""
-    from ostiary.app.migrations import migrate as apply_missing
 
-    apply_missing(url)
-
-
-def schema_state(url: str) -> tuple[str | None, str | None]:
-    """Return which schema the database has, and which this version writes."""
-    from ostiary.app.migrations import schema_state as look
-
-    return look(url)
+def __getattr__(name: str) -> Any:
+    """Load what is asked for (PEP 562)."""
+    if name not in _LATE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_LATE[name]}"), name)

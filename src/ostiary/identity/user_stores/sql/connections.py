@@ -10,6 +10,7 @@ import asyncio
 import socket
 import sqlite3
 import ssl
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -17,8 +18,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
-import psycopg
-import pymysql
 from sqlalchemy import QueuePool, TextClause, create_engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
@@ -120,7 +119,7 @@ class Connections:
             return await loop.run_in_executor(self._threads, self._read, query, most, values)
         except SQLAlchemyError as error:
             raise _unavailable(error) from error
-        except (OSError, ssl.SSLError, psycopg.Error, pymysql.Error, sqlite3.Error) as error:
+        except _failures() as error:
             raise _unavailable(error) from error
 
     async def close(self) -> None:
@@ -172,6 +171,8 @@ class Connections:
         It would offer the password in the environment, one of a file, a client certificate or a Kerberos
         ticket of this process to whichever server an organization names.
         """
+        import psycopg  # 9 MB of every process, which most installations never need
+
         milliseconds = self._around.options.timeout_ms
         tls: dict[str, Any] = {"sslmode": "verify-full", "sslrootcert": str(self._ca_file or "system")}
         return psycopg.connect(
@@ -194,6 +195,8 @@ class Connections:
 
     def _mysql(self) -> Any:
         """PyMySQL checks the certificate for `host`, over a connection that we made to a checked address."""
+        import pymysql
+
         context = ssl.create_default_context(cadata=self._settings.ca) if self._wants_tls() else None
         deadline = max(1, round(self._around.deadline))
         connection = pymysql.connect(
@@ -266,11 +269,21 @@ def _unavailable(error: Exception) -> StoreUnavailable:
 
 def _code(error: BaseException) -> str:
     """What a database calls the error; PostgreSQL tells no code where it refuses a connection."""
-    if isinstance(error, pymysql.Error):
+    if isinstance(error, _errors_of("pymysql")):
         return str(error.args[0]) if error.args else ""
-    if isinstance(error, psycopg.Error) and not error.sqlstate:
+    if isinstance(error, _errors_of("psycopg")) and not error.sqlstate:  # type: ignore[attr-defined]
         return next((code for words, code in _CONNECTION_REFUSED.items() if words in str(error)), "")
     return str(getattr(error, "sqlstate", None) or "")
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    """What a connection that breaks can raise."""
+    return (OSError, sqlite3.Error, *_errors_of("psycopg"), *_errors_of("pymysql"))
+
+
+def _errors_of(driver: str) -> tuple[type[Exception], ...]:
+    """What a driver raises; one that has not been loaded raises nothing."""
+    return (sys.modules[driver].Error,) if driver in sys.modules else ()
 
 
 def _pem_file(ca: str | None) -> Path | None:
