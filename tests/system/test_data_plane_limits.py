@@ -189,9 +189,9 @@ def test_the_level_that_lasts_longest_is_named(plane: DataPlane):
         a_decision(
             "all",
             api=PLAIN,
-            quota=Quota("all", 0, "day"),
+            quota=Quota("all", 0, "minute"),
             burst=Quota("burst:all", 0, "second"),
-            bandwidth=Quota("all", 0, "day"),
+            bandwidth=Quota("all", 0, "minute"),
             application=Quota("app:all", 0, "month"),
         )
     )
