@@ -5,7 +5,6 @@ listen on unix sockets only, so what arrives in those headers is ours. The node 
 enrolled gateway node set there in the same way.
 """
 
-import json
 import re
 from typing import Any
 from urllib.parse import parse_qsl, unquote_to_bytes
@@ -16,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ostiary.foundation.identifiers import new_id
 from ostiary.foundation.problem import Problem, render
+from ostiary.foundation.strict_json import AmbiguousJSON, read_json
 
 MAX_FORM_BYTES = 65_536
 MAX_FORM_FIELDS = 50
@@ -54,13 +54,13 @@ class RequestId:
 
 
 class StrictRequest(Request):
-    """A request whose JSON can be read one way only: no key of an object is there twice (RFC 8259 §4)."""
+    """A request whose JSON can be read one way only: see `strict_json.py`."""
 
     async def json(self) -> Any:
         """The body.
 
         Raises:
-            HTTPException: 400, a key is there twice.
+            HTTPException: 400, it can be read in two ways.
             ValueError: it is not JSON.
         """
         return strict_json(await self.body())
@@ -68,14 +68,10 @@ class StrictRequest(Request):
 
 def strict_json(body: bytes) -> Any:
     """What a JSON text says; see `StrictRequest`."""
-    return json.loads(body, object_pairs_hook=_once)
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        raise HTTPException(400, "the body has the same key twice in one object")
-    return members
+    try:
+        return read_json(body)
+    except AmbiguousJSON as error:
+        raise HTTPException(400, f"the body: {error}") from error
 
 
 class PlainPaths:

@@ -203,8 +203,13 @@ def test_ten_megabytes_are_no_answer(http: TestClient):
 
 
 BAD_BODIES = [
-    (b'{"answer": "Kandy", "answer": "Galle"}', "the same key twice"),
-    (b'{"challengeQuestion": {"locale": "a", "locale": "b"}, "answer": "Kandy"}', "the same key twice"),
+    (b'{"answer": "Kandy", "answer": "Galle"}', "the same key is there twice"),
+    (
+        b'{"challengeQuestion": {"locale": "a", "locale": "b"}, "answer": "Kandy"}',
+        "the same key is there twice",
+    ),
+    (b'{"challengeQuestion": NaN, "answer": "Kandy"}', "NaN is no number of JSON"),
+    (b'{"answer": [-Infinity]}', "-Infinity is no number of JSON"),
     (b'{"answer": ["Kandy"]}', "answer"),
     (b'{"answer": "Kandy"', "not JSON"),
 ]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
 
+from ostiary.foundation.strict_json import read_json
 from ostiary.gateway.plan import Key
 
 ALGORITHM: Final = "ES256"
@@ -86,7 +86,7 @@ def verify(credential: str, find_key: Callable[[str], Key | None]) -> Claims:
         raise UnknownKey("no such key")
     try:
         token = jws.deserialize_compact(credential, public_key(key), algorithms=[ALGORITHM])
-        payload = json.loads(token.payload, object_pairs_hook=_once)
+        payload = read_json(token.payload)
     except (JoseError, ValueError, TypeError) as error:
         raise InvalidToken(f"signature or payload: {type(error).__name__}") from error
     return read_claims(payload, kid)
@@ -145,9 +145,7 @@ def _header(credential: str) -> Mapping[str, Any]:
         raise InvalidToken("not a compact JWS")
     encoded = credential.partition(".")[0]
     try:
-        header = json.loads(
-            base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)), object_pairs_hook=_once
-        )
+        header = read_json(base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)))
     except (binascii.Error, ValueError, RecursionError) as error:  # a header nested too deep is no outage
         raise InvalidToken("the header is no JSON") from error
     if not isinstance(header, dict):
@@ -159,14 +157,6 @@ def _header(credential: str) -> Mapping[str, Any]:
     if "crit" in header or "b64" in header:  # RFC 7515 §4.1.11: we understand no extension
         raise InvalidToken("crit is not understood")
     return header
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Refuse repeated names (RFC 7515 §4)."""
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        raise ValueError("a name is repeated")
-    return members
 
 
 class _Claims:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, Literal
 
 import jmespath
 from jmespath.exceptions import JMESPathError
 
+from ostiary.foundation.strict_json import read_json
 from ostiary.identity.user_stores.contract import StoreUnavailable
 from ostiary.identity.user_stores.rest.settings import Response
 
@@ -109,8 +109,8 @@ class Judge:
         if status not in settings.accepted_status:
             raise StoreUnavailable(f"status_{status}", down=status >= 500)
         if settings.accepted is None and not self._conditions:
-            return "accepted", read_json(body) if body.strip() else None
-        answer = read_json(body)
+            return "accepted", read_answer(body) if body.strip() else None
+        answer = read_answer(body)
         met = [
             verdict for verdict, condition in self._conditions.items() if _search(condition, answer) is True
         ]
@@ -121,14 +121,14 @@ class Judge:
         return met[0], answer
 
 
-def read_json(body: bytes) -> Any:
+def read_answer(body: bytes) -> Any:
     """An answer, if it can be read one way only: no repeated member, no number that is none (RFC 8259).
 
     Raises:
         StoreUnavailable: it is none.
     """
     try:
-        return json.loads(body.decode("utf-8"), object_pairs_hook=_once, parse_constant=_no_number)
+        return read_json(body.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise StoreUnavailable(_NOT_AGREED) from error
 
@@ -162,14 +162,3 @@ def _text(value: Any) -> str:
     if isinstance(value, list):
         return ",".join(filter(None, map(_text, value)))[:LONGEST_VALUE]
     return ""
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        raise ValueError("a member is repeated")
-    return members
-
-
-def _no_number(name: str) -> Any:
-    raise ValueError(f"{name} is no number")

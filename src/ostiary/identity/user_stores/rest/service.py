@@ -30,7 +30,7 @@ from ostiary.foundation.http_client import (
 from ostiary.foundation.secrets import random_token
 from ostiary.identity.user_names import canonical_or_none
 from ostiary.identity.user_stores.contract import KnownUser, Refused, StoreUnavailable, UserRecord
-from ostiary.identity.user_stores.rest.answers import Expressions, Judge, read_json
+from ostiary.identity.user_stores.rest.answers import Expressions, Judge, read_answer
 from ostiary.identity.user_stores.rest.credentials import Credentials, NoSecret, basic, credentials
 from ostiary.identity.user_stores.rest.placeholders import filled, filled_url
 from ostiary.identity.user_stores.rest.settings import Attributes, Exists, Proxy, Request, RESTSettings
@@ -232,7 +232,7 @@ def _content(answer: Answer, what: str, *, is_read: bool = True) -> Any:
     """The JSON of an answer about somebody."""
     if answer.status != 200:
         raise StoreUnavailable(f"{what}: status_{answer.status}", down=answer.status >= 500)
-    return read_json(answer.body) if is_read else None
+    return read_answer(answer.body) if is_read else None
 
 
 def _with_query(url: str, query: Mapping[str, str]) -> str:
