@@ -114,6 +114,14 @@ def test_an_unknown_address_is_a_404_that_says_so(whole_app: TestClient) -> None
     assert response.json()["traceId"] == response.headers["x-request-id"]
 
 
+def test_a_method_that_is_not_there_is_told_apart_from_an_address_that_is_not(whole_app: TestClient):
+    response = whole_app.request("TRACE", "/api/oauth/v1/clients")
+
+    assert response.status_code == 405
+    assert response.json()["message"] == "Method Not Allowed"
+    assert response.json()["description"] == "this address does not take this method"
+
+
 def test_a_guesser_at_one_address_locks_out_no_administrator_at_another(
     settings: Settings, whole_app: TestClient
 ) -> None:

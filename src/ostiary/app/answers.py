@@ -22,7 +22,13 @@ from ostiary.identity.endpoints.scim import refusal as scim_refusal
 
 _log = get_logger(__name__)
 _PLAIN = {"extra_forbidden": "there is no such member", "missing": "it is missing"}
-_NAMES = {404: "Not Found", 405: "Method Not Allowed", 413: "Content Too Large"}
+_NAMES = {
+    400: "Bad Request",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    413: "Content Too Large",
+}
+_TEXTS = {404: "there is nothing at this address", 405: "this address does not take this method"}
 
 
 def add_error_answers(app: FastAPI) -> None:
@@ -59,7 +65,7 @@ async def _invalid(request: Request, error: Exception) -> Response:
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 (registered for it)
     name = _NAMES.get(error.status_code, "Error")
-    text = "there is nothing at this address" if error.status_code == 404 else str(error.detail)
+    text = _TEXTS.get(error.status_code, str(error.detail))
     problem = Problem(error.status_code, str(error.status_code), name, text, error.headers)
     return _render(problem, request)
 

@@ -20,6 +20,7 @@ from ostiary.permissions.settings import AccessOverride
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 PlainEndpoint = Callable[[Request], Awaitable[Response]]
 ORGANIZATION_PREFIX = "/t/{organization}"
+_TIGHTENED = (Audience.PERMITTED, Audience.USER)
 _PARAMETER = re.compile(r"\{(\w+)")
 
 
@@ -71,7 +72,13 @@ class GuardedRouter:
     def add_plain(
         self, path: str, endpoint: PlainEndpoint, *, methods: list[str], access: Access, **options: Any
     ) -> None:
-        """Register a route that is called often: `PlainRoutes` answers it without the framework."""
+        """Register a route that is called often: `PlainRoutes` answers it without the framework.
+
+        Raises:
+            ValueError: it takes a permission, which an operator may tighten at the framework's route alone.
+        """
+        if access.audience in _TIGHTENED:
+            raise ValueError(f"{path}: a route that takes a permission or a user cannot be plain")
         self.add(path, endpoint, methods=methods, access=access, **options)
         for prefix in self._prefixes:
             self.plain.append(PlainRoute(prefix + path, frozenset(methods), access, endpoint))
@@ -114,7 +121,7 @@ class GuardedRouter:
             if isinstance(route, GuardedRoute)
             and route.path in paths
             and method in (route.methods or ())
-            and route.access.audience in (Audience.PERMITTED, Audience.USER)
+            and route.access.audience in _TIGHTENED
         ]
         for route in found:
             route.access = route.access.tightened(override.permissions, override.scopes)

@@ -17,6 +17,7 @@ from ostiary.permissions import (
     LOCAL_ADMINISTRATOR,
     LOGGED_IN,
     OPEN,
+    Access,
     AccessOverride,
     Guard,
     GuardedRouter,
@@ -185,6 +186,15 @@ def test_a_route_without_access_cannot_be_registered() -> None:
 
     with pytest.raises(TypeError, match="access"):
         router.get("/forgotten")  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize("access", [LOGGED_IN, needs(LIST, "internal_user_mgt_list")])
+def test_a_route_whose_access_may_be_tightened_is_never_answered_past_the_framework(access: Access) -> None:
+    async def endpoint(_request: Request) -> Response:
+        return JSONResponse("plain")
+
+    with pytest.raises(ValueError, match="cannot be plain"):
+        GuardedRouter("/x").add_plain("/fast", endpoint, methods=["GET"], access=access)
 
 
 def test_the_openapi_document_says_what_each_route_takes() -> None:
