@@ -240,6 +240,19 @@ class DataPlane:
         for name, text in {name: text for one in own for name, text in one.files.items()}.items():
             (self.folder / OWN_FILES / name).write_text(text)
 
+    def launch_for_node(self) -> None:
+        """Start on what a real agent writes into the folder."""
+        listener = GatewayListener(
+            port=self.tls_port,
+            certificate=a_certificate(self.folder),
+            workers=("worker-1.sock",),
+            host="127.0.0.1",
+            threads=self.threads,
+            http_port=self.port,
+        )
+        (self.folder / "gateway.cfg").write_text(gateway_config(listener))
+        self.launch("gateway")
+
     def launch(self, name: str) -> None:
         haproxy = find_haproxy()
         haproxy.check(self.folder, name)

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx2
 from tests.http.gateway.gateway import Gateway, a_gateway
 from tests.support.identity import PASSWORD
-from tests.system.data_plane import Backend, DataPlane, a_certificate
+from tests.system.data_plane import Backend, DataPlane
 from tests.system.node import Node, Served, a_node, until_async
 
 from ostiary import apim
@@ -19,7 +19,6 @@ from ostiary.apim.repository.usage import UsageQuery
 from ostiary.apim.usage import read_usage
 from ostiary.foundation.database import Database
 from ostiary.gateway import prepare_own
-from ostiary.gateway.haproxy import GatewayListener, gateway_config
 from ostiary.gateway.plan import GatewayPlan
 
 
@@ -66,18 +65,8 @@ class Site:
 
     def launch(self) -> None:
         """Start HAProxy on the node's own files."""
-        run = self.node.settings.run
-        listener = GatewayListener(
-            port=self.haproxy.tls_port,
-            certificate=a_certificate(run),
-            workers=("worker-1.sock",),
-            host="127.0.0.1",
-            threads=2,
-            http_port=self.haproxy.port,
-        )
-        (run / "gateway.cfg").write_text(gateway_config(listener))
-        prepare_own(run)
-        self.haproxy.launch("gateway")
+        prepare_own(self.node.settings.run)
+        self.haproxy.launch_for_node()
 
     async def ready(self) -> None:
         """Wait until HAProxy has been given everything."""

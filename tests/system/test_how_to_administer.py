@@ -1,42 +1,32 @@
 """The page about administration: its roles and client are applied, its commands are run as it says them."""
 
-import re
-import shutil
 import subprocess
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 import yaml
+from tests.system.conftest import MakeServer
+from tests.system.pages import blocks
 from tests.system.server import Server
 
-PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "say-who-may-administer.md").read_text()
+PAGE = "say-who-may-administer"
 PASSWORD = "correct horse battery staple"
 SECRETS = {"REPORT_SECRET": "secret-of-a-test", "PASSWORD": PASSWORD}
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
+def server(a_server: MakeServer) -> Server:
     """With passwords for tokens off, as they are unless somebody says otherwise."""
-    directory = Path(tempfile.mkdtemp(prefix="ostiary-test-"))
-    server = Server(directory / "data")
+    server = a_server()
     del server.environment["OSTIARY_ACCESS__BASIC_AUTHENTICATION"]
-    server.start()
-    yield server
-    server.stop()
-    shutil.rmtree(directory, ignore_errors=True)
-
-
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
+    return server.start()
 
 
 def organization() -> dict[str, Any]:
     """Every role and client of the page in one file, with the people they name."""
-    parts = [yaml.safe_load(block) for block in blocks("yaml")]
+    parts = [yaml.safe_load(block) for block in blocks(PAGE, "yaml")]
     roles = [role for part in parts for role in part.get("roles", [])]
     people = [{"username": name, "password": {"env": "PASSWORD"}} for name in ("bob", "hugo")]
     for role in roles:  # people of a store that this test does not have
@@ -54,7 +44,7 @@ def test_a_script_has_the_least_scope_it_needs_as_the_page_says(server: Server, 
     (tmp_path / "organization.yaml").write_text(yaml.safe_dump(organization()))
     applied = server.ostiary("apply", "-f", str(tmp_path / "organization.yaml"), **SECRETS)
     assert applied.returncode == 0, applied.stderr + applied.stdout
-    here = next(block for block in blocks("sh") if "TOKEN=$(" in block)
+    here = next(block for block in blocks(PAGE, "sh") if "TOKEN=$(" in block)
     here = here.replace("https://localhost:9443", f"https://localhost:{server.management_port}")
 
     done = subprocess.run(
@@ -103,8 +93,8 @@ def test_the_commands_take_a_token_from_the_environment(server: Server, tmp_path
 
 
 def test_the_page_shows_what_the_command_says(server: Server):
-    command = next(line for line in blocks("sh")[0].splitlines() if line.startswith("ostiary "))
+    command = next(line for line in blocks(PAGE, "sh")[0].splitlines() if line.startswith("ostiary "))
 
     done = server.ostiary(*command.split()[1:])
 
-    assert done.stdout == blocks("text")[0]
+    assert done.stdout == blocks(PAGE, "text")[0]

@@ -1,19 +1,15 @@
 """The page about the audit log: its commands are run, and somebody is forgotten."""
 
 import json
-import re
-import shutil
 import subprocess
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx2
-import pytest
 import yaml
+from tests.system.pages import blocks
 from tests.system.server import Server
 
-PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "audit-and-erase.md").read_text()
+PAGE = "audit-and-erase"
 PASSWORD = "correct horse battery staple"
 EMAIL = "jane@example.com"
 FILE = {
@@ -36,20 +32,9 @@ FILE = {
 }
 
 
-@pytest.fixture
-def server() -> Iterator[Server]:
-    directory = Path(tempfile.mkdtemp(prefix="ostiary-test-"))
-    server = Server(directory / "data")
-    server.start()
-    yield server
-    server.stop()
-    shutil.rmtree(directory, ignore_errors=True)
-
-
 def commands(beginning: str) -> list[str]:
     """The page's commands that begin so, on one line each."""
-    blocks = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
-    lines = "\n".join(blocks).replace("\\\n  ", "").splitlines()
+    lines = "\n".join(blocks(PAGE, "sh")).replace("\\\n  ", "").splitlines()
     return [line for line in lines if line.startswith(beginning)]
 
 

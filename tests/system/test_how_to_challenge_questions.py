@@ -1,36 +1,17 @@
 """The page about challenge questions: its file is applied, and its commands do what it says."""
 
 import json
-import re
 import shlex
-import shutil
 import subprocess
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
 from tests.support.challenges import PET
 from tests.system.administrator import Administrator
+from tests.system.pages import blocks
 from tests.system.server import Server
 
-PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "challenge-questions.md"
-BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    directory = Path(tempfile.mkdtemp(prefix="ostiary-test-"))
-    server = Server(directory / "data")
-    server.start()
-    yield server
-    server.stop()
-    shutil.rmtree(directory, ignore_errors=True)
-
-
-def blocks(language: str) -> list[str]:
-    return [text for kind, text in BLOCK.findall(PAGE.read_text()) if kind == language]
+PAGE = "challenge-questions"
 
 
 def perform(command: str, **places: str) -> Any:
@@ -47,13 +28,13 @@ def perform(command: str, **places: str) -> Any:
 
 
 def test_the_page_turns_them_on_adds_a_set_and_answers_for_a_user(server: Server, tmp_path: Path):
-    (file,) = blocks("yaml")
+    (file,) = blocks(PAGE, "yaml")
     (tmp_path / "organization.yaml").write_text(file)
     applied = server.ostiary(
         "apply", "-f", str(tmp_path / "organization.yaml"), BOB_PASSWORD="a-password-of-a-test"
     )
     assert applied.returncode == 0, applied.stderr + applied.stdout
-    add, list_questions, answer = blocks("sh")
+    add, list_questions, answer = blocks(PAGE, "sh")
     administrator = Administrator(server.directory, "my_company")
     subject = administrator.ask("GET", "/identity/v1/users/bob")["subject"]
     directory = str(server.directory)

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import re
 import shutil
 import subprocess
 import tempfile
@@ -22,12 +21,12 @@ from tests.support.login_service import SERVICE_PASSWORD, LoginService
 from tests.support.ports import free_port
 from tests.support.sql_servers import READER_PASSWORD, PostgreSQL
 from tests.system.administrator import Administrator, claims_of
+from tests.system.pages import blocks
 from tests.system.server import Server
 
 from ostiary.foundation.certificates import Purpose
 from ostiary.gateway.supervise import find_haproxy
 
-PAGES = Path(__file__).parents[2] / "docs" / "how-to"
 PASSWORD = "secret"
 
 
@@ -104,7 +103,7 @@ def behind_a_firewall(folder: Path) -> Page:
     port = free_port()
     (folder / "dmz.pem").write_text("".join(dmz.issue("127.0.0.1")))
     (folder / "ostiary-ca.pem").write_text(ours.ca)
-    configuration = _block("reach-a-store-behind-a-firewall", "haproxy")
+    configuration = blocks("reach-a-store-behind-a-firewall", "haproxy")[0]
     for said, here in {
         ":8443": f"127.0.0.1:{port}",
         "/etc/haproxy": str(folder),
@@ -185,7 +184,7 @@ def test_what_the_page_says_lets_somebody_log_in(server: Server, tmp_path: Path,
     folder = Path(tempfile.mkdtemp(prefix="ostiary-store-", dir="/tmp"))
     made = MADE[page](folder)
     try:
-        document = yaml.safe_load(_block(page, "yaml"))
+        document = yaml.safe_load(blocks(page, "yaml")[0])
         document["user_stores"][0] |= made.store
         (tmp_path / "organization.yaml").write_text(yaml.safe_dump(document))
         for name, text in made.files.items():
@@ -208,7 +207,7 @@ def test_what_the_page_says_lets_somebody_log_in(server: Server, tmp_path: Path,
 
 
 def test_users_of_a_file_log_in(server: Server, tmp_path: Path):
-    (tmp_path / "users.csv").write_text(_block("import-users", "csv") + "bob,plain text,,\n")
+    (tmp_path / "users.csv").write_text(blocks("import-users", "csv")[0] + "bob,plain text,,\n")
     page = Page({}, names=("alice",))
     Administrator(server.directory, "my_company").apply()
 
@@ -236,12 +235,6 @@ def _trace(server: Server, page: Page) -> None:
         assert f"{store} is asked about testuser" in done.stdout
         assert (f"accepted: {page.display}" in done.stdout) is (code == 0)
         assert password == "secret" or password not in done.stdout
-
-
-def _block(page: str, language: str) -> str:
-    found = re.search(rf"```{language}\n(.*?)```", (PAGES / f"{page}.md").read_text(), re.DOTALL)
-    assert found is not None
-    return found[1]
 
 
 def _token(server: Server, name: str, page: Page) -> dict[str, Any]:

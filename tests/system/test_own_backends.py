@@ -14,7 +14,7 @@ from tests.http.gateway.gateway import Gateway, a_gateway
 from tests.http.oauth.installation import SECRET
 from tests.support.certificates import Authority
 from tests.support.identity import BOX, PASSWORD
-from tests.system.data_plane import Backend, DataPlane, a_certificate
+from tests.system.data_plane import Backend, DataPlane
 from tests.system.node import Node, a_node, until_async
 
 from ostiary import apim
@@ -22,7 +22,6 @@ from ostiary.apim.tables import apis
 from ostiary.foundation.database import Database
 from ostiary.foundation.events import Event, record
 from ostiary.foundation.http_client import OutboundPolicy
-from ostiary.gateway.haproxy import GatewayListener, gateway_config
 from ostiary.gateway.node.own import prepare_own
 from ostiary.gateway.plan import GatewayPlan
 
@@ -81,17 +80,7 @@ class Site:
 
     def launch(self) -> None:
         """Start HAProxy on the node's own files."""
-        run = self.node.settings.run
-        listener = GatewayListener(
-            port=self.haproxy.tls_port,
-            certificate=a_certificate(run),
-            workers=("worker-1.sock",),
-            host="127.0.0.1",
-            threads=2,
-            http_port=self.haproxy.port,
-        )
-        (run / "gateway.cfg").write_text(gateway_config(listener))
-        self.haproxy.launch("gateway")
+        self.haproxy.launch_for_node()
 
     async def ready(self) -> None:
         """Wait until HAProxy has been given everything."""

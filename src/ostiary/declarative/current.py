@@ -244,12 +244,9 @@ def _applications(
     return {Kind.APPLICATION: applications, Kind.CLIENT: clients, Kind.SUBSCRIPTION: subscriptions}
 
 
-def _client(connection: Connection, organization_id: str, client: oauth.Client) -> Actual:
-    keys = apim.find_keys(connection, organization_id, client.client_id)
-    owner = apim.find_application(connection, organization_id, keys.application_id) if keys else None
-    picture = {
-        "application": owner.name if owner else None,
-        "key_type": str(keys.key_type) if keys else None,
+def settings_of_client(client: oauth.Client) -> dict[str, object]:
+    """What a file says of a client besides whose it is, by the keys of the file."""
+    return {
         "grant_types": sorted(client.grant_types),
         "token_format": str(client.token_format),
         "scopes": None if client.scopes is None else sorted(client.scopes),
@@ -260,6 +257,16 @@ def _client(connection: Connection, organization_id: str, client: oauth.Client) 
         "access_token_lifetime_seconds": _seconds(client.access_token_lifetime),
         "refresh_token_lifetime_seconds": _seconds(client.refresh_token_lifetime),
         "user_stores": None if client.user_stores is None else list(client.user_stores),
+    }
+
+
+def _client(connection: Connection, organization_id: str, client: oauth.Client) -> Actual:
+    keys = apim.find_keys(connection, organization_id, client.client_id)
+    owner = apim.find_application(connection, organization_id, keys.application_id) if keys else None
+    picture = {
+        "application": owner.name if owner else None,
+        "key_type": str(keys.key_type) if keys else None,
+        **settings_of_client(client),
     }
     return Actual(picture, frozenset({"client_secret"} if client.secret_fingerprint else ()))
 

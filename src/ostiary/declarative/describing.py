@@ -7,11 +7,10 @@ to `left_out.py`, what is as it would be without being said to `export.py`.
 from collections.abc import Collection, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import asdict
-from datetime import timedelta
 from typing import Any
 
 from ostiary import apim, identity, oauth
-from ostiary.declarative.current import role_picture
+from ostiary.declarative.current import role_picture, settings_of_client
 from ostiary.declarative.names import is_of_known_store, written_person
 from ostiary.organizations import Organization
 from ostiary.permissions import ADMIN_ROLE, BUILT_IN_ROLES, Role
@@ -120,16 +119,7 @@ def client_part(client: oauth.Client) -> Part:
     return {
         "client_id": client.client_id,
         "client_secret": _KEPT if client.secret_fingerprint else None,
-        "grant_types": sorted(client.grant_types),
-        "token_format": str(client.token_format),
-        "scopes": None if client.scopes is None else sorted(client.scopes),
-        "default_scope": sorted(client.default_scope),
-        "strict_scopes": client.strict_scopes,
-        "internal_scopes": client.internal_scopes,
-        "validity_period": str(client.validity),
-        "access_token_lifetime_seconds": _seconds(client.access_token_lifetime),
-        "refresh_token_lifetime_seconds": _seconds(client.refresh_token_lifetime),
-        "user_stores": None if client.user_stores is None else list(client.user_stores),
+        **settings_of_client(client),
     }
 
 
@@ -165,7 +155,3 @@ def _resource(resource: apim.Resource) -> Part:
 
 def _limit(limit: apim.Limit | None) -> Part | None:
     return None if limit is None else {"requests": limit.requests, "per": str(limit.per)}
-
-
-def _seconds(lifetime: timedelta | None) -> int | None:
-    return None if lifetime is None else lifetime // timedelta(seconds=1)
