@@ -4,6 +4,7 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from fastapi import FastAPI
@@ -33,7 +34,13 @@ from ostiary.gateway.endpoints import NodeListener
 from ostiary.gateway.endpoints import routers as gateway_routers
 from ostiary.identity import Authentication, IdentitySettings, id_of_name
 from ostiary.identity.endpoints import routers as identity_routers
-from ostiary.oauth import AuthorizationServer, authorization_server, clients_asking, forget_ended
+from ostiary.oauth import (
+    AuthorizationServer,
+    authorization_server,
+    clients_asking,
+    fold_old_minimums,
+    forget_ended,
+)
 from ostiary.oauth.endpoints import routers as oauth_routers
 from ostiary.organizations import Organization, all_organizations, find
 from ostiary.permissions import AccessSettings, FindOrganization, Guard, GuardedRouter, PlainRoutes
@@ -49,6 +56,7 @@ _NOTHING_UNASKED: dict[str, Any] = {
 """No route of the framework's own: every one is declared (ADR 0007)."""
 _SWEEP_EVERY = timedelta(minutes=5)
 _TEND_KEYS_EVERY = timedelta(minutes=1)
+_FOLD_EVERY = timedelta(hours=1)
 _TELL_EVERY = timedelta(seconds=1)
 
 
@@ -193,8 +201,18 @@ def _jobs(server: AuthorizationServer, usage_kept: timedelta, clock: Clock) -> t
     return (
         Job("forget_ended_tokens", _SWEEP_EVERY, forget_tokens),
         Job("forget_old_usage", _SWEEP_EVERY, forget_old_usage),
+        Job("fold_old_minimums", _FOLD_EVERY, partial(_fold, server, clock)),
         Job("tend_signing_keys", _TEND_KEYS_EVERY, lambda: database.write(tend_keys)),
     )
+
+
+async def _fold(server: AuthorizationServer, clock: Clock) -> None:
+    def fold(organization_id: str, connection: Connection) -> int:
+        return fold_old_minimums(connection, organization_id, server.settings, clock())
+
+    for organization in await server.database.read(all_organizations):
+        while await server.database.write(partial(fold, organization.id)):
+            pass
 
 
 def _explaining(told: ToldRefusals, database: Database, settings: Settings, clock: Clock) -> tuple[Job, ...]:

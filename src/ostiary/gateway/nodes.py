@@ -64,8 +64,10 @@ def rotate_node_keys(connection: Connection) -> int:
 
 def register_node_keys(
     connection: Connection, node_id: str, keys: Sequence[Mapping[str, Any]], now: datetime
-) -> None:
-    """Publish exactly these keys (`{kid, jwk, state}`) as the node's.
+) -> bool:
+    """Publish exactly these keys (`{kid, jwk, state}`) as the node's; says whether none was before.
+
+    Then nobody can have cached a list without them.
 
     Raises:
         InvalidNodeKeys: not a public P-256 key, or a `kid` that is not its thumbprint (RFC 7638), so that
@@ -77,7 +79,9 @@ def register_node_keys(
     for kid, owner in repository.owners_of_keys(connection, list(checked)).items():
         if owner != node_id:
             raise InvalidNodeKeys(f"key {kid}: it is another node's")
+    published = {key.kid for key in repository.all_keys(connection)}
     repository.replace_keys(connection, node_id, list(checked.values()), now)
+    return published <= checked.keys()
 
 
 def published_node_keys(connection: Connection) -> list[dict[str, Any]]:

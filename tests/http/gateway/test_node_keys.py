@@ -32,8 +32,9 @@ async def kids(gateway: Gateway, address: str = "/gateway/jwks") -> list[str]:
 async def test_registered_keys_are_published_in_every_state(on_both: Gateway):
     keys = [a_key("retiring"), a_key("active"), a_key("announced")]
 
-    assert (await on_both.put_keys(*keys)).status_code == 204
+    answer = await on_both.put_keys(*keys)
 
+    assert (answer.status_code, answer.json()) == (200, {"first": True})
     for address in ADDRESSES:
         assert sorted(await kids(on_both, address)) == sorted(key["kid"] for key in keys)
 
@@ -51,9 +52,25 @@ async def test_a_published_key_says_what_it_is_for(gateway: Gateway):
 
 async def test_how_long_keys_may_be_cached_is_a_setting(sqlite_database: Database):
     async with a_gateway(sqlite_database, jwks_max_age=timedelta(seconds=7)) as gateway:
+        await gateway.put_keys(a_key())
         answer = await gateway.http.get("/gateway/jwks")
 
     assert answer.headers["cache-control"] == "public, max-age=7"
+
+
+async def test_a_list_without_any_key_is_not_cached(gateway: Gateway):
+    """The first key of all signs at once."""
+    answer = await gateway.http.get("/gateway/jwks")
+
+    assert (answer.json(), answer.headers["cache-control"]) == ({"keys": []}, "no-store")
+
+
+async def test_a_node_is_told_whether_anybody_can_have_cached_a_list_without_its_key(on_both: Gateway):
+    """Not where it is the first, told again because the answer was lost; else there was another list."""
+    key = a_key()
+    answers = [(await on_both.put_keys(*told)).json() for told in ([key], [key], [a_key()])]
+
+    assert answers == [{"first": True}, {"first": True}, {"first": False}]
 
 
 async def test_a_key_no_longer_named_is_withdrawn(on_both: Gateway):

@@ -27,10 +27,11 @@ def router(database: Database, settings: GatewaySettings) -> GuardedRouter:
         keys = await database.read(lambda connection: _keys(connection, name))
         if keys is None:
             raise Problem(404, "404", "Not Found", f"there is no organization {name}")
+        lasting = f"public, max-age={max_age}" if keys else "no-store"  # the first key signs at once
         return Response(
             orjson.dumps({"keys": keys}),
             media_type="application/jwk-set+json",
-            headers={"Cache-Control": f"public, max-age={max_age}"},
+            headers={"Cache-Control": lasting},
         )
 
     return guarded

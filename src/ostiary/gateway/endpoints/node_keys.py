@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response
@@ -40,13 +41,13 @@ def router(database: Database, clock: Clock) -> GuardedRouter:
 
     @guarded.put("/node/keys", access=GATEWAY_NODE, include_in_schema=False)
     async def register(request: Request, body: NodeKeysBody) -> Response:
-        """Publish exactly these keys as the node's."""
+        """Publish exactly these keys as the node's; `first` says that none was published before."""
         node_id, now = principal(request).name, clock()
         keys = [key.model_dump() for key in body.keys]
         try:
-            await database.write(lambda connection: register_node_keys(connection, node_id, keys, now))
+            first = await database.write(lambda c: register_node_keys(c, node_id, keys, now))
         except InvalidNodeKeys as error:
             raise Problem(400, "400", "Bad Request", str(error)) from error
-        return Response(status_code=204)
+        return Response(orjson.dumps({"first": first}), media_type="application/json")
 
     return guarded

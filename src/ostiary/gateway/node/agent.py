@@ -39,6 +39,7 @@ _log = get_logger(__name__)
 _LOOK_EVERY: Final = 0.25
 """Seconds between two looks at HAProxy's workers: so long one that ends may wait to be read."""
 _CONTACT_WRITTEN_EVERY: Final = 60.0
+_WAIT_FOR_KEY: Final = 1.0
 
 
 class Agent:
@@ -139,23 +140,25 @@ class Agent:
         self._disk.close()
 
     async def _start(self) -> None:
-        """Get the newest plan there is, write the maps, be ready."""
+        """Get the newest plan there is, write the maps, have a key that may sign, be ready."""
         await self._applier.begin()
-        told = False
+        told: str | None = None
         while not self._is_ready:
+            waits = self._state.plan.number > 0 and not self._keys.can_sign
             try:
-                await self._follower.pull(wait=0)
-                await self._keys.tell()
+                await self._follower.pull(wait=_WAIT_FOR_KEY if waits else 0)
             except (ControlPlaneDown, BadPlan) as problem:
-                if not told:
-                    _log.info("no_newer_plan", reason=str(problem), plan=self._state.plan.number)
-                told = True
-            if self._state.plan.number > 0:
+                if told is None:
+                    told = str(problem)
+                    _log.info("no_newer_plan", reason=told, plan=self._state.plan.number)
+                await asyncio.sleep(0.1 if waits else 0)
+            await self._keys.tend()
+            if self._state.plan.number > 0 and self._keys.can_sign:
                 await self._applier.own.start()
                 self._disk.write_maps()
                 self._is_ready = True
                 _log.info("agent_ready", plan=self._state.plan.number)
-            else:
+            elif self._state.plan.number == 0:
                 await asyncio.sleep(0.1)
 
     async def _tend(self) -> None:

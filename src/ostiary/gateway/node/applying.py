@@ -24,7 +24,7 @@ from ostiary.gateway.haproxy import (
     structure_maps,
 )
 from ostiary.gateway.node.disk import Disk
-from ostiary.gateway.node.index import EVERYBODY, DecisionIndex
+from ostiary.gateway.node.index import DecisionIndex
 from ostiary.gateway.node.mirror import Mirror
 from ostiary.gateway.node.own import OwnBackends, Steady
 from ostiary.gateway.node.resolve import Resolver, names_of
@@ -37,6 +37,8 @@ from ostiary.gateway.supervise import find_haproxy, system_ca
 
 _log = get_logger(__name__)
 _RESOLVE_WITHIN: Final = 0.25
+_LARGE: Final = 500
+"""More things than this are drawn beside the event loop, which has misses to answer."""
 
 
 class Applier:
@@ -74,31 +76,49 @@ class Applier:
         self._want_own(plan, plan, plan.apis)
         self._structure.replace(structure_maps(plan, self._resolver.lookup, self.own.item))
 
-    async def apply(self, answer: PlanAnswer, instead_of: int | None = None) -> None:
-        """Take a newer plan; an older answer changes nothing.
-
-        `instead_of` is the number the control plane no longer knows: its complete plan then replaces that one
-        whatever its own number (a restored backup).
+    async def apply(self, answer: PlanAnswer) -> None:
+        """Take what changed; an older answer changes nothing.
 
         Raises:
             BadPlan: the plan before stays.
         """
         async with self._applying:
             before = self._state.plan
-            if answer.number <= before.number and before.number != instead_of:
+            if answer.number <= before.number:
                 return
             after = answer.next_plan(before)
-            touched = _touched(before, after, answer)
+            touched = sorted({(entry.kind, entry.id) for entry in answer.entries})
             self._state.plan = after  # nothing is awaited until the index knows, too
             self._mirror.enqueue(self._index.invalidate(before, after, touched))
-            await self._learn(after, touched)
-            self._want_own(before, after, [id for kind, id in touched if kind == Kind.API])
-            drawn = structure_changes(before, after, touched, self._resolver.lookup, self.own.item)
-            changes = self._structure.change(drawn)
-            self._mirror.enqueue([*changes, MapEntry(PLAN_MAP, PLAN_KEY, str(after.number))])
-            self._disk.write_maps()
+            await self._bring(before, after, touched)
             await self._disk.keep(answer, before.number, self._now())
-        _log.info("plan_applied", number=after.number, entries=len(answer.entries), complete=answer.complete)
+        _log.info("plan_applied", number=after.number, entries=len(answer.entries), complete=False)
+
+    async def adopt(self, after: GatewayPlan, instead_of: int) -> None:
+        """Take a whole plan, which was copied instead of the one of that number (0: none).
+
+        Its own number may be lower: a backup was restored. It is passed over where the plan has gone on
+        meanwhile, beyond it.
+        """
+        async with self._applying:
+            before = self._state.plan
+            if after.number <= before.number != instead_of:
+                return
+            self._state.plan = after  # nothing is awaited until the index knows, too
+            self._mirror.enqueue(self._index.reconcile(before, after))
+            await self._bring(before, after, _drawn(before, after))
+            await self._disk.adopt(after.number, self._now())
+        _log.info("plan_applied", number=after.number, entries=after.size, complete=True)
+
+    async def _bring(self, before: GatewayPlan, after: GatewayPlan, touched: list[tuple[str, str]]) -> None:
+        """Bring maps and backends of APIs' own from one plan to the next."""
+        await self._learn(after, touched)
+        self._want_own(before, after, [id for kind, id in touched if kind == Kind.API])
+        drawn = partial(structure_changes, before, after, touched, self._resolver.lookup, self.own.item)
+        large = len(touched) > _LARGE
+        changes = self._structure.change(await asyncio.to_thread(drawn) if large else drawn())
+        self._mirror.enqueue([*changes, MapEntry(PLAN_MAP, PLAN_KEY, str(after.number))])
+        self._disk.write_maps()
 
     async def resolve(self) -> None:
         """Look up every backend's name again; names that changed change routes."""
@@ -161,9 +181,10 @@ def policy_of(settings: NodeSettings) -> OutboundPolicy:
     return OutboundPolicy(settings.allowed_networks or LOOPBACK, settings.own_ports)
 
 
-def _touched(before: GatewayPlan, after: GatewayPlan, answer: PlanAnswer) -> list[tuple[str, str]]:
-    named = {(entry.kind, entry.id) for entry in answer.entries}
-    if answer.complete:
-        named |= {(entry.kind, entry.id) for plan in (before, after) for entry in plan.entries()}
-        named |= {*before.barred, *after.barred, EVERYBODY}
-    return sorted(named)
+def _drawn(before: GatewayPlan, after: GatewayPlan) -> list[tuple[str, str]]:
+    """Name everything that maps are drawn from."""
+    both = (before, after)
+    apis = {(Kind.API.value, id) for plan in both for id in plan.apis}
+    epochs = {(Kind.EPOCH.value, id) for plan in both for id in plan.epochs}
+    denials = {(Kind.DENIAL.value, id) for plan in both for id in plan.denials}
+    return sorted(apis | epochs | denials)

@@ -6,16 +6,18 @@ import asyncio
 import random
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Final
 
 from ostiary.foundation.telemetry import get_logger
 from ostiary.gateway.node.applying import Applier
 from ostiary.gateway.node.clock import NodeClock
 from ostiary.gateway.node.control_plane import ControlPlane, ControlPlaneDown, NotAdmitted, PlanTooOld
+from ostiary.gateway.node.copying import PlanCopy
 from ostiary.gateway.node.decide import ASK_WITHIN
 from ostiary.gateway.node.disk import Disk
 from ostiary.gateway.node.state import NodeState
-from ostiary.gateway.plan import BadPlan
+from ostiary.gateway.plan import BadPlan, PlanAnswer
 
 _log = get_logger(__name__)
 _POLL: Final = 25.0
@@ -47,6 +49,7 @@ class Follower:
         self._forget_decisions = forget_decisions
         self._refreshing: asyncio.Task[None] | None = None
         self._refreshed_at = 0.0
+        self._copy: PlanCopy | None = None
 
     async def follow(self) -> None:
         """Long-poll; a control plane that is down is asked again with growing pauses."""
@@ -76,14 +79,16 @@ class Follower:
             BadPlan: not even the complete plan is one; what there is stays.
         """
         number = self._state.plan.number
-        try:
-            answer = await self._control_plane.plan(number, wait)
-            self._state.contacted_at, self._state.is_admitted = self._now(), True
-            self._compare_clocks()
-            await self._applier.apply(answer)
-        except (PlanTooOld, BadPlan) as problem:
-            _log.warning("complete_plan_needed", number=number, reason=str(problem) or "too old")
-            await self._applier.apply(await self._control_plane.plan(0, 0), instead_of=number)
+        if number > 0 and self._copy is None:
+            try:
+                answer = await self._changes(number, wait)
+                self._note_contact()
+                await self._applier.apply(answer)
+            except (PlanTooOld, BadPlan) as problem:
+                _log.warning("complete_plan_needed", number=number, reason=str(problem) or "too old")
+            else:
+                return
+        await self._take_copy(number)
 
     async def refresh(self) -> None:
         """Ask once, now, for what changed; concurrent calls are one question. Never fails."""
@@ -101,17 +106,52 @@ class Follower:
         """
         stored = self._disk.stored_number
         try:
-            answer = await self._control_plane.plan(stored, wait=0)
+            await self._disk.keep(await self._changes(stored, wait=0), stored, self._now())
         except PlanTooOld:
-            answer = await self._control_plane.plan(0, wait=0)
-        await self._disk.keep(answer, stored, self._now())
+            if not self._disk.is_failing:  # copied by the next turn of `follow`
+                number = self._state.plan.number
+                self._copy = self._copy or PlanCopy(self._control_plane, self._disk, number)
+
+    async def _take_copy(self, number: int) -> None:
+        """Go on with the copy that is under way, or begin one instead of the plan of that number."""
+        copy = self._copy = self._copy or PlanCopy(self._control_plane, self._disk, number)
+        try:
+            plan = await copy.finish()
+        except BadPlan:
+            self._copy = None
+            raise
+        self._copy = None
+        self._note_contact()
+        if plan.number > 0:
+            await self._applier.adopt(plan, copy.instead_of)
+
+    async def _changes(self, number: int, wait: float, within: float | None = None) -> PlanAnswer:
+        """Ask for what changed, all parts of it.
+
+        Raises:
+            PlanTooOld: a copy is needed.
+        """
+        if number == 0:
+            raise PlanTooOld
+        answer = await self._control_plane.plan(number, wait, within)
+        entries = list(answer.entries)
+        while answer.more and not answer.complete:
+            answer = await self._control_plane.plan(answer.number, 0, within)
+            entries += answer.entries
+        if answer.complete:  # a control plane that knows no parts, after many changes
+            raise PlanTooOld
+        return replace(answer, entries=tuple(entries))
+
+    def _note_contact(self) -> None:
+        self._state.contacted_at, self._state.is_admitted = self._now(), True
+        self._compare_clocks()
 
     async def _refresh(self) -> None:
         loop = asyncio.get_running_loop()
         await asyncio.sleep(max(0.0, self._refreshed_at + _REFRESH_GAP - loop.time()))
         self._refreshed_at, self._refreshing = loop.time(), None  # who comes now needs a later question
         try:
-            answer = await self._control_plane.plan(self._state.plan.number, wait=0, within=ASK_WITHIN)
+            answer = await self._changes(self._state.plan.number, wait=0, within=ASK_WITHIN)
             self._state.contacted_at = self._now()
             await self._applier.apply(answer)
         except (ControlPlaneDown, PlanTooOld, BadPlan) as problem:

@@ -33,11 +33,16 @@ class KeyKeeper:
         self._disk = disk
         self._now = now
         self._timing = KeyTiming(
-            announce=settings.jwks_max_age.total_seconds() + _MARGIN,
+            announce=settings.announce_key_for.total_seconds(),
             retire=settings.decision_lifetime.total_seconds() + assertion.OUTLIVES_DECISION_SECONDS + _MARGIN,
         )
         state.ring = disk.load_keys().step(now(), state.rotation, self._timing, keys.generate)
         self._are_told = False
+
+    @property
+    def can_sign(self) -> bool:
+        """Whether a key signs already: the first one of a further node is announced before."""
+        return self._state.ring.signing is not None
 
     async def tend(self) -> None:
         """Do what is due; a control plane that is down is told later."""
@@ -47,21 +52,21 @@ class KeyKeeper:
             self._are_told = False
         if not self._are_told:
             with suppress(ControlPlaneDown):
-                await self.tell()
+                await self._tell()
 
     def keep(self) -> None:
         """Write the keys."""
         self._disk.keep_keys(self._state.ring)
 
-    async def tell(self) -> None:
+    async def _tell(self) -> None:
         """Have the node's keys published; only from then on does an announced key's time run.
 
         Raises:
             ControlPlaneDown: nobody confirmed it.
         """
         told = self._state.ring.public()
-        await self._control_plane.register_keys(told)
+        first = await self._control_plane.register_keys(told)
         kids = frozenset(str(key["kid"]) for key in told)
-        self._state.ring = self._state.ring.registered(kids, self._now())
+        self._state.ring = self._state.ring.registered(kids, self._now(), first=first)
         self.keep()
         self._are_told = True
