@@ -157,7 +157,7 @@ def test_a_token_without_the_scope_is_told_which_scope_to_ask_for() -> None:
         "code": 403,
         "message": "Forbidden",
         "description": "this call takes a token with the scope internal_user_mgt_list: "
-        "yours lacks internal_user_mgt_list",
+        "yours does not have it",
         "traceId": "t",
     }
 
