@@ -25,6 +25,8 @@ from ostiary.organizations import Organization, by_id, following, minimums_after
 PAGE: Final = 1_000
 """Entries after which a page ends; one of APIs ends sooner, because they are large."""
 _APIS: Final = 50
+_APPLICATIONS: Final = 500
+"""Of more at once, the repository reads the keys of all there are."""
 _LONGEST: Final = 1_000
 _NONE: Final = ""
 
@@ -157,6 +159,7 @@ _OF_EACH: Final = (
         lambda current, *where: apim.applications_after(current.connection, *where),
         _by_id,
         _draw_applications,
+        _APPLICATIONS,
     ),
     _Section(
         lambda current, *where: oauth.clients_after(current.connection, *where),
