@@ -73,6 +73,21 @@ async def test_a_node_is_told_whether_anybody_can_have_cached_a_list_without_its
     assert answers == [{"first": True}, {"first": True}, {"first": False}]
 
 
+@pytest.mark.parametrize(("ago", "first"), [(timedelta(seconds=309), False), (timedelta(seconds=320), True)])
+async def test_keys_of_nodes_that_are_gone_are_in_no_list_that_is_not_over(
+    on_both: Gateway, ago: timedelta, first: bool
+):
+    """A restored backup publishes keys of nodes that are no more: whoever comes then does not wait."""
+    await on_both.put_keys(a_key())
+    seen = on_both.installation.clock() - ago
+    await on_both.write(lambda c: note_seen(c, on_both.node.id, 1, seen))
+    other = "credential-of-another-node"
+    await on_both.write(lambda c: ensure_embedded_node(c, SecretStr(other), BOX, utc_now()))
+    on_both.http.headers["Authorization"] = f"Bearer {other}"
+
+    assert (await on_both.put_keys(a_key())).json() == {"first": first}
+
+
 async def test_a_key_no_longer_named_is_withdrawn(on_both: Gateway):
     old, new = a_key(), a_key("announced")
     await on_both.put_keys(old, new)

@@ -14,6 +14,7 @@ from ostiary.foundation.database import Database
 from ostiary.foundation.problem import Problem
 from ostiary.gateway.errors import InvalidNodeKeys
 from ostiary.gateway.nodes import register_node_keys
+from ostiary.gateway.settings import GatewaySettings
 from ostiary.permissions import GATEWAY_NODE, GuardedRouter, principal
 
 
@@ -35,17 +36,18 @@ class NodeKeysBody(BaseModel):
     keys: list[NodeKeyBody] = Field(max_length=10)
 
 
-def router(database: Database, clock: Clock) -> GuardedRouter:
+def router(database: Database, settings: GatewaySettings, clock: Clock) -> GuardedRouter:
     """Route the registration of a node's keys."""
     guarded = GuardedRouter("/internal/gateway/v1", per_organization=False)
 
     @guarded.put("/node/keys", access=GATEWAY_NODE, include_in_schema=False)
     async def register(request: Request, body: NodeKeysBody) -> Response:
-        """Publish exactly these keys as the node's; `first` says that none was published before."""
+        """Publish exactly these keys as the node's; `first` says that no list without them is cached."""
         node_id, now = principal(request).name, clock()
         keys = [key.model_dump() for key in body.keys]
         try:
-            first = await database.write(lambda c: register_node_keys(c, node_id, keys, now))
+            cached = settings.announce_key_for
+            first = await database.write(lambda c: register_node_keys(c, node_id, keys, now, cached))
         except InvalidNodeKeys as error:
             raise Problem(400, "400", "Bad Request", str(error)) from error
         return Response(orjson.dumps({"first": first}), media_type="application/json")
