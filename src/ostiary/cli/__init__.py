@@ -20,6 +20,7 @@ from ostiary.cli import (
     export,
     keys,
     nodes,
+    organization,
     pins,
     scopes,
     serve,
@@ -54,6 +55,7 @@ app.add_typer(audit.command, name="audit")
 app.add_typer(subject.command, name="subject")
 app.add_typer(trace.command, name="trace")
 app.add_typer(pins.command, name="pins")
+app.add_typer(organization.command, name="organization")
 app.add_typer(users.command, name="users")
 app.add_typer(scopes.command, name="scopes")
 app.command("version")(version.version)

@@ -158,6 +158,10 @@ class Authentication:
         """
         await self._stores.live(organization, store).probe()
 
+    def forget(self, organization_id: str) -> None:
+        """Let go of what is held of an organization that is gone: the connections to its stores."""
+        self._stores.keep_only(organization_id, ())
+
     def health(self) -> Iterator[tuple[str, str, StoreHealth]]:
         """Organization and name of each outside store that this worker has in use, and how it is now."""
         return self._stores.health()

@@ -88,5 +88,7 @@ login_attempts = Table(
     Column("pending_since", Instant, nullable=False),
     Column("locked_until", Instant),
     Column("expires_at", Instant, nullable=False),
+    Column("subject_id", String(36)),  # whose they are; NULL: nobody has been seen under that name
+    Column("locked_at", Instant),
 )
 Index("ix_login_attempts_expires_at", login_attempts.c.expires_at)
