@@ -12,7 +12,7 @@ from typing import Final
 from pydantic import SecretStr
 
 from ostiary.identity.errors import LoginUnavailable
-from ostiary.identity.lockout import Attempt, LockedOut, identity_key
+from ostiary.identity.lockout import Attempt, Identity, LockedOut, identity_key
 from ostiary.identity.model import UserStoreSettings
 from ostiary.identity.user_names import PRIMARY, UserName
 from ostiary.identity.user_stores.contract import Refused, StoreUnavailable, UserRecord, UserStore
@@ -40,9 +40,11 @@ class Candidate:
         return self.settings.id if self.settings else PRIMARY
 
     @property
-    def identity(self) -> str:
+    def identity(self) -> Identity:
         """What attempts are counted under."""
-        return identity_key(self.store, self.username)
+        several = self.settings is not None and self.settings.case_sensitive
+        key = identity_key(self.store, self.username)
+        return Identity(key, self.store, self.username, may_be_several=several)
 
 
 @dataclass(frozen=True, slots=True)

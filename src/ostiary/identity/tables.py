@@ -40,6 +40,7 @@ subjects = Table(
     UniqueConstraint("organization_id", "store_id", "immutable_id"),
 )
 Index("ix_subjects_username", subjects.c.organization_id, subjects.c.store, subjects.c.username)
+Index("ix_subjects_known_as", subjects.c.organization_id, subjects.c.store, subjects.c.known_as)
 
 user_stores = Table(
     "user_stores",

@@ -34,3 +34,4 @@ def upgrade() -> None:
     with op.batch_alter_table("login_attempts") as table:
         table.add_column(sa.Column("subject_id", sa.String(36), nullable=True))
         table.add_column(sa.Column("locked_at", sa.BigInteger(), nullable=True))
+    op.create_index("ix_subjects_known_as", "subjects", ["organization_id", "store", "known_as"])
