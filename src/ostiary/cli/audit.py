@@ -94,11 +94,11 @@ def _opened(data_dir: DataDirectoryOption, config: ConfigOption) -> "Iterator[tu
 
 def _chosen(connection: "Connection", org: str | None) -> dict[str, str]:
     """The logs that are meant: the organization's identifier, and what to call it."""
-    from ostiary.foundation.audit import organizations_signed
+    from ostiary.foundation.audit import organizations_logged
     from ostiary.organizations import all_organizations
 
     there = {one.id: one.name for one in all_organizations(connection)}
-    gone = {one: one for one in organizations_signed(connection) if one not in there}
+    gone = {one: one for one in organizations_logged(connection) if one not in there}
     chosen = {id: name for id, name in {**gone, **there}.items() if org in (None, name)}
     if not chosen:
         raise OperatorError(f"there is no organization {org}")

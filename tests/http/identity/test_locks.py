@@ -1,6 +1,7 @@
 """/api/identity/v1/locks: who is locked out of an organization, and how an administrator lifts it."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -65,8 +66,8 @@ class Site:
         return str(found.json()["subject"])
 
 
-@pytest.fixture
-def site(settings: Settings) -> Iterator[Site]:
+@contextmanager
+def a_site(settings: Settings) -> Iterator[Site]:
     clock = Clock(datetime.fromisoformat("2031-05-01T12:00:00+00:00"))
     identity = IdentitySettings(lockout=LIMITS, refusals=QUICK)
     app = build_app(settings.model_copy(update={"identity": identity}), clock)
@@ -77,6 +78,12 @@ def site(settings: Settings) -> Iterator[Site]:
             answer = http.post("/api/declarative/v1/apply", json=body, headers=headers)
             assert answer.status_code == 200, answer.text
         yield Site(http, clock)
+
+
+@pytest.fixture
+def site(settings: Settings) -> Iterator[Site]:
+    with a_site(settings) as made:
+        yield made
 
 
 def test_who_is_locked_out_is_listed_with_where_since_when_and_until(site: Site) -> None:

@@ -1,16 +1,15 @@
 """The audit log of an organization that is gone: kept without its people until its last record is dropped."""
 
-from collections.abc import Sequence
-
 from sqlalchemy import Connection, delete, select
 
-from ostiary.foundation.audit.checkpoints import HEAD
+from ostiary.foundation.audit.checkpoints import HEAD, organizations_with_records
 from ostiary.foundation.audit.tables import audit_checkpoints, audit_person_keys, audit_signing_keys
 
 
-def organizations_signed(connection: Connection) -> Sequence[str]:
-    """Whoever has a signed audit log; every one is, within minutes of its first record."""
-    return connection.execute(select(audit_signing_keys.c.organization_id)).scalars().all()
+def organizations_logged(connection: Connection) -> frozenset[str]:
+    """Whoever has an audit log, or what proves one whose records are gone."""
+    signed = connection.execute(select(audit_signing_keys.c.organization_id)).scalars()
+    return frozenset((*organizations_with_records(connection), *signed))
 
 
 def forget_organization(connection: Connection, organization_id: str) -> None:

@@ -132,7 +132,7 @@ def locked_until(connection: Connection, key: CounterKey, now: datetime) -> date
 def charge(
     connection: Connection, key: CounterKey, allowance: Allowance, now: datetime, whose: str | None
 ) -> None:
-    """Turn a reservation into a failure, of the subject `whose` where one is known; the last allowed locks."""
+    """Turn a reservation into a failure, of the subject `whose` where known; the last one allowed locks."""
     times = {"at_now": now, "at_end": now + allowance.lock}
     connection.execute(_CHARGE, {**_here(key), **times, "most": allowance.failures, "whose": whose})
 
