@@ -78,7 +78,7 @@ from ostiary.apim.paths import (
     parse_version,
     shape,
 )
-from ostiary.apim.plans import BUILT_IN, delete_plan, find_plan, list_plans, put_plan
+from ostiary.apim.plans import BUILT_IN, built_in_plans, delete_plan, find_plan, list_plans, put_plan
 from ostiary.apim.publishing import (
     APISpec,
     change_api,
@@ -173,6 +173,7 @@ __all__ = [
     "apis_after",
     "applications_after",
     "applications_named",
+    "built_in_plans",
     "canonical_owner",
     "canonical_value",
     "change_api",

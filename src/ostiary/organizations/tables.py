@@ -1,6 +1,6 @@
 """Tables of the organizations slice."""
 
-from sqlalchemy import JSON, BigInteger, Column, Integer, String, Table
+from sqlalchemy import JSON, BigInteger, Column, Index, Integer, String, Table
 
 from ostiary.foundation.database import Instant, metadata
 
@@ -16,6 +16,15 @@ organizations = Table(
     Column("epoch_mark", BigInteger),  # what the epoch was when it was marked
     Column("epoch_marked_at", Instant),
     Column("version", Integer, nullable=False),
+    Column(
+        "removed_at", Instant
+    ),  # from then on it is nobody's to see; the row keeps its name until all is gone
+)
+Index(
+    "ix_organizations_removed",
+    organizations.c.removed_at,
+    sqlite_where=organizations.c.removed_at.is_not(None),
+    postgresql_where=organizations.c.removed_at.is_not(None),
 )
 
 epoch_minimums = Table(
