@@ -1,12 +1,12 @@
 """Every operation of the internal REST APIs with what it takes, read from the routes themselves."""
 
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from starlette.routing import Match
 
+from ostiary.app.document import guarded_routes
 from ostiary.app.settings import Settings
 from ostiary.app.wiring import build_app, framework_of
 from ostiary.permissions import AccessSettings, GuardedRoute
@@ -20,7 +20,7 @@ def operations(access: AccessSettings | None = None) -> list[GuardedRoute]:
     """
     with tempfile.TemporaryDirectory() as directory:
         settings = Settings(data_dir=Path(directory), access=access or AccessSettings())
-        routes = list(_routes(framework_of(build_app(settings)).routes))
+        routes = list(guarded_routes(framework_of(build_app(settings)).routes))
     return sorted(routes, key=lambda route: (route.path, sorted(route.methods or ())))
 
 
@@ -34,12 +34,3 @@ def methods_at(routes: Iterable[GuardedRoute], path: str) -> list[str]:
     """Which methods there are at a path."""
     found = (r.methods or set() for r in routes if operation_for([r], next(iter(r.methods or {""})), path))
     return sorted({method for methods in found for method in methods})
-
-
-def _routes(routes: Iterable[Any]) -> Iterator[GuardedRoute]:
-    for route in routes:
-        inner = getattr(route, "original_router", None)
-        if inner is not None:
-            yield from _routes(inner.routes)
-        else:
-            yield route

@@ -12,10 +12,11 @@ from starlette.types import ASGIApp
 
 from ostiary.apim import forget_usage
 from ostiary.apim.endpoints import routers as apim_routers
-from ostiary.app.answers import add_error_answers, whatever_happens
+from ostiary.app.answers import add_error_answers, refused, whatever_happens
 from ostiary.app.auditing import Audited, audit_jobs
 from ostiary.app.background import Background, Job
 from ostiary.app.callers import Callers
+from ostiary.app.document import Documented
 from ostiary.app.explaining import Explained, ToldRefusals
 from ostiary.app.measuring import Measured, Measures, MetricsPage, MetricsParts
 from ostiary.app.personal_data import HOLDINGS
@@ -90,7 +91,7 @@ def build_app(settings: Settings, clock: Clock = utc_now) -> ASGIApp:
         if tracing is not None:
             await tracing.close()
 
-    app = FastAPI(title="Ostiary", lifespan=lifespan, max_body_size=MAX_BODY_BYTES, **_NOTHING_UNASKED)
+    app = Documented(title="Ostiary", lifespan=lifespan, max_body_size=MAX_BODY_BYTES, **_NOTHING_UNASKED)
     passwords = settings.access.basic_authentication
     callers = Callers(database, box, authentication, settings.issuer_base, clock, takes_passwords=passwords)
     find_organization = _finder(database)
@@ -100,7 +101,7 @@ def build_app(settings: Settings, clock: Clock = utc_now) -> ASGIApp:
     for router in routers:
         app.include_router(router.router)
     add_error_answers(app)
-    listened = PlainPaths(NodeListener(PlainRoutes(app, guard, routers), database))
+    listened = PlainPaths(NodeListener(PlainRoutes(app, guard, routers), database), refused)
     served = Audited(listened, database, refusals, find_organization)
     parts = MetricsParts(database, settings.data_dir / "run", clock, authentication.health)
     return RequestId(whatever_happens(_watched(served, told, measures, tracing, parts)))

@@ -6,15 +6,17 @@ enrolled gateway node set there in the same way.
 """
 
 import re
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qsl, unquote_to_bytes
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ostiary.foundation.identifiers import new_id
-from ostiary.foundation.problem import Problem, render
+from ostiary.foundation.problem import Problem
 from ostiary.foundation.strict_json import AmbiguousJSON, read_json
 
 MAX_FORM_BYTES = 65_536
@@ -80,13 +82,14 @@ class PlainPaths:
     What is decoded, routed and guarded is then one and the same text (WSO2-2022-2177: dot segments and `;`).
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, refused: Callable[[Problem, Request], Response]) -> None:
         self._app = app
+        self._refused = refused
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and not is_plain(scope.get("raw_path") or scope["path"].encode()):
-            problem = Problem(400, 400, "Bad Request", _NOT_PLAIN)
-            await render(problem, request_id(Request(scope)))(scope, receive, send)
+            problem = Problem(400, "400", "Bad Request", _NOT_PLAIN)
+            await self._refused(problem, Request(scope))(scope, receive, send)
             return
         await self._app(scope, receive, send)
 

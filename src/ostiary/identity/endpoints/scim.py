@@ -21,6 +21,7 @@ from ostiary.foundation.database import Database
 from ostiary.foundation.problem import Problem
 from ostiary.foundation.web import BodyTooLong, bounded_body, strict_json
 from ostiary.identity.authentication import Authentication
+from ostiary.identity.endpoints import scim_documents as documents
 from ostiary.identity.scim import LARGEST_BULK, Caller, Handler, Service, Storage
 from ostiary.organizations import DEFAULT_ORGANIZATION, Organization
 from ostiary.permissions import (
@@ -40,7 +41,7 @@ from ostiary.permissions import (
 PREFIX: Final = "/scim2"
 LARGEST_BODY: Final = 256 * 1024
 """Bytes of the body of any request but a bulk one."""
-_PLACE: Final = re.compile(rf"(/t/[^/]+)?{PREFIX}(/|\Z)")
+PLACE: Final = re.compile(rf"(/t/[^/]+)?{PREFIX}(/|\Z)")
 _IDENTITY: Final = "/permission/admin/manage/identity"
 
 
@@ -113,11 +114,6 @@ ROUTES: Final = (
 )
 
 
-def is_scim(path: str) -> bool:
-    """Whether whoever asks at this address reads SCIM errors."""
-    return _PLACE.match(path) is not None
-
-
 def refusal(problem: Problem) -> Response:
     """How a refusal looks that comes before the protocol, such as the guard's (RFC 7644 §3.12)."""
     error = Error(status=problem.status, detail=problem.description)
@@ -132,7 +128,15 @@ def router(
     guarded = GuardedRouter(PREFIX, tags=["SCIM 2.0"])
     answers = _Answers(database, authentication, public_url, clock, guarded)
     for row in ROUTES:
-        guarded.add(row.path, answers.endpoint(row), methods=[row.method], access=row.access)
+        guarded.add(
+            row.path,
+            answers.endpoint(row),
+            methods=[row.method],
+            access=row.access,
+            answers=documents.ANSWERS[row.operation],
+            refuses=documents.REFUSALS.get(row.operation, ()),
+            openapi_extra=documents.request_body(row.operation),
+        )
     return guarded
 
 
