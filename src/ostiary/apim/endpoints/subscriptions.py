@@ -87,7 +87,7 @@ def _reading(guarded: GuardedRouter, database: Database) -> None:
 
 
 def _writing(guarded: GuardedRouter, database: Database) -> None:
-    @guarded.post("", access=MAY["create"], refuses=(409,))
+    @guarded.post("", access=MAY["create"], refuses=(404, 409))
     async def create(
         request: Request, body: Annotated[SubscriptionBody, Body()]
     ) -> Created[SubscriptionDocument]:

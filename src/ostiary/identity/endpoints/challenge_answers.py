@@ -29,6 +29,7 @@ from ostiary.identity.endpoints.challenges import Limit, Offset
 from ostiary.permissions import LOGGED_IN, Access, GuardedRouter, needs, organization, principal
 
 PREFIX = "/api/users/v1"
+_CHANGED = (404, 409, 429)
 _VERBS = ("view", "create", "update", "delete")
 _Answers = Annotated[list[AnswerOfSetBody], Body(min_length=1, max_length=MOST_ANSWERS)]
 
@@ -97,19 +98,19 @@ def _all(guarded: GuardedRouter, side: _Side, answers: ChallengeAnswers) -> None
         given = [one.given(one.questionSetId) for one in body]
         await _change(request, side, answers, change, given)
 
-    @guarded.post(path, access=side.access["create"], refuses=(409, 429))
+    @guarded.post(path, access=side.access["create"], refuses=_CHANGED)
     async def answer_all(request: Request, body: _Answers) -> Made:
         """Answer challenge sets, where none is answered yet."""
         await change(request, Change.ANSWER_ALL, body)
         return _created(request)
 
-    @guarded.put(path, access=side.access["update"], refuses=(409, 429))
+    @guarded.put(path, access=side.access["update"], refuses=_CHANGED)
     async def replace_all(request: Request, body: _Answers) -> Empty:
         """Answer anew, in place of every answer there is."""
         await change(request, Change.REPLACE_ALL, body)
         return Empty()
 
-    @guarded.delete(path, access=side.access["delete"])
+    @guarded.delete(path, access=side.access["delete"], refuses=(404,))
     async def forget_all(request: Request) -> NoContent:
         """Forget every answer of the user."""
         await _forget(request, side, answers, None)
@@ -119,19 +120,19 @@ def _all(guarded: GuardedRouter, side: _Side, answers: ChallengeAnswers) -> None
 def _one(guarded: GuardedRouter, side: _Side, answers: ChallengeAnswers) -> None:
     path = f"{side.path}/challenge-answers/{{set_id}}"
 
-    @guarded.post(path, access=side.access["create"], refuses=(409, 429))
+    @guarded.post(path, access=side.access["create"], refuses=_CHANGED)
     async def answer_one(request: Request, set_id: str, body: Annotated[AnswerBody, Body()]) -> Made:
         """Answer a challenge set that is not answered yet."""
         await _change(request, side, answers, Change.ANSWER_ONE, [body.given(set_id)])
         return _created(request)
 
-    @guarded.put(path, access=side.access["update"], refuses=(409, 429))
+    @guarded.put(path, access=side.access["update"], refuses=_CHANGED)
     async def replace_one(request: Request, set_id: str, body: Annotated[AnswerBody, Body()]) -> Empty:
         """Answer a challenge set anew."""
         await _change(request, side, answers, Change.REPLACE_ONE, [body.given(set_id)])
         return Empty()
 
-    @guarded.delete(path, access=side.access["delete"])
+    @guarded.delete(path, access=side.access["delete"], refuses=(404,))
     async def forget_one(request: Request, set_id: str) -> NoContent:
         """Forget the answer of a challenge set."""
         await _forget(request, side, answers, set_id)

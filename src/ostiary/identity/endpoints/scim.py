@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
-from scim2_models import Error, InvalidSyntaxException, PayloadTooLargeException
+from scim2_models import Error, InvalidSyntaxException, NotFoundException, PayloadTooLargeException
 from scim2_server.requests import ScimRequest
 from scim2_server.responses import SCIM_MEDIA_TYPE, ScimResponse
 from starlette.exceptions import HTTPException
@@ -23,7 +23,7 @@ from ostiary.foundation.web import BodyTooLong, bounded_body, strict_json
 from ostiary.identity.authentication import Authentication
 from ostiary.identity.endpoints import scim_documents as documents
 from ostiary.identity.scim import LARGEST_BULK, Caller, Handler, Service, Storage
-from ostiary.organizations import DEFAULT_ORGANIZATION, Organization
+from ostiary.organizations import DEFAULT_ORGANIZATION, Organization, find
 from ostiary.permissions import (
     LOGGED_IN,
     OPEN,
@@ -62,6 +62,13 @@ class Row:
     access: Access
     operation: str
     does: str
+    unlike: tuple[int, ...] = ()
+    """Statuses of refusals that the operation has nowhere else."""
+
+    @property
+    def refuses(self) -> tuple[int, ...]:
+        """Statuses of refusals besides those that follow from what it takes."""
+        return documents.REFUSALS.get(self.operation, ()) + self.unlike
 
     @property
     def key(self) -> tuple[str, str]:
@@ -101,10 +108,10 @@ ROUTES: Final = (
             Row("DELETE", f"{path}/{{resource_id}}", _role("delete"), "delete", "Delete a role."),
         )
     ),
-    Row("GET", "/Me", LOGGED_IN, "query", "The caller's own user."),
-    Row("PUT", "/Me", LOGGED_IN, "replace", "Replace what people may change of themselves."),
-    Row("PATCH", "/Me", LOGGED_IN, "patch", "Change what people may change of themselves."),
-    Row("POST", "/.search", OF_ALL_TYPES, "search_with_body", "Not served: several types at once."),
+    Row("GET", "/Me", LOGGED_IN, "query", "The caller's own user.", (404,)),
+    Row("PUT", "/Me", LOGGED_IN, "replace", "Replace what people may change of themselves.", (404,)),
+    Row("PATCH", "/Me", LOGGED_IN, "patch", "Change what people may change of themselves.", (404,)),
+    Row("POST", "/.search", OF_ALL_TYPES, "search_with_body", "Not served: several types at once.", (501,)),
     Row("POST", "/Bulk", BULK, "bulk", "Several operations; each takes what it takes alone."),
     Row("GET", "/ServiceProviderConfig", OPEN, "service_provider_config", "What is served of SCIM."),
     Row("GET", "/ResourceTypes", OPEN, "resource_types", "The types of resources."),
@@ -134,7 +141,7 @@ def router(
             methods=[row.method],
             access=row.access,
             answers=documents.ANSWERS[row.operation],
-            refuses=documents.REFUSALS.get(row.operation, ()),
+            refuses=row.refuses,
             openapi_extra=documents.request_body(row.operation),
         )
     return guarded
@@ -175,7 +182,7 @@ class _Answers:
             )
             try:
                 scim.body = await _body(request, row)
-                scim.subject = self._caller(request, row)
+                scim.subject = await self._caller(request, row)
                 return _rendered(await getattr(self._handler(scim.subject), row.operation)(scim))
             except Exception as error:
                 return _rendered(self._service.error_response(error))
@@ -186,8 +193,11 @@ class _Answers:
     def _handler(self, caller: Caller) -> Handler:
         return Handler(self._service, Storage(self._database, self._authentication, self._clock, caller))
 
-    def _caller(self, request: Request, row: Row) -> Caller:
+    async def _caller(self, request: Request, row: Row) -> Caller:
         if row.access.audience is Audience.ANYBODY:
+            name = request.path_params.get("organization", DEFAULT_ORGANIZATION)
+            if await self._database.recall(("organization", name), lambda c: find(c, name)) is None:
+                raise NotFoundException(detail="there is no such organization")
             return Caller(Organization("", "", ""), _NOBODY, lambda endpoint, operation: None)
 
         def authorize(endpoint: str, operation: str) -> None:

@@ -44,8 +44,8 @@ class SCIMListDocument(TypedDict):
 class SCIMDoneDocument(TypedDict):
     """What became of one operation; a refused one has the error as its `response`."""
 
-    method: str
     status: str
+    method: NotRequired[str]
 
 
 class SCIMBulkDocument(TypedDict):
@@ -84,7 +84,7 @@ def _answers(document: type, *statuses: int) -> tuple[Answer, ...]:
 def _listing(name: str) -> dict[str, Any]:
     listed = {"type": "array", "items": {"type": "object"}}
     properties = {"schemas": _NAMES, name: listed}
-    return {"type": "object", "properties": properties, "required": ["schemas", name]}
+    return {"type": "object", "properties": properties, "required": [name]}
 
 
 ANSWERS: Final = {
@@ -108,13 +108,16 @@ REFUSALS: Final = {
     "replace": (409, 412),
     "patch": (409, 412),
     "delete": (409, 412),
+    "service_provider_config": (404,),
+    "resource_types": (404,),
     "resource_type": (404,),
+    "schemas": (404,),
     "schema": (404,),
 }
 """Statuses of refusals besides those that follow from what an operation takes."""
 _RESOURCE: Final = {"type": "object", "properties": {"schemas": _NAMES}, "required": ["schemas"]}
 BODIES: Final = {
-    "search_with_body": _RESOURCE,
+    "search_with_body": {"type": "object"},
     "create": _RESOURCE,
     "replace": _RESOURCE,
     "patch": _listing("Operations"),

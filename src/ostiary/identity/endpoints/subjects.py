@@ -36,7 +36,7 @@ def router(database: Database, box: SecretBox, holdings: Sequence[Holding]) -> G
     """Find a person, hand out what is held, erase it."""
     guarded = GuardedRouter("/api/identity/v1/subjects", tags=["Subjects"])
 
-    @guarded.get("", access=_VIEW)
+    @guarded.get("", access=_VIEW, refuses=(404,))
     async def find(request: Request, name: _Name) -> SubjectDocument:
         """The subject that was last seen as `name`, written `[STORE/]name` in its canonical form."""
         here = organization(request).id
