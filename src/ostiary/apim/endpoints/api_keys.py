@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Annotated, NotRequired
 
 from fastapi import Body
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from typing_extensions import TypedDict
 
@@ -12,6 +12,7 @@ from ostiary.apim.api_keys import APIKeySpec, create_api_key, list_api_keys, rev
 from ostiary.apim.endpoints.access import APPLICATION as MAY
 from ostiary.apim.endpoints.paging import Limit, Offset, Page, page
 from ostiary.apim.endpoints.problems import problems
+from ostiary.apim.endpoints.times import AwareMoment
 from ostiary.apim.model import APIKey, KeyType
 from ostiary.foundation.answers import Created, NoContent
 from ostiary.foundation.clock import Clock
@@ -26,7 +27,7 @@ class APIKeyBody(BaseModel):
 
     name: str
     key_type: KeyType = KeyType.PRODUCTION
-    expires_at: AwareDatetime | None = None
+    expires_at: AwareMoment | None = None
     permitted_ips: list[str] = Field(default_factory=list, max_length=50)
     permitted_referers: list[str] = Field(default_factory=list, max_length=50)
 

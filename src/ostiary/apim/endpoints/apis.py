@@ -3,7 +3,7 @@
 from typing import Annotated, Literal, NotRequired, cast
 
 from fastapi import Body
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StrictBool, StrictInt
 from starlette.requests import Request
 from typing_extensions import TypedDict
 
@@ -47,11 +47,11 @@ class CORSBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    enabled: bool = USUAL_CORS.enabled
+    enabled: StrictBool = USUAL_CORS.enabled
     origins: list[str] = Field(default_factory=lambda: list(USUAL_CORS.origins), max_length=100)
     methods: list[str] = Field(default_factory=lambda: list(USUAL_CORS.methods), max_length=100)
     headers: list[str] = Field(default_factory=lambda: list(USUAL_CORS.headers), max_length=100)
-    credentials: bool = USUAL_CORS.credentials
+    credentials: StrictBool = USUAL_CORS.credentials
 
     def rules(self) -> CORS:
         """As the use cases take it."""
@@ -91,14 +91,14 @@ class BackendBody(BaseModel):
 
     production: list[str] = []
     sandbox: list[str] = []
-    timeout_ms: int | None = None
-    connect_timeout_ms: int | None = None
+    timeout_ms: StrictInt | None = None
+    connect_timeout_ms: StrictInt | None = None
     health_check: str | None = None
     server_name: str | None = None
     ca: Annotated[str, Field(max_length=300_000)] | None = None
     client_certificate: ClientCertificateBody | None = None
-    breaker_failures: int | None = None
-    breaker_pause_seconds: int | None = None
+    breaker_failures: StrictInt | None = None
+    breaker_pause_seconds: StrictInt | None = None
 
     def backend(self) -> Backend:
         """As the use cases take it."""
@@ -125,7 +125,7 @@ class APIBody(BaseModel):
     limit: SharedLimit = None
     security: list[CredentialKind] = [CredentialKind.OAUTH2]
     cors: CORSBody = CORSBody()
-    default_version: bool = False
+    default_version: StrictBool = False
     assertion: AssertionBody = AssertionBody()
 
     def spec(self) -> APISpec:
@@ -151,8 +151,8 @@ class StateBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     state: LifecycleState
-    deprecate_older: bool = False
-    require_resubscription: bool = True
+    deprecate_older: StrictBool = False
+    require_resubscription: StrictBool = True
 
     def superseding(self) -> Superseding:
         """As the use case takes it."""

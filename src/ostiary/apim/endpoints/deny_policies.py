@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from fastapi import Body
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
 from sqlalchemy import Connection
 from starlette.requests import Request
 from typing_extensions import TypedDict
@@ -34,8 +34,8 @@ class DenyBody(BaseModel):
 
     condition: DenyCondition
     value: str = Field(min_length=1, max_length=600)
-    invert: bool = False
-    enabled: bool = True
+    invert: StrictBool = False
+    enabled: StrictBool = True
 
     def spec(self) -> DenySpec:
         """As the use case takes it."""
@@ -47,7 +47,7 @@ class SwitchBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    enabled: bool
+    enabled: StrictBool
 
 
 class DenyDocument(TypedDict):

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, StrictInt
 from typing_extensions import TypedDict
 
 from ostiary.apim.limits import NAMED, Limit, Period
@@ -13,7 +13,7 @@ class LimitBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    requests: int
+    requests: StrictInt
     per: Period
 
     def limit(self) -> Limit:

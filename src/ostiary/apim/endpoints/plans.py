@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from fastapi import Body
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictInt
 from sqlalchemy import Connection
 from starlette.requests import Request
 from typing_extensions import TypedDict
@@ -26,7 +26,7 @@ class LimitsBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    requests: int | None
+    requests: StrictInt | None
     per: Period = Period.MINUTE
     burst: LimitBody | None = None
     bandwidth: str | None = Field(None, max_length=20)

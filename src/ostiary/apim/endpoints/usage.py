@@ -10,6 +10,7 @@ from typing_extensions import TypedDict
 from ostiary.apim.endpoints.access import USAGE as MAY
 from ostiary.apim.endpoints.paging import Limit, Offset
 from ostiary.apim.endpoints.problems import problems
+from ostiary.apim.endpoints.times import Moment
 from ostiary.apim.repository.usage import UsageQuery
 from ostiary.apim.usage import UsageRow, hour_of, read_usage
 from ostiary.foundation.clock import Clock
@@ -45,8 +46,8 @@ def router(database: Database, clock: Clock) -> GuardedRouter:
     @guarded.get("", access=MAY["view"])
     async def read(
         request: Request,
-        since: Annotated[datetime | None, Query(alias="from")] = None,
-        until: Annotated[datetime | None, Query(alias="to")] = None,
+        since: Annotated[Moment | None, Query(alias="from")] = None,
+        until: Annotated[Moment | None, Query(alias="to")] = None,
         by: Annotated[str, Query(max_length=100)] = "api",
         api_id: Id = None,
         application_id: Id = None,

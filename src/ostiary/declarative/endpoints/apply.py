@@ -8,7 +8,7 @@ file, and only they make organizations.
 from typing import Annotated, Any
 
 from fastapi import Body
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
 from starlette.requests import Request
 from typing_extensions import TypedDict
 
@@ -34,9 +34,9 @@ class ApplyBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     documents: list[dict[str, Any]] = Field(min_length=1, max_length=100)
-    dry_run: bool = False
-    set_secrets: bool = False
-    prune: bool = False
+    dry_run: StrictBool = False
+    set_secrets: StrictBool = False
+    prune: StrictBool = False
 
 
 class AppliedDocument(TypedDict):

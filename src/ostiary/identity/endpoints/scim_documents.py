@@ -81,8 +81,8 @@ def _answers(document: type, *statuses: int) -> tuple[Answer, ...]:
     return tuple(Answer(None if s in _EMPTY else document, SCIMJSON, s) for s in statuses)
 
 
-def _listing(name: str) -> dict[str, Any]:
-    listed = {"type": "array", "items": {"type": "object"}}
+def _listing(name: str, items: dict[str, Any]) -> dict[str, Any]:
+    listed = {"type": "array", "items": items}
     properties = {"schemas": _NAMES, name: listed}
     return {"type": "object", "properties": properties, "required": [name]}
 
@@ -104,24 +104,27 @@ ANSWERS: Final = {
 }
 """What each operation answers, the usual way first."""
 REFUSALS: Final = {
-    "create": (409,),
-    "replace": (409, 412),
-    "patch": (409, 412),
+    "search_with_body": (415,),
+    "create": (409, 415),
+    "replace": (409, 412, 415),
+    "patch": (409, 412, 415),
     "delete": (409, 412),
-    "service_provider_config": (404,),
-    "resource_types": (404,),
-    "resource_type": (404,),
-    "schemas": (404,),
-    "schema": (404,),
+    "bulk": (415,),
+    "service_provider_config": (403, 404),
+    "resource_types": (403, 404),
+    "resource_type": (403, 404),
+    "schemas": (403, 404),
+    "schema": (403, 404),
 }
-"""Statuses of refusals besides those that follow from what an operation takes."""
+"""Statuses of refusals besides those that follow from what an operation takes. What there is of SCIM cannot be
+searched, which is a 403 (RFC 7644 §4)."""
 _RESOURCE: Final = {"type": "object", "properties": {"schemas": _NAMES}, "required": ["schemas"]}
 BODIES: Final = {
     "search_with_body": {"type": "object"},
     "create": _RESOURCE,
     "replace": _RESOURCE,
-    "patch": _listing("Operations"),
-    "bulk": _listing("Operations"),
+    "patch": _listing("Operations", {"type": "object"}),
+    "bulk": _listing("Operations", {}),
 }
 """What the bodies of operations are, in general (RFC 7644 §3)."""
 

@@ -3,7 +3,7 @@
 from typing import Annotated, cast
 
 from fastapi import Body
-from pydantic import ConfigDict, Field, with_config
+from pydantic import ConfigDict, Field, StrictInt, with_config
 from sqlalchemy import Connection
 from starlette.requests import Request
 from typing_extensions import TypedDict
@@ -44,7 +44,7 @@ class UserStoreBody(StoreOptions):
     model_config = ConfigDict(extra="allow", frozen=True)
 
     type: str
-    position: Annotated[int, Field(ge=-1_000_000, le=1_000_000)] | None = None
+    position: Annotated[StrictInt, Field(ge=-1_000_000, le=1_000_000)] | None = None
 
     def spec(self, organization_id: str, name: str) -> UserStoreSpec:
         """As the use case takes it.

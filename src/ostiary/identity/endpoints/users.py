@@ -5,7 +5,7 @@ from functools import partial
 from typing import Annotated
 
 from fastapi import Body, Query
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StrictBool
 from sqlalchemy import Connection
 from starlette.requests import Request
 from typing_extensions import TypedDict
@@ -44,7 +44,7 @@ class UserBody(BaseModel):
 
     password: SecretStr | None = None
     claims: dict[str, str] = Field(default_factory=dict)
-    disabled: bool = False
+    disabled: StrictBool = False
 
 
 class NewUserBody(UserBody):
@@ -61,7 +61,7 @@ class ImportedBody(BaseModel):
     username: Annotated[str, Field(max_length=512)]
     hash: SecretStr
     claims: dict[str, str] = Field(default_factory=dict)
-    disabled: bool = False
+    disabled: StrictBool = False
 
 
 class ImportBody(BaseModel):
@@ -70,7 +70,7 @@ class ImportBody(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     users: Annotated[list[ImportedBody], Field(min_length=1, max_length=MOST_AT_ONCE)]
-    dry_run: bool = False
+    dry_run: StrictBool = False
 
 
 class UserDocument(TypedDict):

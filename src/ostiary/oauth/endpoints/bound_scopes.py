@@ -13,7 +13,7 @@ from enum import Enum
 from typing import Annotated, Literal
 
 from fastapi import Body, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
 from sqlalchemy import Connection
 from starlette.requests import Request
 from typing_extensions import TypedDict
@@ -75,7 +75,7 @@ class ScopeBody(BaseModel):
     description: str = ""
     bindings: _Roles | None = None
     scopeBindings: Annotated[list[BindingBody], Field(max_length=10)] | None = None
-    everyone: bool = False
+    everyone: StrictBool = False
 
     def spec(self, name: str) -> ScopeSpec:
         """The scope that this describes.

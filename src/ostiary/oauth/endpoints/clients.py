@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Annotated, NotRequired
 
 from fastapi import Body
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StrictBool, StrictInt
 from sqlalchemy import Connection
 from starlette.requests import Request
 from typing_extensions import TypedDict
@@ -24,7 +24,7 @@ _PERMISSION = "/permission/admin/manage/identity/applicationmgt"
 _SECOND = timedelta(seconds=1)
 _Scopes = Annotated[list[str], Field(max_length=1_000)]
 _Stores = Annotated[list[Annotated[str, Field(max_length=63)]], Field(max_length=1_000)]
-_Lifetime = Annotated[int, Field(ge=1, le=36_500 * 86_400)]
+_Lifetime = Annotated[StrictInt, Field(ge=1, le=36_500 * 86_400)]
 
 
 class ClientBody(BaseModel):
@@ -39,10 +39,10 @@ class ClientBody(BaseModel):
     token_format: TokenFormat = TokenFormat.JWT
     scopes: _Scopes | None = None
     default_scope: _Scopes = Field(default_factory=list)
-    strict_scopes: bool = False
-    internal_scopes: bool = False
-    public: bool = False
-    disabled: bool = False
+    strict_scopes: StrictBool = False
+    internal_scopes: StrictBool = False
+    public: StrictBool = False
+    disabled: StrictBool = False
     access_token_lifetime_seconds: _Lifetime | None = None
     refresh_token_lifetime_seconds: _Lifetime | None = None
     validity_period: Validity = Validity.FIXED

@@ -3,7 +3,7 @@
 from typing import Annotated, NotRequired
 
 from fastapi import Body
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, StrictBool
 from sqlalchemy import Connection
 from starlette.requests import Request
 from typing_extensions import TypedDict
@@ -22,7 +22,7 @@ class RotateBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    now: bool = False
+    now: StrictBool = False
 
 
 class KeyDocument(TypedDict):

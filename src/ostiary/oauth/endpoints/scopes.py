@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from fastapi import Body
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
 from starlette.requests import Request
 from typing_extensions import TypedDict
 
@@ -28,7 +28,7 @@ class ScopeBody(BaseModel):
     display_name: str = ""
     description: str = ""
     roles: Annotated[list[str], Field(max_length=1_000)] = Field(default_factory=list)
-    everyone: bool = False
+    everyone: StrictBool = False
 
 
 class ScopeDocument(TypedDict):
