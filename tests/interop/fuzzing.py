@@ -47,10 +47,10 @@ CALLERS = {
 SEED = 20_261_130
 CONFIGURATION = """
 [[operations]]
-include-path-regex = "/scim2/[.]search$"
+include-path-regex = "/scim2/"
 checks.not_a_server_error.expected-statuses = ["2xx", "3xx", "4xx", 501]
 """
-"""What a client may search for and we do not serve is a 501 (RFC 7644 §3.12)."""
+"""What a client may search for and we do not serve is a 501 (RFC 7644 §3.12), where the document says so."""
 
 
 @dataclass

@@ -62,13 +62,6 @@ class Row:
     access: Access
     operation: str
     does: str
-    unlike: tuple[int, ...] = ()
-    """Statuses of refusals that the operation has nowhere else."""
-
-    @property
-    def refuses(self) -> tuple[int, ...]:
-        """Statuses of refusals besides those that follow from what it takes."""
-        return documents.REFUSALS.get(self.operation, ()) + self.unlike
 
     @property
     def key(self) -> tuple[str, str]:
@@ -108,10 +101,10 @@ ROUTES: Final = (
             Row("DELETE", f"{path}/{{resource_id}}", _role("delete"), "delete", "Delete a role."),
         )
     ),
-    Row("GET", "/Me", LOGGED_IN, "query", "The caller's own user.", (404,)),
-    Row("PUT", "/Me", LOGGED_IN, "replace", "Replace what people may change of themselves.", (404,)),
-    Row("PATCH", "/Me", LOGGED_IN, "patch", "Change what people may change of themselves.", (404,)),
-    Row("POST", "/.search", OF_ALL_TYPES, "search_with_body", "Not served: several types at once.", (501,)),
+    Row("GET", "/Me", LOGGED_IN, "query", "The caller's own user."),
+    Row("PUT", "/Me", LOGGED_IN, "replace", "Replace what people may change of themselves."),
+    Row("PATCH", "/Me", LOGGED_IN, "patch", "Change what people may change of themselves."),
+    Row("POST", "/.search", OF_ALL_TYPES, "search_with_body", "Not served: several types at once."),
     Row("POST", "/Bulk", BULK, "bulk", "Several operations; each takes what it takes alone."),
     Row("GET", "/ServiceProviderConfig", OPEN, "service_provider_config", "What is served of SCIM."),
     Row("GET", "/ResourceTypes", OPEN, "resource_types", "The types of resources."),
@@ -141,7 +134,7 @@ def router(
             methods=[row.method],
             access=row.access,
             answers=documents.ANSWERS[row.operation],
-            refuses=row.refuses,
+            refuses=documents.REFUSALS.get(row.operation, ()),
             openapi_extra=documents.request_body(row.operation),
         )
     return guarded

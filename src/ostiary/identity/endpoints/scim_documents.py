@@ -104,10 +104,12 @@ ANSWERS: Final = {
 }
 """What each operation answers, the usual way first."""
 REFUSALS: Final = {
-    "search_with_body": (415,),
+    "search": (501,),
+    "search_with_body": (415, 501),
     "create": (409, 415),
-    "replace": (409, 412, 415),
-    "patch": (409, 412, 415),
+    "query": (404,),
+    "replace": (404, 409, 412, 415),
+    "patch": (404, 409, 412, 415),
     "delete": (409, 412),
     "bulk": (415,),
     "service_provider_config": (403, 404),
@@ -116,8 +118,8 @@ REFUSALS: Final = {
     "schemas": (403, 404),
     "schema": (403, 404),
 }
-"""Statuses of refusals besides those that follow from what an operation takes. What there is of SCIM cannot be
-searched, which is a 403 (RFC 7644 §4)."""
+"""Statuses of refusals besides those that follow from what an operation takes.
+A filter on what there is of SCIM is a 403 (RFC 7644 §4)."""
 _RESOURCE: Final = {"type": "object", "properties": {"schemas": _NAMES}, "required": ["schemas"]}
 BODIES: Final = {
     "search_with_body": {"type": "object"},
