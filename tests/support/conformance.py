@@ -5,11 +5,13 @@ The document leaves room for members to come; here nothing may be in an answer t
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from copy import deepcopy
 from functools import cache
 from typing import Any
 
 import jsonschema_rs
+from starlette.testclient import TestClient
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ostiary.app import framework_of
@@ -114,6 +116,15 @@ class Conforming:
         )
         if complaint is not None and answer.status != 405:
             self.complaints.append(f"{scope['method']} {path}: {complaint}")
+
+
+@contextmanager
+def conforming(app: ASGIApp) -> Iterator[TestClient]:
+    """An HTTP client of an app, whose every answer was as the document says when the test is over."""
+    watched = Conforming(app)
+    with TestClient(watched, raise_server_exceptions=False) as client:
+        yield client
+    assert watched.complaints == []
 
 
 class _Answer:

@@ -4,6 +4,7 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from importlib import metadata
 from typing import Any
 
 from fastapi import FastAPI
@@ -91,7 +92,13 @@ def build_app(settings: Settings, clock: Clock = utc_now) -> ASGIApp:
         if tracing is not None:
             await tracing.close()
 
-    app = Documented(title="Ostiary", lifespan=lifespan, max_body_size=MAX_BODY_BYTES, **_NOTHING_UNASKED)
+    app = Documented(
+        title="Ostiary",
+        version=metadata.version("ostiary"),
+        lifespan=lifespan,
+        max_body_size=MAX_BODY_BYTES,
+        **_NOTHING_UNASKED,
+    )
     passwords = settings.access.basic_authentication
     callers = Callers(database, box, authentication, settings.issuer_base, clock, takes_passwords=passwords)
     find_organization = _finder(database)

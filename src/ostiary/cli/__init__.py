@@ -20,6 +20,7 @@ from ostiary.cli import (
     export,
     keys,
     nodes,
+    openapi,
     pins,
     scopes,
     serve,
@@ -56,6 +57,7 @@ app.add_typer(trace.command, name="trace")
 app.add_typer(pins.command, name="pins")
 app.add_typer(users.command, name="users")
 app.add_typer(scopes.command, name="scopes")
+app.command("openapi")(openapi.openapi)
 app.command("version")(version.version)
 
 _NO_ROOM: Final = {

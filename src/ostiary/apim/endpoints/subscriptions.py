@@ -29,7 +29,7 @@ class SubscriptionBody(BaseModel):
     plan: str
 
 
-class ChangeBody(BaseModel):
+class SubscriptionChangeBody(BaseModel):
     """What changes; omitted stays."""
 
     model_config = ConfigDict(extra="forbid")
@@ -101,7 +101,7 @@ def _writing(guarded: GuardedRouter, database: Database) -> None:
 
     @guarded.patch("/{subscription_id}", access=MAY["update"], refuses=(409,))
     async def change(
-        request: Request, subscription_id: str, body: Annotated[ChangeBody, Body()]
+        request: Request, subscription_id: str, body: Annotated[SubscriptionChangeBody, Body()]
     ) -> SubscriptionDocument:
         """Give a subscription another plan or state, such as BLOCKED."""
         here = organization(request).id

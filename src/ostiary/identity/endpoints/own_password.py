@@ -21,7 +21,7 @@ from ostiary.identity.own_password import change_own_password
 from ostiary.permissions import LOGGED_IN, GuardedRouter, organization, principal
 
 
-class ChangeBody(BaseModel):
+class PasswordChangeBody(BaseModel):
     """The old password, and the new one."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -35,7 +35,7 @@ def router(database: Database, authentication: Authentication, clock: Clock) -> 
     guarded = GuardedRouter("/api/users/v1/me", tags=["Own password (WSO2)"])
 
     @guarded.post("/change-password", access=LOGGED_IN, refuses=(409,))
-    async def change(request: Request, body: Annotated[ChangeBody, Body()]) -> NoContent:
+    async def change(request: Request, body: Annotated[PasswordChangeBody, Body()]) -> NoContent:
         """Set a new password. Every token and session of before ends, this call's too."""
         here, subject_id = organization(request), principal(request).subject_id or ""
         current, new = body.currentPassword, body.newPassword

@@ -66,7 +66,7 @@ class BindingBody(BaseModel):
     binding: _Roles
 
 
-class ScopeBody(BaseModel):
+class BoundScopeBody(BaseModel):
     """A scope with its roles, as `bindings` or as `scopeBindings`."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -92,7 +92,7 @@ class ScopeBody(BaseModel):
         return ScopeSpec(name, self.description, frozenset(roles), self.everyone, shown)
 
 
-class NewScopeBody(ScopeBody):
+class NewBoundScopeBody(BoundScopeBody):
     """A new scope."""
 
     name: str = ""
@@ -161,7 +161,9 @@ def _reading(guarded: GuardedRouter, server: AuthorizationServer) -> None:
 
 def _writing(guarded: GuardedRouter, server: AuthorizationServer) -> None:
     @guarded.post("", access=_access("create"), refuses=(409,))
-    async def add(request: Request, body: Annotated[NewScopeBody, Body()]) -> Created[BoundScopeDocument]:
+    async def add(
+        request: Request, body: Annotated[NewBoundScopeBody, Body()]
+    ) -> Created[BoundScopeDocument]:
         """Register a scope."""
         _check_changeable(body.name, Refusal.INTERNAL_ADDED)
         here, spec = organization(request).id, body.spec(body.name)
@@ -173,7 +175,7 @@ def _writing(guarded: GuardedRouter, server: AuthorizationServer) -> None:
 
     @guarded.put("/name/{name:path}", access=_access("update"))
     async def replace_one(
-        request: Request, name: str, body: Annotated[ScopeBody, Body()]
+        request: Request, name: str, body: Annotated[BoundScopeBody, Body()]
     ) -> BoundScopeDocument:
         """Change a scope. Who may not have it any more loses the tokens that carry it."""
         _check_changeable(name, Refusal.INTERNAL_CHANGED)
