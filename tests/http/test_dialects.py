@@ -2,6 +2,12 @@
 
 import pytest
 from starlette.testclient import TestClient
+from tests.http.apim.conftest import Local
+
+from ostiary.app import Settings, build_app
+from ostiary.foundation.web import MAX_BODY_BYTES
+
+JSON = {"Content-Type": "application/json"}
 
 
 def test_a_path_that_reads_two_ways_is_refused_in_words_of_scim(whole_app: TestClient):
@@ -28,3 +34,12 @@ def test_a_path_that_reads_two_ways_is_a_problem_elsewhere(whole_app: TestClient
     assert answer.status_code == 400
     assert answer.json()["code"] == "400"
     assert answer.json()["traceId"] == answer.headers["x-request-id"]
+
+
+def test_a_body_that_is_too_long_is_a_problem_of_that_status(settings: Settings):
+    with TestClient(Local(build_app(settings)), raise_server_exceptions=False) as client:
+        answer = client.post("/api/oauth/v1/clients", content=b" " * (MAX_BODY_BYTES + 1), headers=JSON)
+
+    assert answer.status_code == 413
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.json()["description"] == f"the body is longer than {MAX_BODY_BYTES} bytes"

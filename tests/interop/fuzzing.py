@@ -13,6 +13,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -121,24 +122,29 @@ def served(directory: Path) -> Iterator[Served]:
     callers = Callers(settings)
     callers.make([])
     app = build_app(settings)
-    document = framework_of(app).openapi()
+    document = _as_served(closed(framework_of(app).openapi()))
     path = directory / "openapi.json"
     (directory / "schemathesis.toml").write_text(CONFIGURATION)
-    path.write_text(json.dumps(_of_one_organization(closed(document))))
+    path.write_text(json.dumps(document))
     tokens = Tokens(app, callers)
     with _listening(tokens) as url:
         yield Served(url, path, sum(map(len, document["paths"].values())), tokens)
     callers.engine.dispose()
 
 
-def _of_one_organization(document: dict[str, Any]) -> dict[str, Any]:
-    """The document where `{organization}` is the callers' own, which chance would never find."""
-    for item in document["paths"].values():
+def _as_served(document: dict[str, Any]) -> dict[str, Any]:
+    """The document with every path as it is served: what organizations have under `/t/default` too."""
+    below = {
+        f"/t/default{path}": item
+        for path, item in document["paths"].items()
+        if not any("servers" in operation for operation in item.values())
+    }
+    paths = deepcopy(document["paths"] | below)
+    for item in paths.values():
         for operation in item.values():
-            for parameter in operation.get("parameters", ()):
-                if (parameter["in"], parameter["name"]) == ("path", "organization"):
-                    parameter["schema"] = {"enum": ["default"]}
-    return document
+            operation.pop("servers", None)
+            operation.pop("operationId", None)
+    return {**document, "paths": paths, "servers": []}
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from ostiary.app.dialects import dialect_at
 from ostiary.foundation.problem import Problem
 from ostiary.foundation.telemetry import get_logger
 from ostiary.foundation.web import request_id
+from ostiary.organizations import OrganizationGone
 
 _log = get_logger(__name__)
 _PLAIN = {"extra_forbidden": "there is no such member", "missing": "it is missing"}
@@ -36,6 +37,7 @@ def add_error_answers(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(ClientDisconnect, _gone)
+    app.add_exception_handler(OrganizationGone, _removed)
     app.add_exception_handler(Exception, _unexpected)
 
 
@@ -70,6 +72,10 @@ async def _http(request: Request, error: Exception) -> Response:
 async def _gone(request: Request, error: Exception) -> Response:
     """Nobody is there to read it: neither a fault of ours nor worth a trace that anybody can cause."""
     return refused(Problem(400, "400", "Bad Request", "the body is incomplete"), request)
+
+
+async def _removed(request: Request, error: Exception) -> Response:
+    return refused(Problem(404, "404", "Not Found", "the organization was removed meanwhile"), request)
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:

@@ -4,7 +4,7 @@ An operation's own answers are its endpoint's annotation. Its refusals follow fr
 and from what its route says besides; how they read follows from where it is (`dialects`).
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final, Literal
@@ -70,18 +70,10 @@ class Documented(FastAPI):
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI 3.1 document, made when it is first asked for."""
         if self.openapi_schema is None:
-            self.openapi_schema = _completed(super().openapi(), guarded_routes(self.routes))
+            self.openapi_schema = _completed(
+                super().openapi(), (route for route in self.routes if isinstance(route, GuardedRoute))
+            )
         return self.openapi_schema
-
-
-def guarded_routes(routes: Iterable[Any]) -> Iterator[GuardedRoute]:
-    """Every route, those of included routers too."""
-    for route in routes:
-        inner = getattr(route, "original_router", None)
-        if inner is not None:
-            yield from guarded_routes(inner.routes)
-        else:
-            yield route
 
 
 def _completed(document: dict[str, Any], routes: Iterable[GuardedRoute]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from ostiary.foundation.identifiers import new_id
 from ostiary.foundation.problem import Problem
 from ostiary.foundation.strict_json import AmbiguousJSON, read_json
 
+MAX_BODY_BYTES = 4 * 1024 * 1024
 MAX_FORM_BYTES = 65_536
 MAX_FORM_FIELDS = 50
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
@@ -56,7 +57,20 @@ class RequestId:
 
 
 class StrictRequest(Request):
-    """A request whose JSON can be read one way only: see `strict_json.py`."""
+    """A request whose body is bounded, and whose JSON can be read one way only: see `strict_json.py`."""
+
+    async def body(self) -> bytes:
+        """The whole body.
+
+        Raises:
+            HTTPException: 413, it is too long.
+        """
+        if not hasattr(self, "_body"):
+            try:
+                self._body = await bounded_body(self, MAX_BODY_BYTES)
+            except BodyTooLong as error:
+                raise HTTPException(413, str(error)) from error
+        return self._body
 
     async def json(self) -> Any:
         """The body.

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from typing_extensions import TypedDict
 
 from ostiary.foundation import audit
-from ostiary.foundation.answers import Created, Empty
+from ostiary.foundation.answers import Created, Empty, NoContent
 from ostiary.foundation.clock import Clock
 from ostiary.foundation.database import Database
 from ostiary.foundation.identifiers import new_id
@@ -28,14 +28,17 @@ from ostiary.identity.model import ONE_LINE, UserSpec
 from ostiary.identity.passwords import PasswordHasher
 from ostiary.organizations import (
     ChainPolicy,
+    DefaultStays,
     Feature,
     InvalidOrganizationName,
     Organization,
     by_id,
     count,
     find,
+    is_taken,
     page,
     parse_name,
+    remove,
 )
 from ostiary.permissions import GuardedRouter, needs, organization
 
@@ -117,11 +120,12 @@ class TenantsDocument(TypedDict):
 
 
 def router(database: Database, hasher: PasswordHasher, clock: Clock) -> GuardedRouter:
-    """List, read, make and change organizations; below no organization's URL."""
+    """List, read, make, change and remove organizations; below no organization's URL."""
     guarded = GuardedRouter(PREFIX, tags=["Tenants (WSO2)"], per_organization=False)
     _reading(guarded, database)
     _founding(guarded, database, hasher, clock)
     _changing(guarded, database)
+    _removing(guarded, database, clock)
     return guarded
 
 
@@ -143,9 +147,10 @@ def _reading(guarded: GuardedRouter, database: Database) -> None:
         return _present(_known(await database.read(lambda connection: find(connection, name))))
 
     @guarded.route("/domain/{name}", methods=["HEAD"], access=_LIST)
-    async def is_taken(request: Request, name: str) -> Empty:
-        """Whether an organization has that name: 200, or 404 where it is free."""
-        _known(await database.read(lambda connection: find(connection, name)))
+    async def tell_taken(request: Request, name: str) -> Empty:
+        """Whether the name is taken, also by one that is being removed: 200, or 404 where it is free."""
+        if not await database.read(lambda connection: is_taken(connection, name)):
+            raise _unknown()
         return Empty()
 
     @guarded.get("/{tenant_id}", access=_LIST)
@@ -194,10 +199,35 @@ def _changing(guarded: GuardedRouter, database: Database) -> None:
         return _present(await database.write(unit))
 
 
+def _removing(guarded: GuardedRouter, database: Database, clock: Clock) -> None:
+    @guarded.delete("/{tenant_id}", access=_MODIFY, refuses=(409,))
+    async def delete(request: Request, tenant_id: str) -> NoContent:
+        """Remove an organization: everything of it ends within a second, and is deleted after that.
+
+        `HEAD /domain/{name}` says when the name is free again.
+        """
+        here = organization(request).id
+
+        def unit(connection: Connection) -> None:
+            removed = _known(remove(connection, tenant_id, clock()))
+            audit.note(connection, here, "organization", removed.name, removed, None)
+
+        try:
+            await database.write(unit)
+        except DefaultStays as error:
+            text = "the organization default runs the installation: it cannot be removed"
+            raise Problem(409, "409", "Conflict", text) from error
+        return NoContent()
+
+
 def _known(found: Organization | None) -> Organization:
     if found is None:
-        raise Problem(404, "404", "Not Found", "there is no such organization")
+        raise _unknown()
     return found
+
+
+def _unknown() -> Problem:
+    return Problem(404, "404", "Not Found", "there is no such organization")
 
 
 def _present(one: Organization) -> TenantDocument:

@@ -14,7 +14,8 @@ from ostiary.foundation.answers import Empty
 from ostiary.foundation.problem import Problem
 from ostiary.foundation.telemetry import get_logger
 from ostiary.foundation.web import request_id
-from ostiary.oauth.errors import OAuthError
+from ostiary.oauth.errors import InvalidClient, OAuthError
+from ostiary.organizations import OrganizationGone
 
 _log = get_logger(__name__)
 _NOT_CACHED: Mapping[str, str] = {"Cache-Control": "no-store", "Pragma": "no-cache"}
@@ -77,13 +78,20 @@ def form_of(*names: str) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {"application/x-www-form-urlencoded": form}}}
 
 
+async def _answered(handler: Handler, request: Request) -> Response:
+    try:
+        return await handler(request)
+    except OrganizationGone as gone:
+        raise InvalidClient("the client is not known", "its organization was removed meanwhile") from gone
+
+
 def protocol(handler: Handler) -> Handler:
     """An endpoint whose `OAuthError`s are rendered here and nowhere else."""
 
     @wraps(handler)
     async def endpoint(request: Request) -> Response:
         try:
-            return await handler(request)
+            return await _answered(handler, request)
         except OAuthError as error:
             request.state.refused = error  # for whoever explains it to an administrator
             _log.info(
