@@ -6,6 +6,7 @@ said) and prints what it finds; `test_schemathesis.py` runs a small part of the 
 
 import asyncio
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -88,6 +89,15 @@ class Tokens:
 
 
 @dataclass(frozen=True)
+class Outcome:
+    """What became of a run: how many operations were tried, and what was said of them."""
+
+    is_clean: bool
+    tested: int
+    text: str
+
+
+@dataclass(frozen=True)
 class Served:
     """A running control plane and the document of what it serves."""
 
@@ -96,8 +106,9 @@ class Served:
     operations: int
     app: Tokens
 
-    def fuzz(self, caller: str, *options: str) -> str:
-        """Run schemathesis as one of the callers; what it says where it finds something, or nothing."""
+    def fuzz(self, caller: str, *options: str) -> Outcome:
+        """Run schemathesis as one of the callers."""
+        self.app.statuses.clear()
         header = [] if CALLERS[caller] is None else ["-H", f"Authorization: Bearer {caller}"]
         command = [
             *(str(Path(sys.executable).with_name("st")), "run", str(self.document), "--url", self.url),
@@ -107,7 +118,8 @@ class Served:
             *options,
         ]
         done = subprocess.run(command, capture_output=True, text=True, cwd=self.document.parent)
-        return "" if done.returncode == 0 else done.stdout + done.stderr
+        tested = re.search(r"Tested: (\d+)", done.stdout)
+        return Outcome(done.returncode == 0, int(tested[1]) if tested else 0, done.stdout + done.stderr)
 
 
 @contextmanager
@@ -165,16 +177,16 @@ def _listening(app: ASGIApp) -> Iterator[str]:
 def main(arguments: Sequence[str]) -> int:
     """Fuzz as each caller in turn; 1 where something was found."""
     seconds = arguments[0] if arguments else "200"
-    found = False
+    is_clean = True
     with tempfile.TemporaryDirectory() as directory, served(Path(directory)) as running:
-        print(f"{running.operations} operations")
         for caller in CALLERS:
-            running.app.statuses.clear()
-            text = running.fuzz(caller, "--max-time", seconds)
-            found = found or bool(text)
-            print(f"as {caller}: {sum(running.app.statuses.values())} requests")
-            print(f"  answers: {dict(sorted(running.app.statuses.items()))}\n{text}")
-    return int(found)
+            outcome = running.fuzz(caller, "--max-time", seconds)
+            is_clean = is_clean and outcome.is_clean
+            sent = sum(running.app.statuses.values())
+            print(f"as {caller}: {sent} requests, {outcome.tested} of {running.operations} operations")
+            print(f"  answers: {dict(sorted(running.app.statuses.items()))}")
+            print("" if outcome.is_clean else outcome.text)
+    return 0 if is_clean else 1
 
 
 if __name__ == "__main__":
