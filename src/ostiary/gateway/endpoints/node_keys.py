@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
-from starlette.responses import Response
 
 from ostiary.foundation.clock import Clock
 from ostiary.foundation.database import Database
@@ -36,12 +34,18 @@ class NodeKeysBody(BaseModel):
     keys: list[NodeKeyBody] = Field(max_length=10)
 
 
+class RegisteredKeys(BaseModel):
+    """What a node is told of its keys."""
+
+    first: bool
+
+
 def router(database: Database, settings: GatewaySettings, clock: Clock) -> GuardedRouter:
     """Route the registration of a node's keys."""
     guarded = GuardedRouter("/internal/gateway/v1", per_organization=False)
 
     @guarded.put("/node/keys", access=GATEWAY_NODE, include_in_schema=False)
-    async def register(request: Request, body: NodeKeysBody) -> Response:
+    async def register(request: Request, body: NodeKeysBody) -> RegisteredKeys:
         """Publish exactly these keys as the node's; `first` says that no list without them is cached."""
         node_id, now = principal(request).name, clock()
         keys = [key.model_dump() for key in body.keys]
@@ -50,6 +54,6 @@ def router(database: Database, settings: GatewaySettings, clock: Clock) -> Guard
             first = await database.write(lambda c: register_node_keys(c, node_id, keys, now, cached))
         except InvalidNodeKeys as error:
             raise Problem(400, "400", "Bad Request", str(error)) from error
-        return Response(orjson.dumps({"first": first}), media_type="application/json")
+        return RegisteredKeys(first=first)
 
     return guarded
