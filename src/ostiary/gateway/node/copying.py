@@ -10,12 +10,16 @@ from __future__ import annotations
 import gc
 from typing import Final
 
+from ostiary.foundation.telemetry import get_logger
 from ostiary.gateway.node.control_plane import ControlPlane, PlanTooOld
 from ostiary.gateway.node.disk import Disk
 from ostiary.gateway.plan import BadPlan, GatewayPlan, PlanAnswer
 
 _ASKED_AT_MOST: Final = 3
 """Times for a page that arrives damaged."""
+_TOLD_EVERY: Final = 100
+"""Pages; a copy of fewer is over before anybody wonders."""
+_log = get_logger(__name__)
 
 
 class PlanCopy:
@@ -78,5 +82,7 @@ class PlanCopy:
         await self._disk.stage(answer.entries, first=self.pages == 0)
         self.pages += 1
         self._number = answer.number
+        if self.pages % _TOLD_EVERY == 0:
+            _log.info("plan_is_copied", pages=self.pages)
         gc.collect(1)  # what is left is the plan: collections need not walk it again and again
         gc.freeze()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
+from ostiary.foundation.telemetry import get_logger
 from ostiary.gateway.node import assertion, keys
 from ostiary.gateway.node.control_plane import ControlPlane, ControlPlaneDown
 from ostiary.gateway.node.disk import Disk
@@ -14,6 +15,7 @@ from ostiary.gateway.node.state import NodeState
 from ostiary.gateway.settings import GatewaySettings
 
 _MARGIN: Final = 10.0
+_log = get_logger(__name__)
 
 
 class KeyKeeper:
@@ -70,3 +72,6 @@ class KeyKeeper:
         self._state.ring = self._state.ring.registered(kids, self._now(), first=first)
         self.keep()
         self._are_told = True
+        if not self.can_sign:
+            wait = self._timing.announce
+            _log.info("listens_when_its_key_is_known", seconds=wait, setting="gateway.jwks_max_age")
