@@ -5,6 +5,8 @@ records of each organization: sequence, hash of the one before, hash. What belon
 a key of that person, so that erasing somebody destroys a key and no record.
 """
 
+from ostiary.foundation.audit.anchors import FILE as ANCHOR_FILE
+from ostiary.foundation.audit.anchors import Anchor, AnchorFile, anchors_of, latest, still_there
 from ostiary.foundation.audit.chaining import chain_staged, has_staged
 from ostiary.foundation.audit.checkpoints import drop_older, sign_checkpoints
 from ostiary.foundation.audit.forgetting import forget_people
@@ -18,9 +20,12 @@ from ostiary.foundation.audit.settings import AuditSettings
 from ostiary.foundation.audit.verifying import Verdict, public_key, verify_chain, verify_records
 
 __all__ = [
+    "ANCHOR_FILE",
     "EVERY",
     "HIDDEN",
     "Actor",
+    "Anchor",
+    "AnchorFile",
     "AuditSettings",
     "Origin",
     "PersonKeys",
@@ -30,12 +35,14 @@ __all__ = [
     "Verdict",
     "Wanted",
     "acting",
+    "anchors_of",
     "chain_staged",
     "current_origin",
     "drop_older",
     "forget_people",
     "has_staged",
     "hashed_name",
+    "latest",
     "named",
     "note",
     "note_unless_noted",
@@ -43,6 +50,7 @@ __all__ = [
     "read_records",
     "sealed_records",
     "sign_checkpoints",
+    "still_there",
     "verify_chain",
     "verify_records",
 ]
