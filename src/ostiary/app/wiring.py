@@ -36,17 +36,28 @@ from ostiary.identity.endpoints import routers as identity_routers
 from ostiary.oauth import AuthorizationServer, authorization_server, clients_asking, forget_ended
 from ostiary.oauth.endpoints import routers as oauth_routers
 from ostiary.organizations import Organization, all_organizations, find
-from ostiary.permissions import AccessSettings, FindOrganization, Guard, GuardedRouter, PlainRoutes
+from ostiary.permissions import (
+    SERVERS,
+    AccessSettings,
+    FindOrganization,
+    Guard,
+    GuardedRouter,
+    PlainRoutes,
+    serve,
+)
 from ostiary.permissions.endpoints import routers as permissions_routers
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
-_NOTHING_UNASKED: dict[str, Any] = {
+_FRAMEWORK: dict[str, Any] = {
+    "title": "Ostiary",
+    "servers": SERVERS,
+    "max_body_size": MAX_BODY_BYTES,
     "docs_url": None,
     "redoc_url": None,
     "openapi_url": None,
     "redirect_slashes": False,
 }
-"""No route of the framework's own: every one is declared (ADR 0007)."""
+"""No route is the framework's own: every one is declared (ADR 0007)."""
 _SWEEP_EVERY = timedelta(minutes=5)
 _TEND_KEYS_EVERY = timedelta(minutes=1)
 _TELL_EVERY = timedelta(seconds=1)
@@ -91,15 +102,14 @@ def build_app(settings: Settings, clock: Clock = utc_now) -> ASGIApp:
         if tracing is not None:
             await tracing.close()
 
-    app = FastAPI(title="Ostiary", lifespan=lifespan, max_body_size=MAX_BODY_BYTES, **_NOTHING_UNASKED)
+    app = FastAPI(lifespan=lifespan, **_FRAMEWORK)
     passwords = settings.access.basic_authentication
     callers = Callers(database, box, authentication, settings.issuer_base, clock, takes_passwords=passwords)
     find_organization = _finder(database)
     guard = app.state.guard = Guard(callers.identify, find_organization)
     routers = _routers(settings, database, box, authentication, server, clock)
     _tighten(routers, settings.access)
-    for router in routers:
-        app.include_router(router.router)
+    serve(app, routers)
     add_error_answers(app)
     listened = PlainPaths(NodeListener(PlainRoutes(app, guard, routers), database))
     served = Audited(listened, database, refusals, find_organization)
