@@ -7,6 +7,7 @@ nothing is noted all the same, in its own transaction, and refusals are counted.
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -32,6 +33,7 @@ from ostiary.foundation.audit import (
     chain_staged,
     drop_older,
     has_staged,
+    heads_of_chains,
     latest,
     note_unless_noted,
     sign_checkpoints,
@@ -44,9 +46,16 @@ from ostiary.foundation.telemetry import get_logger
 from ostiary.foundation.web import client_address, request_id
 from ostiary.identity import LoginRefused
 from ostiary.oauth import OAuthError
-from ostiary.organizations import DEFAULT_ORGANIZATION
+from ostiary.organizations import (
+    DEFAULT_ORGANIZATION,
+    Organization,
+    OrganizationGone,
+    check_is_there,
+    forget_logs_of_removed,
+)
 from ostiary.permissions import Audience, FindOrganization, Principal, PrincipalKind
 
+Heads = dict[str, tuple[int, str]]
 _log = get_logger(__name__)
 _CHAIN_EVERY: Final = timedelta(seconds=1)
 _TEND_EVERY: Final = timedelta(minutes=5)
@@ -79,10 +88,11 @@ class Audited:
                 status = message["status"]
             await send(message)
 
-        with acting(lambda: origin_of(scope)), ending_writes(lambda c: _note_operation(c, scope)):
+        with acting(lambda: origin_of(scope)), ending_writes(lambda c: _end_write(c, scope)):
             await self._app(scope, receive, noting)
             if status < 400 and _is_noted_later(scope):  # it changed nothing here, and was asked for
-                await self._database.write(lambda connection: None)
+                with suppress(OrganizationGone):
+                    await self._database.write(lambda connection: None)
         if 400 <= status < 500:
             await self._note_refusal(scope, status)
 
@@ -90,9 +100,8 @@ class Audited:
         refused = _refusal(scope, status)
         if refused is None:
             return
-        client = _state(scope).get("client")
         name = scope.get("path_params", {}).get("organization", DEFAULT_ORGANIZATION)
-        organization = client.organization if client is not None else await self._find_organization(name)
+        organization = _clients_organization(scope) or await self._find_organization(name)
         if organization is not None:
             self._refusals.add(organization.id, refused, request_id(Request(scope)))
 
@@ -121,20 +130,22 @@ class AuditKeeping:
         try:
             await self.refusals.write()
             await self.chain()
+            await self._anchor(await self.database.read(heads_of_chains))
         except Exception:  # a full disk keeps nobody from stopping; what waits is chained by the next worker
             _log.exception("audit_log_not_finished")
 
     async def chain(self) -> None:
         """Chain what waits, and anchor the chains that grew."""
-        heads: dict[str, tuple[int, str]] = {}
+        heads: Heads = {}
         while await self.database.read(has_staged):
             heads |= await self.database.write(lambda connection: chain_staged(connection, self.box))
         if heads:
             await self._anchor(heads)
 
-    async def _anchor(self, heads: dict[str, tuple[int, str]]) -> None:
+    async def _anchor(self, heads: Heads) -> None:
         file = AnchorFile(self.data_dir / ANCHOR_FILE)
         known = latest(await asyncio.to_thread(file.read))
+        heads = {one: head for one, head in heads.items() if one not in known or known[one].head != head}
         before = [known[organization_id] for organization_id in heads if organization_id in known]
         cut = await self.database.read(
             lambda c: [anchor for anchor in before if not still_there(c, self.box, anchor)]
@@ -164,8 +175,10 @@ class AuditKeeping:
                 hash=one.hash,
                 signature=one.signature,
             )
+        await self._anchor(await self.database.read(heads_of_chains))  # whoever chained may have been killed
         while await self.database.write(lambda c: drop_older(c, box, now - self.settings.kept)):
             pass
+        await self.database.write(forget_logs_of_removed)
 
 
 def origin_of(scope: Scope) -> Origin:
@@ -184,11 +197,21 @@ def _actor(state: dict[str, Any]) -> Actor:
     return Actor("nobody") if client is None else Actor("client", client.client.client_id)
 
 
-def _note_operation(connection: Connection, scope: Scope) -> None:
+def _end_write(connection: Connection, scope: Scope) -> None:
+    """Note the operation; nothing is written of an organization that was removed meanwhile."""
     state = _state(scope)
-    if "organization" in state and _is_administration(scope):  # the guard admitted it
-        note_unless_noted(connection, state["organization"].id)
+    admitted: Organization | None = state.get("organization")
+    if (here := admitted or _clients_organization(scope)) is not None:
+        check_is_there(connection, here.id)
+    if admitted is not None and _is_administration(scope):
+        note_unless_noted(connection, admitted.id)
         state["audited"] = True
+
+
+def _clients_organization(scope: Scope) -> Organization | None:
+    client = _state(scope).get("client")
+    found: Organization | None = None if client is None else client.organization
+    return found
 
 
 def _is_noted_later(scope: Scope) -> bool:

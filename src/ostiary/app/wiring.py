@@ -28,14 +28,14 @@ from ostiary.foundation.database import Database
 from ostiary.foundation.secrets import SecretBox, load_or_create_key
 from ostiary.foundation.settings import InvalidSettings
 from ostiary.foundation.web import PlainPaths, RequestId
-from ostiary.gateway import every_node_knows_key, forget_explanations
+from ostiary.gateway import ROWS_IN_THE_PLAN, every_node_knows_key, forget_explanations
 from ostiary.gateway.endpoints import NodeListener
 from ostiary.gateway.endpoints import routers as gateway_routers
 from ostiary.identity import Authentication, IdentitySettings, id_of_name
 from ostiary.identity.endpoints import routers as identity_routers
 from ostiary.oauth import AuthorizationServer, authorization_server, clients_asking, forget_ended
 from ostiary.oauth.endpoints import routers as oauth_routers
-from ostiary.organizations import Organization, all_organizations, find
+from ostiary.organizations import Organization, Removal, all_organizations, find
 from ostiary.permissions import (
     SERVERS,
     AccessSettings,
@@ -61,6 +61,7 @@ _FRAMEWORK: dict[str, Any] = {
 _SWEEP_EVERY = timedelta(minutes=5)
 _TEND_KEYS_EVERY = timedelta(minutes=1)
 _TELL_EVERY = timedelta(seconds=1)
+_REMOVE_EVERY = timedelta(seconds=5)
 
 
 def build_app(settings: Settings, clock: Clock = utc_now) -> ASGIApp:
@@ -85,7 +86,7 @@ def build_app(settings: Settings, clock: Clock = utc_now) -> ASGIApp:
     background = Background(
         database,
         (
-            *_jobs(server, settings.gateway.usage_kept, clock),
+            *_jobs(server, authentication, settings.gateway.usage_kept, clock),
             *_explaining(told, database, settings, clock),
             *keeping.jobs(),
         ),
@@ -184,9 +185,12 @@ def _finder(database: Database) -> FindOrganization:
     return find_organization
 
 
-def _jobs(server: AuthorizationServer, usage_kept: timedelta, clock: Clock) -> tuple[Job, ...]:
+def _jobs(
+    server: AuthorizationServer, authentication: Authentication, usage_kept: timedelta, clock: Clock
+) -> tuple[Job, ...]:
     """Everything that is due without anybody asking."""
     database = server.database
+    removal = Removal(database, ROWS_IN_THE_PLAN, authentication.forget, clock)
 
     def tend_keys(connection: Connection) -> None:
         for organization in all_organizations(connection):
@@ -205,6 +209,7 @@ def _jobs(server: AuthorizationServer, usage_kept: timedelta, clock: Clock) -> t
         Job("forget_ended_tokens", _SWEEP_EVERY, forget_tokens),
         Job("forget_old_usage", _SWEEP_EVERY, forget_old_usage),
         Job("tend_signing_keys", _TEND_KEYS_EVERY, lambda: database.write(tend_keys)),
+        Job("take_away_removed_organizations", _REMOVE_EVERY, removal.run),
     )
 
 

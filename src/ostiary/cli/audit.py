@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from ostiary.app import Settings
     from ostiary.foundation.audit import Anchor
     from ostiary.foundation.secrets import SecretBox
-    from ostiary.organizations import Organization
 
+_WHICH = "The name of an organization, or the identifier of one that was removed."
 command = typer.Typer(help="Who did what, and proof that nobody changed it.", no_args_is_help=True)
 
 
@@ -32,7 +32,7 @@ def _audit() -> None:
 
 @command.command()
 def verify(
-    org: Annotated[str | None, typer.Argument(help="One organization.", show_default="all")] = None,
+    org: Annotated[str | None, typer.Argument(help=_WHICH, show_default="all")] = None,
     anchors: Annotated[
         Path | None,
         typer.Option(
@@ -44,30 +44,31 @@ def verify(
 ) -> None:
     """Check every hash, link, signature and anchor; status 1 when something was changed or is missing."""
     from ostiary.foundation.audit import ANCHOR_FILE, public_key, verify_chain
+    from ostiary.foundation.clock import utc_now
 
     settings = _settings(data_dir, config)
     noted = _anchors(anchors or settings.data_dir / ANCHOR_FILE, is_named=anchors is not None)
     broken = []
     with _opened(settings) as (connection, box):
         chosen = _chosen(connection, org)
-        unknown = {one.organization_id for one in noted} - {one.id for one in chosen} if org is None else ()
-        broken += [
-            f"the organization {one}, whose audit log is anchored, is not there" for one in sorted(unknown)
-        ]
-        for organization in chosen:
-            verdict = verify_chain(connection, box, organization.id, noted)
+        if org is None:
+            kept = utc_now() - settings.audit.kept  # of what is older, nothing needs to be left
+            gone = {one.organization_id for one in noted if one.at > kept} - chosen.keys()
+            broken += [f"the organization {one}, whose log is anchored, is not there" for one in sorted(gone)]
+        for organization_id, name in chosen.items():
+            verdict = verify_chain(connection, box, organization_id, noted)
             if verdict.problem is None:
-                key = public_key(connection, box, organization.id) or "none yet"
-                typer.echo(f"{organization.name}: {verdict}; public key {key}")
+                key = public_key(connection, box, organization_id) or "none yet"
+                typer.echo(f"{name}: {verdict}; public key {key}")
             else:
-                broken.append(f"the audit log of {organization.name} was changed: {verdict.problem}")
+                broken.append(f"the audit log of {name} was changed: {verdict.problem}")
     if broken:
         raise OperatorError("\n".join(broken))
 
 
 @command.command()
 def export(
-    org: Annotated[str, typer.Argument(help="The organization.")],
+    org: Annotated[str, typer.Argument(help=_WHICH)],
     sealed: Annotated[
         bool, typer.Option("--sealed", help="As it is hashed: what is people's own stays sealed.")
     ] = False,
@@ -81,12 +82,12 @@ def export(
     from ostiary.foundation.audit import Wanted, read_records, sealed_records
 
     with _opened(_settings(data_dir, config)) as (connection, box):
-        (organization,) = _chosen(connection, org)
+        (organization_id,) = _chosen(connection, org)
         if sealed:
-            for line in sealed_records(connection, organization.id, after):
+            for line in sealed_records(connection, organization_id, after):
                 typer.echo(line)
             return
-        for record in read_records(connection, box, organization.id, Wanted(after)):
+        for record in read_records(connection, box, organization_id, Wanted(after)):
             typer.echo(orjson.dumps(record).decode())
 
 
@@ -124,10 +125,14 @@ def _opened(settings: "Settings") -> "Iterator[tuple[Connection, SecretBox]]":
         engine.dispose()
 
 
-def _chosen(connection: "Connection", org: str | None) -> "list[Organization]":
+def _chosen(connection: "Connection", org: str | None) -> dict[str, str]:
+    """The logs that are meant: the organization's identifier, and what to call it."""
+    from ostiary.foundation.audit import organizations_logged
     from ostiary.organizations import all_organizations
 
-    chosen = [one for one in all_organizations(connection) if org in (None, one.name)]
+    there = {one.id: one.name for one in all_organizations(connection)}
+    gone = {one: one for one in organizations_logged(connection) if one not in there}
+    chosen = {id: name for id, name in {**gone, **there}.items() if org in (None, name)}
     if not chosen:
         raise OperatorError(f"there is no organization {org}")
-    return chosen
+    return {id: name if id in there else f"{name} (removed)" for id, name in chosen.items()}

@@ -9,9 +9,11 @@ from ostiary.foundation.audit.anchors import FILE as ANCHOR_FILE
 from ostiary.foundation.audit.anchors import Anchor, AnchorFile, anchors_of, latest, still_there
 from ostiary.foundation.audit.chaining import chain_staged, has_staged
 from ostiary.foundation.audit.checkpoints import drop_older, sign_checkpoints
+from ostiary.foundation.audit.checkpoints import heads as heads_of_chains
 from ostiary.foundation.audit.forgetting import forget_people
 from ostiary.foundation.audit.noting import note, note_unless_noted
 from ostiary.foundation.audit.origin import Actor, Origin, acting, current_origin
+from ostiary.foundation.audit.outliving import forget_organization, organizations_logged
 from ostiary.foundation.audit.pictures import HIDDEN, Personal, named
 from ostiary.foundation.audit.reading import Wanted, read_records, sealed_records
 from ostiary.foundation.audit.refusals import EVERY, Refusal, Refusals
@@ -39,13 +41,16 @@ __all__ = [
     "chain_staged",
     "current_origin",
     "drop_older",
+    "forget_organization",
     "forget_people",
     "has_staged",
     "hashed_name",
+    "heads_of_chains",
     "latest",
     "named",
     "note",
     "note_unless_noted",
+    "organizations_logged",
     "public_key",
     "read_records",
     "sealed_records",

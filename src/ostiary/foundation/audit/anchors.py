@@ -41,6 +41,11 @@ class Anchor:
     hash: str
     at: datetime
 
+    @property
+    def head(self) -> tuple[int, str]:
+        """Sequence and hash."""
+        return self.sequence, self.hash
+
     def line(self) -> bytes:
         """As it stands in the file."""
         said = {"organization": self.organization_id, "sequence": self.sequence, "hash": self.hash}

@@ -106,15 +106,23 @@ def sign_checkpoints(
 ) -> list[Checkpoint]:
     """Sign the head of each chain that grew, unless one was signed within `every`; returns those."""
     signed = []
-    for organization_id in _organizations(connection):
-        sequence, hash = connection.execute(HEAD, {"organization_id": organization_id}).one()
+    for organization_id, (sequence, hash) in heads(connection).items():
         latest = latest_checkpoint(connection, organization_id)
         if latest is None or (latest.sequence < sequence and now - latest.at >= every):
             signed.append(_sign(connection, box, Checkpoint(organization_id, sequence, False, hash, now)))
     return signed
 
 
-def _organizations(connection: Connection) -> Iterator[str]:
+def heads(connection: Connection) -> dict[str, tuple[int, str]]:
+    """Sequence and hash of the newest record of every organization that has any."""
+    found = {}
+    for organization_id in organizations_with_records(connection):
+        sequence, hash = connection.execute(HEAD, {"organization_id": organization_id}).one()
+        found[organization_id] = (int(sequence), str(hash))
+    return found
+
+
+def organizations_with_records(connection: Connection) -> Iterator[str]:
     """Whoever has records, one step through the index each: counting them all would read them all."""
     here = ""
     while (here := connection.execute(_NEXT, {"after": here}).scalar() or "") != "":
