@@ -4,6 +4,7 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from importlib import metadata
 from typing import Any
 
 from fastapi import FastAPI
@@ -12,10 +13,11 @@ from starlette.types import ASGIApp
 
 from ostiary.apim import forget_usage
 from ostiary.apim.endpoints import routers as apim_routers
-from ostiary.app.answers import add_error_answers, whatever_happens
+from ostiary.app.answers import add_error_answers, refused, whatever_happens
 from ostiary.app.auditing import Audited, AuditKeeping
 from ostiary.app.background import Background, Job
 from ostiary.app.callers import Callers
+from ostiary.app.document import Documented
 from ostiary.app.explaining import Explained, ToldRefusals
 from ostiary.app.measuring import Measured, Measures, MetricsPage, MetricsParts
 from ostiary.app.personal_data import HOLDINGS
@@ -47,11 +49,9 @@ from ostiary.permissions import (
 )
 from ostiary.permissions.endpoints import routers as permissions_routers
 
-MAX_BODY_BYTES = 4 * 1024 * 1024
 _FRAMEWORK: dict[str, Any] = {
     "title": "Ostiary",
     "servers": SERVERS,
-    "max_body_size": MAX_BODY_BYTES,
     "docs_url": None,
     "redoc_url": None,
     "openapi_url": None,
@@ -103,7 +103,7 @@ def build_app(settings: Settings, clock: Clock = utc_now) -> ASGIApp:
         if tracing is not None:
             await tracing.close()
 
-    app = FastAPI(lifespan=lifespan, **_FRAMEWORK)
+    app = Documented(lifespan=lifespan, version=metadata.version("ostiary"), **_FRAMEWORK)
     passwords = settings.access.basic_authentication
     callers = Callers(database, box, authentication, settings.issuer_base, clock, takes_passwords=passwords)
     find_organization = _finder(database)
@@ -112,7 +112,7 @@ def build_app(settings: Settings, clock: Clock = utc_now) -> ASGIApp:
     _tighten(routers, settings.access)
     serve(app, routers)
     add_error_answers(app)
-    listened = PlainPaths(NodeListener(PlainRoutes(app, guard, routers), database))
+    listened = PlainPaths(NodeListener(PlainRoutes(app, guard, routers), database), refused)
     served = Audited(listened, database, refusals, find_organization)
     parts = MetricsParts(database, settings.data_dir / "run", clock, authentication.health)
     return RequestId(whatever_happens(_watched(served, told, measures, tracing, parts)))

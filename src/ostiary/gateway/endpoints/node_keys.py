@@ -6,8 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
-from starlette.responses import Response
 
+from ostiary.foundation.answers import NoContent
 from ostiary.foundation.clock import Clock
 from ostiary.foundation.database import Database
 from ostiary.foundation.problem import Problem
@@ -39,7 +39,7 @@ def router(database: Database, clock: Clock) -> GuardedRouter:
     guarded = GuardedRouter("/internal/gateway/v1", per_organization=False)
 
     @guarded.put("/node/keys", access=GATEWAY_NODE, include_in_schema=False)
-    async def register(request: Request, body: NodeKeysBody) -> Response:
+    async def register(request: Request, body: NodeKeysBody) -> NoContent:
         """Publish exactly these keys as the node's."""
         node_id, now = principal(request).name, clock()
         keys = [key.model_dump() for key in body.keys]
@@ -47,6 +47,6 @@ def router(database: Database, clock: Clock) -> GuardedRouter:
             await database.write(lambda connection: register_node_keys(connection, node_id, keys, now))
         except InvalidNodeKeys as error:
             raise Problem(400, "400", "Bad Request", str(error)) from error
-        return Response(status_code=204)
+        return NoContent()
 
     return guarded
