@@ -136,3 +136,21 @@ def test_every_setting_says_what_it_means():
     ]
     assert len(rows) > 10
     assert silent == []
+
+
+UNTESTED_PAGES = {
+    "connect-a-backend": "tests/system/test_data_plane_backends.py and test_own_backends.py",
+    "operate-a-gateway": "tests/system/test_operations.py and test_supervision.py",
+    "run-gateways-on-machines-of-their-own": "tests/system/test_apart.py and test_two_gateways.py",
+    "tell-a-backend-who-calls": "tests/system/test_claims_at_the_gateway.py",
+}
+"""Pages that no test reads, as they are about machines and backends, and where what they say is tested."""
+
+
+def test_every_how_to_page_is_read_by_a_system_test():
+    tests = "".join(path.read_text() for path in (ROOT / "tests" / "system").glob("test_*.py"))
+    pages = {path.stem for path in (DOCS / "how-to").glob("*.md")}
+
+    unread = {page for page in pages if not re.search(rf'["/ ]{page}(\.md)?["`]', tests)}
+
+    assert unread == set(UNTESTED_PAGES)

@@ -1,6 +1,5 @@
 """The page about administration: its roles and client are applied, its commands are run as it says them."""
 
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +7,7 @@ import httpx2
 import pytest
 import yaml
 from tests.system.conftest import MakeServer
-from tests.system.pages import blocks
+from tests.system.pages import blocks, perform
 from tests.system.server import Server
 
 PAGE = "say-who-may-administer"
@@ -45,19 +44,8 @@ def test_a_script_has_the_least_scope_it_needs_as_the_page_says(server: Server, 
     applied = server.ostiary("apply", "-f", str(tmp_path / "organization.yaml"), **SECRETS)
     assert applied.returncode == 0, applied.stderr + applied.stdout
     here = next(block for block in blocks(PAGE, "sh") if "TOKEN=$(" in block)
-    here = here.replace("https://localhost:9443", f"https://localhost:{server.management_port}")
 
-    done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", here.replace("ca.pem", f"{server.directory}/tls/ca.pem")],
-        env={"PATH": "/usr/bin:/bin", **SECRETS},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-
-    assert done.returncode == 0, done.stderr
-    assert '"username":"bob"' in done.stdout
+    assert '"username":"bob"' in perform(server, here, **SECRETS)
 
 
 def test_the_commands_take_a_token_from_the_environment(server: Server, tmp_path: Path):

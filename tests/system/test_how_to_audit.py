@@ -72,6 +72,9 @@ def test_a_person_is_handed_out_and_forgotten_and_the_log_still_holds(server: Se
     assert "jane" not in after
     assert "$erased" in after
     assert "my_company" in run(server, verify)
+    copy, compare = blocks(PAGE, "sh")[-2].replace("/mnt/elsewhere", str(tmp_path)).strip().splitlines()
+    subprocess.run(copy.replace("/var/lib/ostiary", str(server.directory)).split(), check=True)
+    assert "anchors: as they were written" in run(server, compare.replace(*place))
 
 
 def test_the_page_of_the_log_is_read_on_the_machine_itself(server: Server):

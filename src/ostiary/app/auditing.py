@@ -6,8 +6,11 @@ nothing is noted all the same, in its own transaction, and refusals are counted.
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import Connection
@@ -17,22 +20,29 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ostiary.app.background import Job
 from ostiary.app.measuring import route_of
 from ostiary.foundation.audit import (
+    ANCHOR_FILE,
     EVERY,
     Actor,
+    AnchorFile,
     AuditSettings,
     Origin,
     Refusal,
     Refusals,
     acting,
+    anchors_of,
     chain_staged,
     drop_older,
     has_staged,
+    heads_of_chains,
+    latest,
     note_unless_noted,
     sign_checkpoints,
+    still_there,
 )
 from ostiary.foundation.clock import Clock
 from ostiary.foundation.database import Database, ending_writes
 from ostiary.foundation.secrets import SecretBox
+from ostiary.foundation.telemetry import get_logger
 from ostiary.foundation.web import client_address, request_id
 from ostiary.identity import LoginRefused
 from ostiary.oauth import OAuthError
@@ -45,6 +55,8 @@ from ostiary.organizations import (
 )
 from ostiary.permissions import Audience, FindOrganization, Principal, PrincipalKind
 
+Heads = dict[str, tuple[int, str]]
+_log = get_logger(__name__)
 _CHAIN_EVERY: Final = timedelta(seconds=1)
 _TEND_EVERY: Final = timedelta(minutes=5)
 _LONGEST_METHOD: Final = 20
@@ -94,26 +106,79 @@ class Audited:
             self._refusals.add(organization.id, refused, request_id(Request(scope)))
 
 
-def audit_jobs(
-    database: Database, box: SecretBox, refusals: Refusals, settings: AuditSettings, clock: Clock
-) -> tuple[Job, ...]:
+@dataclass(frozen=True, slots=True)
+class AuditKeeping:
     """What the audit log does off the request path."""
 
-    async def chain() -> None:
-        while await database.read(has_staged):
-            await database.write(lambda connection: chain_staged(connection, box))
+    database: Database
+    box: SecretBox
+    refusals: Refusals
+    data_dir: Path
+    settings: AuditSettings
+    clock: Clock
 
-    async def tend() -> None:
-        await database.write(lambda c: sign_checkpoints(c, box, clock(), settings.checkpoint_every))
-        while await database.write(lambda c: drop_older(c, box, clock() - settings.kept)):
+    def jobs(self) -> tuple[Job, ...]:
+        """What a worker does now and then."""
+        return (
+            Job("write_refusals", EVERY, self.refusals.write),
+            Job("chain_audit_log", _CHAIN_EVERY, self.chain),
+            Job("tend_audit_log", _TEND_EVERY, self.tend),
+        )
+
+    async def finish(self) -> None:
+        """Leave nothing behind that is not in the log, and no end of it that is not anchored."""
+        try:
+            await self.refusals.write()
+            await self.chain()
+            await self._anchor(await self.database.read(heads_of_chains))
+        except Exception:  # a full disk keeps nobody from stopping; what waits is chained by the next worker
+            _log.exception("audit_log_not_finished")
+
+    async def chain(self) -> None:
+        """Chain what waits, and anchor the chains that grew."""
+        heads: Heads = {}
+        while await self.database.read(has_staged):
+            heads |= await self.database.write(lambda connection: chain_staged(connection, self.box))
+        if heads:
+            await self._anchor(heads)
+
+    async def _anchor(self, heads: Heads) -> None:
+        file = AnchorFile(self.data_dir / ANCHOR_FILE)
+        known = latest(await asyncio.to_thread(file.read))
+        heads = {one: head for one, head in heads.items() if one not in known or known[one].head != head}
+        before = [known[organization_id] for organization_id in heads if organization_id in known]
+        cut = await self.database.read(
+            lambda c: [anchor for anchor in before if not still_there(c, self.box, anchor)]
+        )
+        for anchor in cut:
+            _log.error(
+                "audit_log_was_cut",
+                organization=anchor.organization_id,
+                missing=anchor.sequence,
+                was_there_at=anchor.at.isoformat(),
+                advice="ostiary audit verify",
+            )
+            del heads[anchor.organization_id]
+        await asyncio.to_thread(file.add, anchors_of(heads, self.clock()))
+
+    async def tend(self) -> None:
+        """Sign the ends of chains, say so where logs are kept, and drop what is older than it is kept."""
+        box, now = self.box, self.clock()
+        signed = await self.database.write(
+            lambda c: sign_checkpoints(c, box, now, self.settings.checkpoint_every)
+        )
+        for one in signed:
+            _log.info(
+                "audit_checkpoint",
+                organization=one.organization_id,
+                sequence=one.sequence,
+                hash=one.hash,
+                signature=one.signature,
+            )
+        await self._anchor(await self.database.read(heads_of_chains))  # whoever chained may have been killed
+        while await self.database.write(lambda c: drop_older(c, box, now - self.settings.kept)):
             pass
-        await database.write(forget_logs_of_removed)
-
-    return (
-        Job("write_refusals", EVERY, refusals.write),
-        Job("chain_audit_log", _CHAIN_EVERY, chain),
-        Job("tend_audit_log", _TEND_EVERY, tend),
-    )
+        await self.database.write(forget_logs_of_removed)
 
 
 def origin_of(scope: Scope) -> Origin:

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp
 from ostiary.apim import forget_usage
 from ostiary.apim.endpoints import routers as apim_routers
 from ostiary.app.answers import add_error_answers, refused, whatever_happens
-from ostiary.app.auditing import Audited, audit_jobs
+from ostiary.app.auditing import Audited, AuditKeeping
 from ostiary.app.background import Background, Job
 from ostiary.app.callers import Callers
 from ostiary.app.document import Documented
@@ -90,12 +90,13 @@ def build_app(settings: Settings, clock: Clock = utc_now) -> ASGIApp:
         acknowledged=lambda connection, kid: every_node_knows_key(connection, kid, clock()),
     )
     told, refusals = ToldRefusals(database, clock), Refusals(database, box, id_of_name, clock)
+    keeping = AuditKeeping(database, box, refusals, settings.data_dir, settings.audit, clock)
     background = Background(
         database,
         (
             *_jobs(server, authentication, settings.gateway.usage_kept, clock),
             *_explaining(told, database, settings, clock),
-            *audit_jobs(database, box, refusals, settings.audit, clock),
+            *keeping.jobs(),
         ),
     )
 
@@ -104,7 +105,7 @@ def build_app(settings: Settings, clock: Clock = utc_now) -> ASGIApp:
         background.start()
         yield
         await background.stop()
-        await refusals.write()
+        await keeping.finish()
         await authentication.close()
         await database.close()
         if tracing is not None:

@@ -5,6 +5,7 @@ It works on the installation's database, on its machine and as its user; everyth
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,6 +17,8 @@ from ostiary.cli.options import ConfigOption, DataDirectoryOption
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from ostiary.app import Settings
+    from ostiary.foundation.audit import Anchor
     from ostiary.foundation.secrets import SecretBox
 
 _WHICH = "The name of an organization, or the identifier of one that was removed."
@@ -30,16 +33,30 @@ def _audit() -> None:
 @command.command()
 def verify(
     org: Annotated[str | None, typer.Argument(help=_WHICH, show_default="all")] = None,
+    anchors: Annotated[
+        Path | None,
+        typer.Option(
+            "--anchors", help="A copy of the anchors kept elsewhere.", show_default="the data directory's"
+        ),
+    ] = None,
     data_dir: DataDirectoryOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Check every hash, link and signature; status 1 when something was changed or is missing."""
-    from ostiary.foundation.audit import public_key, verify_chain
+    """Check every hash, link, signature and anchor; status 1 when something was changed or is missing."""
+    from ostiary.foundation.audit import ANCHOR_FILE, public_key, verify_chain
+    from ostiary.foundation.clock import utc_now
 
+    settings = _settings(data_dir, config)
+    noted = _anchors(anchors or settings.data_dir / ANCHOR_FILE, is_named=anchors is not None)
     broken = []
-    with _opened(data_dir, config) as (connection, box):
-        for organization_id, name in _chosen(connection, org).items():
-            verdict = verify_chain(connection, box, organization_id)
+    with _opened(settings) as (connection, box):
+        chosen = _chosen(connection, org)
+        if org is None:
+            kept = utc_now() - settings.audit.kept  # of what is older, nothing needs to be left
+            gone = {one.organization_id for one in noted if one.at > kept} - chosen.keys()
+            broken += [f"the organization {one}, whose log is anchored, is not there" for one in sorted(gone)]
+        for organization_id, name in chosen.items():
+            verdict = verify_chain(connection, box, organization_id, noted)
             if verdict.problem is None:
                 key = public_key(connection, box, organization_id) or "none yet"
                 typer.echo(f"{name}: {verdict}; public key {key}")
@@ -64,7 +81,7 @@ def export(
 
     from ostiary.foundation.audit import Wanted, read_records, sealed_records
 
-    with _opened(data_dir, config) as (connection, box):
+    with _opened(_settings(data_dir, config)) as (connection, box):
         (organization_id,) = _chosen(connection, org)
         if sealed:
             for line in sealed_records(connection, organization_id, after):
@@ -74,13 +91,29 @@ def export(
             typer.echo(orjson.dumps(record).decode())
 
 
-@contextmanager
-def _opened(data_dir: DataDirectoryOption, config: ConfigOption) -> "Iterator[tuple[Connection, SecretBox]]":
-    from ostiary.cli.bootstrap import open_box
+def _settings(data_dir: DataDirectoryOption, config: ConfigOption) -> "Settings":
     from ostiary.cli.serve import read_settings
+
+    return read_settings(config, {"data_dir": data_dir})
+
+
+def _anchors(file: Path, *, is_named: bool) -> "list[Anchor]":
+    """The anchors of a file, read before the snapshot that they are compared with."""
+    from ostiary.foundation.audit import AnchorFile
+
+    if is_named and not file.is_file():
+        raise OperatorError(f"there is no file {file}")
+    try:
+        return AnchorFile(file).read()
+    except OSError as error:
+        raise OperatorError(f"the anchors in {file} cannot be read: {error.strerror}") from error
+
+
+@contextmanager
+def _opened(settings: "Settings") -> "Iterator[tuple[Connection, SecretBox]]":
+    from ostiary.cli.bootstrap import open_box
     from ostiary.foundation.database import reading_engine
 
-    settings = read_settings(config, {"data_dir": data_dir})
     directory = DataDirectory(settings.data_dir)
     if not directory.secret_key.exists():
         raise OperatorError(f"{directory.path} is no installation: say which one with --data-dir")

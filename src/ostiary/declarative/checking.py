@@ -130,9 +130,24 @@ def _deny_policy(work: Work, change: Change) -> None:
     _, _, value = change.name.partition(" ")
     paths = {f"{api.context}/{api.version}" for api in work.file.apis}
     wished = work.wishes[Kind.APPLICATION].items()
-    applications = {f"{wish.picture['owner']}:{name}" for name, wish in wished}
+    applications = {f"{wish.picture['owner']}:{name}" for name, wish in wished if not wish.gone}
     if value not in paths | applications and (spec.invert or spec.condition in ("APPLICATION", "API")):
-        apim.canonical_value(work.connection, work.organization_id, spec)
+        kept = apim.canonical_value(work.connection, work.organization_id, spec)
+        if _goes(work, spec.condition, kept):
+            raise apim.Invalid("value", repr(spec.value), "something that this file does not prune")
+
+
+def _goes(work: Work, condition: apim.DenyCondition, identifier: str) -> bool:
+    """Whether what a deny policy is about is gone once the file is applied."""
+    if condition is apim.DenyCondition.API:
+        api = apim.get_api(work.connection, work.organization_id, identifier)
+        wish = work.wishes[Kind.API].get(f"{api.name} {api.version}")
+    elif condition is apim.DenyCondition.APPLICATION:
+        application = apim.find_application(work.connection, work.organization_id, identifier)
+        wish = work.wishes[Kind.APPLICATION].get(application.name) if application else None
+    else:
+        return False
+    return wish is not None and wish.gone
 
 
 _CHECKS: dict[Kind, Callable[[Work, Change], None]] = {

@@ -101,11 +101,19 @@ def _user_stores(
 
 
 def _positions(file: OrganizationFile, actual: Mapping[str, Actual]) -> list[int]:
-    """Where each store is asked: the places there are stay if they are in the order of the file."""
+    """Where each store is asked: the places there are stay where they are in the order of the file.
+
+    New stores at the end of the list come after every other. In another order, all that the file lists
+    come after those it does not list.
+    """
     names = [store.name for store in file.user_stores]
-    kept = [actual[name].picture["position"] for name in names if name in actual]
-    in_order = len(kept) == len(names) and kept == sorted(set(kept))
-    return kept if in_order else list(range(len(names)))
+    places = {name: int(store.picture["position"]) for name, store in actual.items()}
+    known = [name for name in places if name in names]  # in the order in which they are asked
+    if names[: len(known)] == known:
+        first_free = max(places.values(), default=-1) + 1
+        return [*(places[name] for name in known), *range(first_free, first_free + len(names) - len(known))]
+    first_free = max((place for name, place in places.items() if name not in names), default=-1) + 1
+    return list(range(first_free, first_free + len(names)))
 
 
 def _plan(plan: PlanPart) -> dict[str, object]:

@@ -6,6 +6,7 @@ the server, as the type's own model is read there.
 """
 
 from collections.abc import Iterator
+from functools import cache
 from types import UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Union, get_args, get_origin
 
@@ -98,7 +99,7 @@ def _converted(annotation: Any) -> Any:
     if annotation is SecretStr:
         return SecretValue
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return create_model(f"{annotation.__name__}Part", __base__=Section, **_fields(annotation))
+        return _section(annotation)
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return TextValue if FROM_FILE in arguments else Annotated[_converted(arguments[0]), *arguments[1:]]
@@ -111,12 +112,18 @@ def _converted(annotation: Any) -> Any:
     return annotation
 
 
+@cache
+def _section(model: type[BaseModel]) -> type[Section]:
+    """One class for each model: a default is equal to what says the same."""
+    return create_model(f"{model.__name__}Part", __base__=Section, **_fields(model))
+
+
 def _default(field: FieldInfo) -> Any:
     if field.is_required():
         return ...
     value = field.get_default(call_default_factory=True)
     if isinstance(value, BaseModel):
-        return _converted(type(value)).model_validate(value.model_dump())
+        return _section(type(value)).model_validate(value.model_dump())
     return list(value) if isinstance(value, tuple) else value
 
 

@@ -41,10 +41,12 @@ class UserName:
         """Read what a person typed at `organization`; `stores` are its outside stores' names.
 
         The text after the last `@` is stripped only if it is the organization's name. Then a
-        prefix up to `/` must be the name of a store, whatever its case.
+        prefix up to `/` must be the name of a store, whatever its case. A canonical name of PRIMARY
+        reads as itself, so that reading it again makes it nobody else's.
 
         Raises:
-            InvalidUserName: unknown prefix, `/` in the name, too long, or refused by RFC 8265 §3.3.
+            InvalidUserName: unknown prefix, `/` in the name, the organization said twice of a user who may
+                be PRIMARY's, too long, or refused by RFC 8265 §3.3.
         """
         if len(text) > LONGEST_INPUT:
             raise InvalidUserName(f"a user name has at most {LONGEST_INPUT} characters")
@@ -54,7 +56,10 @@ class UserName:
         name = name if slash else rest
         if "/" in name:
             raise InvalidUserName("a user name holds no '/' except after the name of its user store")
-        return cls(organization, store, _enforce(_CASE_MAPPED, name), _enforce(_CASE_PRESERVED, name))
+        found = cls(organization, store, _enforce(_CASE_MAPPED, name), _enforce(_CASE_PRESERVED, name))
+        if store in (None, PRIMARY) and found.mapped.endswith(f"@{organization}"):
+            raise InvalidUserName(f"a user name of {PRIMARY} does not end in '@{organization}'")
+        return found
 
     def canonical(self, *, case_sensitive: bool = False) -> str:
         """The name as a store compares it, and exactly what is sent to the store."""

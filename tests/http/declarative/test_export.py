@@ -193,6 +193,20 @@ async def test_stores_keep_their_places_after_one_between_them_is_gone(sqlite_da
     assert lines(await apply(sqlite_database, found.document)) == []
 
 
+async def test_a_new_store_is_asked_after_those_that_its_file_does_not_list(sqlite_database: Database):
+    """Two files that list a store each: neither takes the other's place, and an export keeps the order."""
+    content = {key: a_whole_file()[key] for key in ("apiVersion", "organization", "user_stores")}
+    first, second, third = content["user_stores"][2:5]
+    for listed in ([second], [third], [first, second]):
+        await apply(sqlite_database, content | {"user_stores": listed})
+
+    found = await exported(sqlite_database)
+
+    names = [store["name"] for store in found.document["user_stores"]]
+    assert names == [third["name"], first["name"], second["name"]]
+    assert lines(await apply(sqlite_database, found.document)) == []
+
+
 async def test_the_roles_of_default_are_exported_as_they_are(sqlite_database: Database):
     await apply(
         sqlite_database,

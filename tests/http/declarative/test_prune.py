@@ -256,3 +256,28 @@ async def test_users_are_never_pruned(sqlite_database: Database):
 
     assert lines(await apply(sqlite_database, EMPTY | {"users": []}, prune=True)) == []
     assert await sqlite_database.read(lambda c: identity.find_user(c, organization_id, "bob"))
+
+
+async def test_an_application_goes_while_another_is_newly_denied(sqlite_database: Database):
+    content = the_example()
+    content["applications"].append({"name": "Robot", "owner": "bob"})
+    await apply(sqlite_database, content)
+    content["applications"].pop(0)
+    content["deny"] = [{"condition": "APPLICATION", "value": "bob:Robot"}]
+
+    assert (
+        lines(await apply(sqlite_database, content, prune=True))[-1] == "+ deny policy APPLICATION bob:Robot"
+    )
+
+
+async def test_what_is_pruned_cannot_be_denied(sqlite_database: Database):
+    await apply(sqlite_database, the_example())
+    content = the_example() | {"applications": []}
+    content["deny"] = [{"condition": "APPLICATION", "value": "bob:Mobile"}]
+    gone = the_example() | {"applications": [], "apis": []}
+    gone["deny"] = [{"condition": "API", "value": "/orders/1.0.0"}]
+
+    for wanted in (content, gone):
+        for dry_run in (True, False):
+            said = await refusals(sqlite_database, wanted, prune=True, dry_run=dry_run)
+            assert "deny[0].value" in said[0]

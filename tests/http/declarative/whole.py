@@ -149,7 +149,7 @@ _WHOLE: dict[str, Any] = {
             "roles": ["support"],
             "claims": {"nick": "no\n #x: '"},
         },
-        {"username": "zoë@my_company@my_company", "password": f"{MARKER}-9"},
+        {"username": "zoë@my_company.example", "password": f"{MARKER}-9"},
     ],
     "roles": [
         {"name": "admin", "users": ["bob", "CORP/boss"]},
@@ -221,7 +221,7 @@ _WHOLE: dict[str, Any] = {
     "applications": [
         {
             "name": "Mobile",
-            "owner": "zoë@my_company@my_company",
+            "owner": "zoë@my_company.example",
             "tier": "20PerMin",
             "keys": {
                 "production": {

@@ -24,7 +24,7 @@ def parse(text: str) -> tuple[str | None, str]:
         ("john@example.com@my_company", None, "john@example.com"),
         ("john@other_company", None, "john@other_company"),
         ("my_company", None, "my_company"),
-        ("bob@my_company@my_company", None, "bob@my_company"),
+        ("EXTERNAL/bob@my_company@my_company", "EXTERNAL", "bob@my_company"),
         ("EXTERNAL/testuser", "EXTERNAL", "testuser"),
         ("external/TestUser@my_company", "EXTERNAL", "testuser"),
         ("PRIMARY/bob", "PRIMARY", "bob"),
@@ -49,6 +49,8 @@ def test_spellings_of_one_person_are_one_name(typed: str, store: str | None, nam
         "",
         " ",
         "@my_company",
+        "bob@my_company@my_company",
+        "PRIMARY/bob@My_Company@my_company",
         "EXTERNAL/",
         "EXTERNAL/@my_company",
         "/bob",
@@ -107,6 +109,17 @@ def test_a_displayed_name_reads_back_as_the_same_name(text: str):
     again = UserName.parse(name.display(), "my_company", STORES)
 
     assert (again.canonical(), again.store or "PRIMARY") == (name.canonical(), name.store or "PRIMARY")
+
+
+@given(names)
+def test_a_canonical_name_of_primary_reads_as_itself(text: str):
+    """Attack: `bob@my_company` is made a user, and what is done to that user is done to `bob`."""
+    try:
+        name = UserName.parse(text, "my_company").canonical()
+    except InvalidUserName:
+        return
+
+    assert UserName.parse(name, "my_company").canonical() == name
 
 
 @given(names)

@@ -5,8 +5,11 @@ records of each organization: sequence, hash of the one before, hash. What belon
 a key of that person, so that erasing somebody destroys a key and no record.
 """
 
+from ostiary.foundation.audit.anchors import FILE as ANCHOR_FILE
+from ostiary.foundation.audit.anchors import Anchor, AnchorFile, anchors_of, latest, still_there
 from ostiary.foundation.audit.chaining import chain_staged, has_staged
 from ostiary.foundation.audit.checkpoints import drop_older, sign_checkpoints
+from ostiary.foundation.audit.checkpoints import heads as heads_of_chains
 from ostiary.foundation.audit.forgetting import forget_people
 from ostiary.foundation.audit.noting import note, note_unless_noted
 from ostiary.foundation.audit.origin import Actor, Origin, acting, current_origin
@@ -19,9 +22,12 @@ from ostiary.foundation.audit.settings import AuditSettings
 from ostiary.foundation.audit.verifying import Verdict, public_key, verify_chain, verify_records
 
 __all__ = [
+    "ANCHOR_FILE",
     "EVERY",
     "HIDDEN",
     "Actor",
+    "Anchor",
+    "AnchorFile",
     "AuditSettings",
     "Origin",
     "PersonKeys",
@@ -31,6 +37,7 @@ __all__ = [
     "Verdict",
     "Wanted",
     "acting",
+    "anchors_of",
     "chain_staged",
     "current_origin",
     "drop_older",
@@ -38,6 +45,8 @@ __all__ = [
     "forget_people",
     "has_staged",
     "hashed_name",
+    "heads_of_chains",
+    "latest",
     "named",
     "note",
     "note_unless_noted",
@@ -46,6 +55,7 @@ __all__ = [
     "read_records",
     "sealed_records",
     "sign_checkpoints",
+    "still_there",
     "verify_chain",
     "verify_records",
 ]

@@ -34,18 +34,21 @@ def has_staged(connection: Connection) -> bool:
     return connection.execute(_ANY).first() is not None
 
 
-def chain_staged(connection: Connection, box: SecretBox, at_once: int = AT_ONCE) -> int:
-    """Chain what waits; returns how many records that were."""
+def chain_staged(
+    connection: Connection, box: SecretBox, at_once: int = AT_ONCE
+) -> dict[str, tuple[int, str]]:
+    """Chain what waits; returns sequence and hash of the newest record of each chain that grew."""
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
     waiting = connection.execute(_WAITING, {"at_once": at_once}).all()
     if not waiting:
-        return 0
+        return {}
+    heads = {}
     by_organization = sorted(waiting, key=attrgetter("organization_id", "id"))
     for organization_id, rows in groupby(by_organization, key=attrgetter("organization_id")):
-        _append(connection, box, organization_id, rows)
+        heads[organization_id] = _append(connection, box, organization_id, rows)
     connection.execute(_TAKEN, {"ids": [row.id for row in waiting]})
-    return len(waiting)
+    return heads
 
 
 def head(connection: Connection, organization_id: str) -> tuple[int, str]:
@@ -69,7 +72,7 @@ def digest(document: str) -> str:
 
 def _append(
     connection: Connection, box: SecretBox, organization_id: str, rows: Iterable[Row[tuple[Any, ...]]]
-) -> None:
+) -> tuple[int, str]:
     keys = PersonKeys(connection, box, organization_id)
     last, previous = head(connection, organization_id)
     records = []
@@ -79,6 +82,7 @@ def _append(
         records.append(_row(organization_id, sequence, document | place))
         previous = records[-1]["hash"]
     connection.execute(_APPEND, records)
+    return records[-1]["sequence"], previous
 
 
 def _row(organization_id: str, sequence: int, document: dict[str, Any]) -> dict[str, Any]:

@@ -92,16 +92,34 @@ def checkpoints_of(connection: Connection, organization_id: str) -> Iterator[Che
     return (Checkpoint(*row) for row in rows)
 
 
-def sign_checkpoints(connection: Connection, box: SecretBox, now: datetime, every: timedelta) -> int:
-    """Sign the head of each chain that grew, unless one was signed within `every`; returns how many were."""
-    signed = 0
-    for organization_id in organizations_with_records(connection):
-        sequence, hash = connection.execute(HEAD, {"organization_id": organization_id}).one()
+def latest_beginning(connection: Connection, box: SecretBox, organization_id: str) -> int:
+    """The record up to which a signature of the organization lets records go; 0 where there is none."""
+    begun = [one for one in checkpoints_of(connection, organization_id) if one.is_beginning]
+    if not begun:
+        return 0
+    key = signing_key(connection, box, organization_id).public_key()
+    return max((one.sequence for one in begun if one.is_signed_by(key)), default=0)
+
+
+def sign_checkpoints(
+    connection: Connection, box: SecretBox, now: datetime, every: timedelta
+) -> list[Checkpoint]:
+    """Sign the head of each chain that grew, unless one was signed within `every`; returns those."""
+    signed = []
+    for organization_id, (sequence, hash) in heads(connection).items():
         latest = latest_checkpoint(connection, organization_id)
         if latest is None or (latest.sequence < sequence and now - latest.at >= every):
-            _sign(connection, box, Checkpoint(organization_id, sequence, False, hash, now))
-            signed += 1
+            signed.append(_sign(connection, box, Checkpoint(organization_id, sequence, False, hash, now)))
     return signed
+
+
+def heads(connection: Connection) -> dict[str, tuple[int, str]]:
+    """Sequence and hash of the newest record of every organization that has any."""
+    found = {}
+    for organization_id in organizations_with_records(connection):
+        sequence, hash = connection.execute(HEAD, {"organization_id": organization_id}).one()
+        found[organization_id] = (int(sequence), str(hash))
+    return found
 
 
 def organizations_with_records(connection: Connection) -> Iterator[str]:
@@ -140,7 +158,9 @@ def _drop_through(connection: Connection, box: SecretBox, organization_id: str, 
     return connection.execute(gone.where(audit_log.c.sequence.in_(first))).rowcount
 
 
-def _sign(connection: Connection, box: SecretBox, checkpoint: Checkpoint) -> None:
+def _sign(connection: Connection, box: SecretBox, checkpoint: Checkpoint) -> Checkpoint:
     key = signing_key(connection, box, checkpoint.organization_id)
     signature = base64.urlsafe_b64encode(key.sign(checkpoint.statement())).decode()
-    connection.execute(insert(checkpoints), asdict(replace(checkpoint, signature=signature)))
+    signed = replace(checkpoint, signature=signature)
+    connection.execute(insert(checkpoints), asdict(signed))
+    return signed

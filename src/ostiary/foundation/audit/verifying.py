@@ -8,6 +8,7 @@ import orjson
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from sqlalchemy import Connection, select
 
+from ostiary.foundation.audit.anchors import Anchor
 from ostiary.foundation.audit.chaining import START, digest
 from ostiary.foundation.audit.checkpoints import Checkpoint, checkpoints_of, signing_key
 from ostiary.foundation.audit.tables import audit_log
@@ -24,11 +25,12 @@ class Verdict:
     first: int
     last: int
     checkpoints: int
+    anchors: int = 0
     problem: str | None = None
 
     def __str__(self) -> str:
         place = f" ({self.first} to {self.last})" if self.records else ""
-        said = f"{self.records} records{place}, {self.checkpoints} signed checkpoints"
+        said = f"{self.records} records{place}, {self.checkpoints} signed checkpoints, {self.anchors} anchors"
         return f"{said}: " + ("as they were written" if self.problem is None else self.problem)
 
 
@@ -43,6 +45,7 @@ class _Walk:
     organization_id: str
     checkpoints: dict[int, Checkpoint]
     beginning: int
+    anchors: dict[int, Anchor]
     previous: str = START
     records: int = 0
     first: int = 0
@@ -60,6 +63,11 @@ class _Walk:
             raise _Broken(f"record {sequence} does not follow on record {self.last}")
         if (checkpoint := self.checkpoints.get(sequence)) is not None and checkpoint.hash != hash:
             raise _Broken(f"record {sequence} is not the one that was signed")
+        if (anchor := self.anchors.get(sequence)) is not None and anchor.hash != hash:
+            raise _Broken(
+                f"record {sequence} is not the one that was there at {_instant(anchor)}; "
+                + self._since(sequence)
+            )
         self.records, self.last, self.previous = self.records + 1, sequence, hash
 
     def _begin(self, sequence: int, previous: Any) -> None:
@@ -76,6 +84,24 @@ class _Walk:
         furthest = max(self.checkpoints, default=0)
         if max(self.last, self.beginning) < furthest:
             raise _Broken(f"records {self.last + 1} to {furthest} are missing: record {furthest} was signed")
+        anchored = max(self.anchors, default=0)
+        if max(self.last, self.beginning) < anchored:
+            there = f"record {anchored} was there at {_instant(self.anchors[anchored])}"
+            raise _Broken(
+                f"records {self.last + 1} to {anchored} are missing: {there}; {self._since(anchored)}"
+            )
+
+    def _since(self, sequence: int) -> str:
+        """Up to where the chain is as it was, as far as anchors tell."""
+        held = [one for place, one in self.anchors.items() if place <= min(self.last, sequence - 1)]
+        if not held:
+            return "no anchor before it tells since when"
+        last = max(held, key=lambda one: one.sequence)
+        return f"up to record {last.sequence}, of {_instant(last)}, all is there"
+
+
+def _instant(anchor: Anchor) -> str:
+    return anchor.at.isoformat(timespec="seconds")
 
 
 def _parsed(document: str) -> dict[str, Any]:
@@ -86,8 +112,10 @@ def _parsed(document: str) -> dict[str, Any]:
     return said if isinstance(said, dict) else {}
 
 
-def verify_chain(connection: Connection, box: SecretBox, organization_id: str) -> Verdict:
-    """Verify all of an organization's chain, as one snapshot has it."""
+def verify_chain(
+    connection: Connection, box: SecretBox, organization_id: str, anchors: Iterable[Anchor] = ()
+) -> Verdict:
+    """Verify all of an organization's chain, in one snapshot that is younger than the anchors."""
     signed = tuple(checkpoints_of(connection, organization_id))
     rows = connection.execution_options(yield_per=1_000).execute(
         select(*_COLUMNS).where(audit_log.c.organization_id == organization_id).order_by(audit_log.c.sequence)
@@ -95,9 +123,9 @@ def verify_chain(connection: Connection, box: SecretBox, organization_id: str) -
     try:
         key = signing_key(connection, box, organization_id).public_key() if signed else None
     except SecretUnreadable:
-        return Verdict(0, 0, 0, 0, "the key that signs is not this installation's")
+        return Verdict(0, 0, 0, 0, problem="the key that signs is not this installation's")
     records = ((row.sequence, row.document, row.hash) for row in rows)
-    return verify_records(organization_id, key, signed, records)
+    return verify_records(organization_id, key, signed, records, anchors)
 
 
 def public_key(connection: Connection, box: SecretBox, organization_id: str) -> str | None:
@@ -112,11 +140,13 @@ def verify_records(
     key: Ed25519PublicKey | None,
     signed: Iterable[Checkpoint],
     records: Iterable[tuple[int, str, str]],
+    anchors: Iterable[Anchor] = (),
 ) -> Verdict:
     """Verify records (sequence, document, hash) in their order; `key` is None where nothing was signed."""
     known = list(signed)
     beginning = max((one.sequence for one in known if one.is_beginning), default=0)
-    walk = _Walk(organization_id, {one.sequence: one for one in known}, beginning)
+    anchored = {one.sequence: one for one in anchors if one.organization_id == organization_id}
+    walk = _Walk(organization_id, {one.sequence: one for one in known}, beginning, anchored)
     problem = None
     try:
         for checkpoint in known:
@@ -129,4 +159,4 @@ def verify_records(
         walk.end()
     except _Broken as broken:
         problem = str(broken)
-    return Verdict(walk.records, walk.first, walk.last, len(known), problem)
+    return Verdict(walk.records, walk.first, walk.last, len(known), len(anchored), problem)
