@@ -124,7 +124,7 @@ def conforming(app: ASGIApp) -> Iterator[TestClient]:
     watched = Conforming(app)
     with TestClient(watched, raise_server_exceptions=False) as client:
         yield client
-    assert watched.complaints == []
+    assert watched.complaints == [], "\n".join(watched.complaints)
 
 
 class _Answer:

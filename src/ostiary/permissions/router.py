@@ -1,10 +1,11 @@
 """Routes that declare their access (ADR 0007): none exists without it, and the guard asks each."""
 
 import re
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from inspect import signature
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from fastapi import APIRouter, FastAPI
@@ -106,6 +107,7 @@ class GuardedRouter:
         access: Access,
         refuses: Collection[int] = (),
         answers: Sequence[Answer] = (),
+        openapi_extra: Mapping[str, Any] = MappingProxyType({}),
         **options: Any,
     ) -> None:
         """Register one route; `options` are FastAPI's.
@@ -126,11 +128,11 @@ class GuardedRouter:
             response_model=None,
             openapi_extra={
                 **_security(access),
-                **_unread_parameters(self._prefix + path, endpoint),
                 **({} if self._per_organization else {"servers": [_OF_THE_INSTALLATION]}),
-                **options.get("openapi_extra", {}),
+                **openapi_extra,
+                **_parameters(self._prefix + path, endpoint, openapi_extra.get("parameters", ())),
             },
-            **{name: value for name, value in options.items() if name != "openapi_extra"},
+            **options,
         )
 
     def access_of(self, method: str, path: str) -> Access:
@@ -212,11 +214,9 @@ def _security(access: Access) -> dict[str, Any]:
     return {"security": schemes.get(access.audience, with_token), "x-ostiary-access": str(access)}
 
 
-def _unread_parameters(path: str, endpoint: Callable[..., Any]) -> dict[str, Any]:
-    """The parameters of a path that its endpoint does not take as arguments: OpenAPI wants each described."""
+def _parameters(path: str, endpoint: Callable[..., Any], more: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What an endpoint does not take as arguments: `more`, and what of the path OpenAPI wants described."""
     taken = signature(endpoint).parameters
-    unread = [name for name in _PARAMETER.findall(path) if name not in taken]
-    if not unread:
-        return {}
     described = {"in": "path", "required": True, "schema": {"type": "string"}}
-    return {"parameters": [{"name": name, **described} for name in unread]}
+    unread = [{"name": name, **described} for name in _PARAMETER.findall(path) if name not in taken]
+    return {"parameters": [*unread, *more]} if unread or more else {}

@@ -135,7 +135,7 @@ def router(
             access=row.access,
             answers=documents.ANSWERS[row.operation],
             refuses=documents.REFUSALS.get(row.operation, ()),
-            openapi_extra=documents.request_body(row.operation),
+            openapi_extra=documents.read_here(row.operation),
         )
     return guarded
 

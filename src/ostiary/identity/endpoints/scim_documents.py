@@ -131,11 +131,22 @@ BODIES: Final = {
 """What the bodies of operations are, in general (RFC 7644 §3)."""
 
 
-def request_body(operation: str) -> dict[str, Any]:
-    """What the OpenAPI document says of the body of an operation; the service reads it."""
-    if operation not in BODIES:
-        return {}
-    said = {"schema": BODIES[operation]}
-    return {
-        "requestBody": {"required": True, "content": dict.fromkeys((MEDIA_TYPE, "application/json"), said)}
-    }
+_PROJECTION: Final = ("attributes", "excludedAttributes")
+_PARAMETERS: Final = {
+    "search": ("filter", "sortBy", "sortOrder", "startIndex", "count", *_PROJECTION, "domain"),
+    **dict.fromkeys(("create", "query", "replace", "patch"), _PROJECTION),
+}
+"""What the query of an operation may say (RFC 7644 §3.4.2, §3.9), and the user store to look in."""
+
+
+def read_here(operation: str) -> dict[str, Any]:
+    """What the OpenAPI document says of the query and the body of an operation; the service reads them."""
+    said: dict[str, Any] = {}
+    if operation in _PARAMETERS:
+        text = {"type": "string"}
+        said["parameters"] = [{"name": n, "in": "query", "schema": text} for n in _PARAMETERS[operation]]
+    if operation in BODIES:
+        body = {"schema": BODIES[operation]}
+        content = dict.fromkeys((MEDIA_TYPE, "application/json"), body)
+        said["requestBody"] = {"required": True, "content": content}
+    return said
