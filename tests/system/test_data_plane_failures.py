@@ -109,7 +109,7 @@ def _breakable_converter(name: str) -> str:
     return (
         f"local ways_{name} = {{ {ways} }}\n"
         f'core.register_converters("{name}", function(question)'
-        f' return (ways_{name}[question:match("/{name}/([^^]*)")] or {name})(question) end)\n'
+        f' return (ways_{name}[question:match("/{name}/([^^/]*)")] or {name})(question) end)\n'
     )
 
 
