@@ -28,8 +28,9 @@ local find, match = string.find, string.match
 local read, has_scope, choose = decisions.read, decisions.has_scope, targets.choose
 local MORE = decisions.MORE
 
--- What lives is little beside what each call throws away: collect when it has grown fourfold, not twofold.
-collectgarbage("setpause", 400)
+-- What lives is little beside what each call throws away: only what is young is looked through (Lua 5.4), or else
+-- nothing before it has grown fourfold.
+if not pcall(collectgarbage, "generational") then collectgarbage("setpause", 400) end
 
 -- Finds what is called: the API, the organization's name, the path inside the API, the resource; or nil and the
 -- outcome. `text` begins with the path, whose last slash is the byte `last`; `denied_by` are the organizations that
@@ -52,12 +53,12 @@ end
 local function pass(word, backend, inside, realm, more, kept, left, key, bound, text, at, unnamed)
     local target = choose(backend, clock.now)
     local flags = target.flags
-    if more ~= "" then flags = flags .. "l" end
-    if unnamed then flags = flags .. "u" end
+    if more ~= "" then flags = "l" .. flags end
+    if unnamed then flags = "u" .. flags end
     if inside == "" and target.base == "" then inside = "/" end
     local head = word .. "^" .. kept .. flags .. "^" .. left .. "^" .. target.base .. inside .. target.where .. key .. "^^"
         .. realm .. target.how .. more .. "^" .. bound .. "^"
-    return outcomes.pass(head, #word + 2 + #flags, text, at)
+    return outcomes.pass(head, #word + 2, text, at)
 end
 
 -- What a decision says about this call; `otherwise` where it does not hold now.

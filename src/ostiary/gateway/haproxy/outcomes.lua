@@ -7,8 +7,8 @@
 --   1  pass; miss: the agent has to be asked; unnamed: nobody has to say who calls; held: by a restricted key, which
 --      has to be compared with where the call comes from; anything else is a refusal (refusals.lua)
 --   2  where the plan's count is kept: s(econd), m(inute), d(ay), y (month), `-` is unlimited; then letters, `-` for
---      none: o a backend of the API's own, t TLS, w a time-out, l limits besides the plan, u nobody said who calls,
---      v answers depend on the origin, x what is far behind
+--      none, in this order: x what follows is far behind, u nobody said who calls, l limits besides the plan,
+--      v answers depend on the origin, o a backend of the API's own, t TLS, w a time-out
 --   3  how many calls may pass in this window   4  path   5  Host
 --   6  where the call goes: IP|port|organization, or the backend of the API's own
 --   7  the key calls are counted under          8  of a refusal, API|application|subscription
@@ -38,7 +38,7 @@ for n = 0, NEAR do BLANKS[n] = (" "):rep(n) end
 
 local IS_NEAR = string.unpack(">I6", ("%06x"):format(FIELDS + 1))
 
--- A call that may pass, or is held. `head` are the parts, their letters end at the byte `letters`; `text` is the
+-- A call that may pass, or is held. `head` are the parts, their letters begin after the byte `letters`; `text` is the
 -- decision, `at` the place of its assertion as decisions.read says it.
 function outcomes.pass(head, letters, text, at)
     local blanks = BLANKS[NEAR - #head]
