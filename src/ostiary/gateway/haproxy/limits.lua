@@ -14,18 +14,18 @@ local limits = {}
 local UNAUTHENTICATED = { requests = "500", per = "minute" } -- of an address at an API, where no credential is asked for
 
 local KEPT = windows.KEPT
-local KEPT_BYTES = { second = "minute", minute = "minute", hour = "day", day = "day", month = "month" }
 
--- Where the counts of a plan are kept, by its period.
+-- Where counts are kept, and those of bytes, by the period.
 local LETTER = { second = "s", minute = "m", hour = "d", day = "d", month = "y" }
+local LETTER_OF_BYTES = { second = "m", minute = "m", hour = "d", day = "d", month = "y" }
 
 -- The periods as decisions name them, by a byte.
 local PERIODS = {}
 for letter, per in pairs({ s = "second", m = "minute", h = "hour", d = "day", y = "month" }) do PERIODS[letter:byte()] = per end
 local UNLIMITED = ("-"):byte()
 
--- The first of the three places that each level has in what `more` returns; gateway.cfg and outcomes.lua know them.
-local PLACES = { burst = 1, application = 4, api = 7, resource = 10, bandwidth = 13 }
+-- The place that each level has in what `more` returns; gateway.cfg and refusals.lua know them.
+local PLACES = { burst = 1, application = 2, api = 3, resource = 4, bandwidth = 5 }
 
 -- What is counted under, and how many may pass here.
 local function count(id, requests, per, prefix)
@@ -55,15 +55,16 @@ function limits.plan_of_address(api, address)
 end
 
 local function put(places, level, id, requests, per)
-    local at, bytes = PLACES[level], level == "bandwidth"
-    places[at] = assert((bytes and KEPT_BYTES or KEPT)[per], "an unknown period")
-    places[at + 1], places[at + 2] = count(id, requests, per, bytes and "bytes:")
+    local bytes = level == "bandwidth"
+    local key, left = count(id, requests, per, bytes and "bytes:")
+    places[PLACES[level]] = (bytes and LETTER_OF_BYTES or LETTER)[per] .. left .. ">" .. key
 end
 
--- Limits besides the plan: of the credential, as a decision has them, and of everybody. "" is none.
+-- Limits besides the plan: of the credential, as a decision has them, and of everybody. "" is none. A place is empty,
+-- or the letter of where it is kept, how many may pass, `>` and the key.
 function limits.more(api, resource, said)
     if said == "" and not api.limit and not resource.limit then return "" end
-    local places = { "", "", "", "", "", "", "", "", "", "", "", "", "", "", "" }
+    local places = { "", "", "", "", "" }
     for level, key, requests, per in said:gmatch("(%l+)%+([^+&]+)%+(%d+)%+(%l+)") do
         put(places, level, key, requests, per)
     end

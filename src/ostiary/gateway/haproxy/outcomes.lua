@@ -14,7 +14,7 @@
 --   7  the key calls are counted under          8  of a refusal, API|application|subscription
 --   9  the organization's name
 --   10 TLS name   11  time-out (ms)
---   12 limits besides the plan, 15 parts with `<` between them (limits.lua)
+--   12 limits besides the plan, 5 parts with `<` between them (limits.lua)
 --   13 what a restricted key is bound to
 --
 -- Of a call that may pass, blanks follow up to byte 512, and then the decision as it is stored (decisions.py), so that

@@ -108,15 +108,16 @@ local LEVELS = {
     { name = "throttled_burst", level = "burst", bit = 2, place = 2 },
 }
 
-local PLACES = { burst = 1, application = 4, api = 7, resource = 10, bandwidth = 13 } -- as in limits.lua
+local PLACES = { burst = 1, application = 2, api = 3, resource = 4, bandwidth = 5 } -- as in limits.lua
 local KEPT = { s = "second", m = "minute", d = "day", y = "month" }
 
 -- What an outcome says of a level (outcomes.lua): where it is kept, its key, its limit.
 local function counted(parts, level)
     if level == "plan" then return KEPT[parts[2]:sub(1, 1)], parts[7], parts[3] end
-    local places, n = {}, PLACES[level]
+    local places = {}
     for place in (parts[12] .. "<"):gmatch("([^<]*)<") do places[#places + 1] = place end
-    return places[n], places[n + 1], places[n + 2]
+    local kept, limit, key = places[PLACES[level]]:match("^(%l)(%-?%d+)>(.*)$")
+    return KEPT[kept], key, limit
 end
 
 -- The window a level counts in: its period and its end.
