@@ -18,9 +18,8 @@ local clock = load("clock", folder)
 local limits = load("limits", folder, maps, clock)
 local decisions = load("decisions", shards, clock)
 local outcomes = load("outcomes")
+local questions = load("questions", agent)
 local apis = load("apis", folder, maps, router, credentials, cors, targets, limits, shards, decisions.FIRST)
-
-local DEADLINE = 800 -- milliseconds for the agent
 
 local plan = Map.new(maps .. "/plan.map", Map._str)
 local refuse = outcomes.refuse
@@ -113,32 +112,31 @@ local function decide_unnamed(question)
     return pass("pass", backend, inside, realm, limits.more(api, resource, ""), kept, left, key, "", outcomes.nobody(api))
 end
 
-local BODY = '{"api":"%s","credential_sha256":"%s","credential":"%s","address":"%s","request":"%s"}'
 local AGENT_MAY_SAY = {
     invalid_token = true, subscription_blocked = true, subscription_inactive = true, not_subscribed = true,
     denied_caller = true, unavailable = true,
 }
 
-local function question(api, credential, token, address, request)
-    local body = BODY:format(api.id, credential, token, address, request)
-    return {
-        url = "http://agent/decide", dst = "unix@" .. agent, timeout = DEADLINE, body = body,
-        headers = { ["content-type"] = { "application/json" }, ["content-length"] = { tostring(#body) } },
-    }
-end
-
--- What the agent says of a credential at an API, as an outcome. Whatever is not an answer is unavailable.
+-- What the agent says of a credential at an API, as an outcome. Whatever is not an answer is unavailable. Whoever
+-- waits for a turn to ask may find that the decision has been stored meanwhile.
 local function ask_agent(txn, api, realm, inside, resource)
     local credential, token = txn:get_var("txn.credential"), ""
     if credentials.kind(credential) == "oauth2" then -- an API key is known by its hash alone
         token = txn.f:http_auth_bearer()
         if not token or not token:match("^[%w%-._~+/]+=*$") then return refuse("invalid_token", api, realm) end
     end
-    local answer = core.httpclient():post(question(api, credential, token, txn.f:src(), txn.f:unique_id()))
-    if not answer or answer.status ~= 200 or not answer.body then return refuse("unavailable", api, realm) end
-    local name = answer.body:match("^refuse ([%l_]+)\n?$")
+    local function look()
+        local stored = decisions.find(api, credential)
+        local found = stored and apply(stored, api, realm, inside, resource, "miss")
+        return found and find(found, "miss^", 1, true) ~= 1 and found or nil
+    end
+    local turn, found = questions.turn(look)
+    if not turn then return found or refuse("unavailable", api, realm) end
+    local said = questions.ask(turn, api.id, credential, token, txn.f:src(), txn.f:unique_id())
+    if not said then return refuse("unavailable", api, realm) end
+    local name = said:match("^refuse ([%l_]+)\n?$")
     if name then return refuse(AGENT_MAY_SAY[name] and name or "unavailable", api, realm) end
-    local text = answer.body:match("^grant\n([^\n]+)\n?$")
+    local text = said:match("^grant\n([^\n]+)\n?$")
     if not text then return refuse("unavailable", api, realm) end
     return apply(text, api, realm, inside, resource, "invalid_token")
 end

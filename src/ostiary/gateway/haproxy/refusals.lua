@@ -44,7 +44,7 @@ local REFUSALS = {
     unavailable = { 503, "900900", "Unclassified Authentication Failure", "The credentials cannot be checked now", retry_after = 2 },
     not_ready = { 503, "900900", "Unclassified Authentication Failure", "The gateway is starting", retry_after = 2 },
     overloaded = { 503, "303001", "Runtime Error", "The backend of the API has too many calls under way", retry_after = 1 },
-    suspended = { 503, "303001", "Runtime Error", "The backend of the API keeps failing and is tried again shortly", retry_after = 1 },
+    suspended = { 503, "303001", "Runtime Error", "The backend of the API keeps failing and is tried again shortly" },
     quarantined = { 503, "303001", "Runtime Error", "This gateway cannot use the backend of the API as it is configured", retry_after = 60 },
     no_address = { 503, "303001", "Runtime Error", "The backend of the API has no known address", retry_after = 5 },
     internal = { 500, "900900", "Unclassified Authentication Failure", "The gateway could not decide" },
@@ -175,6 +175,7 @@ local function present(txn)
         later = os.date("!%Y-%b-%d %H:%M:%S+0000 UTC", open_at)
         description = "You have exceeded your quota .You can access API after " .. later
     end
+    if name == "suspended" then retry_after = math.max(1, (txn:get_var("txn.next_try") or 0) - os.time()) end
     local xml = prefers_xml(txn.f:req_fhdr("accept"))
     txn:set_var("txn.xml", xml)
     txn:set_var("txn.body", body(refusal, description, later, xml))
