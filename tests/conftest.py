@@ -31,14 +31,19 @@ def postgresql_server() -> Iterator[str]:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-@pytest.fixture
-def postgresql_url(postgresql_server: str) -> str:
-    """A new, empty PostgreSQL database."""
+def new_postgresql_database(postgresql_server: str) -> str:
+    """The URL of a new, empty database."""
     name = f"test_{uuid4().hex}"
     with psycopg.connect(postgresql_server, autocommit=True) as connection:
         connection.execute(f'CREATE DATABASE "{name}"')
     head, _, query = postgresql_server.partition("?")
     return f"postgresql+psycopg://{head.rpartition('/')[0].partition('://')[2]}/{name}?{query}"
+
+
+@pytest.fixture
+def postgresql_url(postgresql_server: str) -> str:
+    """A new, empty PostgreSQL database."""
+    return new_postgresql_database(postgresql_server)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

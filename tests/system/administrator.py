@@ -50,6 +50,10 @@ class Administrator:
         assert response.is_success, f"{method} {path}: {response.status_code} {response.text}"
         return response.json() if response.content else None
 
+    def of_the_installation(self, method: str, path: str) -> httpx2.Response:
+        """Make a request below no organization, such as about one; whatever is answered."""
+        return self._http.request(method, path)
+
     def apply(self, **parts: Any) -> None:
         """Apply a file of this organization that says nothing but these parts."""
         document = {"apiVersion": "ostiary/v1", "organization": {"name": self.organization}, **parts}

@@ -57,6 +57,10 @@ class World:
             self._organizations[name] = Organization(self, name)
         return self._organizations[name]
 
+    def forget(self, name: str) -> None:
+        """The organization is gone: it is made anew when it is needed again."""
+        del self._organizations[name]
+
     def close(self) -> None:
         self.backend.stop()
         self.other_backend.stop()

@@ -78,7 +78,7 @@ from ostiary.apim.paths import (
     parse_version,
     shape,
 )
-from ostiary.apim.plans import BUILT_IN, delete_plan, find_plan, list_plans, put_plan
+from ostiary.apim.plans import BUILT_IN, built_in_plans, delete_plan, find_plan, list_plans, put_plan
 from ostiary.apim.publishing import (
     APISpec,
     change_api,
@@ -167,6 +167,7 @@ __all__ = [
     "add_usage",
     "address_range",
     "applications_named",
+    "built_in_plans",
     "canonical_owner",
     "canonical_value",
     "change_api",

@@ -29,10 +29,15 @@ def built_in_plan(organization_id: str, name: str) -> Plan:
     return Plan(identifier, organization_id, name, BUILT_IN[name], Period.MINUTE, built_in=True)
 
 
+def built_in_plans(organization_id: str) -> list[Plan]:
+    """The plans that the organization has from the start."""
+    return [built_in_plan(organization_id, name) for name in BUILT_IN]
+
+
 def list_plans(connection: Connection, organization_id: str) -> list[Plan]:
     """Every plan of the organization: the built-in ones, then its own by name."""
     own = [plan for plan in repository.stored_plans(connection, organization_id) if not plan.built_in]
-    return [*(built_in_plan(organization_id, name) for name in BUILT_IN), *own]
+    return [*built_in_plans(organization_id), *own]
 
 
 def find_plan(connection: Connection, organization_id: str, plan_id: str) -> Plan | None:

@@ -57,7 +57,7 @@ api_plans = Table(
     Column("api_id", String(36), ForeignKey("apis.id"), primary_key=True),
     Column("plan_id", String(36), ForeignKey("plans.id"), primary_key=True),
     Column("position", BigInteger, nullable=False),
-    Index("ix_api_plans_plan", "organization_id", "plan_id"),
+    Index("ix_api_plans_plan", "plan_id", "organization_id"),
 )
 
 applications = Table(
@@ -91,8 +91,8 @@ subscriptions = Table(
     Column("plan_id", String(36), ForeignKey("plans.id"), nullable=False),
     Column("state", String(20), nullable=False),
     UniqueConstraint("application_id", "api_id"),
-    Index("ix_subscriptions_api", "organization_id", "api_id"),
-    Index("ix_subscriptions_plan", "organization_id", "plan_id"),
+    Index("ix_subscriptions_api", "api_id", "organization_id"),
+    Index("ix_subscriptions_plan", "plan_id", "organization_id"),
 )
 
 usage = Table(

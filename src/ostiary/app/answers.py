@@ -19,6 +19,7 @@ from ostiary.foundation.telemetry import get_logger
 from ostiary.foundation.web import request_id
 from ostiary.identity.endpoints.scim import is_scim
 from ostiary.identity.endpoints.scim import refusal as scim_refusal
+from ostiary.organizations import OrganizationGone
 
 _log = get_logger(__name__)
 _PLAIN = {"extra_forbidden": "there is no such member", "missing": "it is missing"}
@@ -37,6 +38,7 @@ def add_error_answers(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(ClientDisconnect, _gone)
+    app.add_exception_handler(OrganizationGone, _removed)
     app.add_exception_handler(Exception, _unexpected)
 
 
@@ -73,6 +75,10 @@ async def _http(request: Request, error: Exception) -> Response:
 async def _gone(request: Request, error: Exception) -> Response:
     """Nobody is there to read it: neither a fault of ours nor worth a trace that anybody can cause."""
     return _render(Problem(400, "400", "Bad Request", "the body is incomplete"), request)
+
+
+async def _removed(request: Request, error: Exception) -> Response:
+    return _render(Problem(404, "404", "Not Found", "the organization was removed meanwhile"), request)
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:

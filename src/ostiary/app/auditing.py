@@ -6,6 +6,7 @@ nothing is noted all the same, in its own transaction, and refusals are counted.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any, Final
 
@@ -35,7 +36,13 @@ from ostiary.foundation.secrets import SecretBox
 from ostiary.foundation.web import client_address, request_id
 from ostiary.identity import LoginRefused
 from ostiary.oauth import OAuthError
-from ostiary.organizations import DEFAULT_ORGANIZATION
+from ostiary.organizations import (
+    DEFAULT_ORGANIZATION,
+    Organization,
+    OrganizationGone,
+    check_is_there,
+    forget_logs_of_removed,
+)
 from ostiary.permissions import Audience, FindOrganization, Principal, PrincipalKind
 
 _CHAIN_EVERY: Final = timedelta(seconds=1)
@@ -69,10 +76,11 @@ class Audited:
                 status = message["status"]
             await send(message)
 
-        with acting(lambda: origin_of(scope)), ending_writes(lambda c: _note_operation(c, scope)):
+        with acting(lambda: origin_of(scope)), ending_writes(lambda c: _end_write(c, scope)):
             await self._app(scope, receive, noting)
             if status < 400 and _is_noted_later(scope):  # it changed nothing here, and was asked for
-                await self._database.write(lambda connection: None)
+                with suppress(OrganizationGone):
+                    await self._database.write(lambda connection: None)
         if 400 <= status < 500:
             await self._note_refusal(scope, status)
 
@@ -80,9 +88,8 @@ class Audited:
         refused = _refusal(scope, status)
         if refused is None:
             return
-        client = _state(scope).get("client")
         name = scope.get("path_params", {}).get("organization", DEFAULT_ORGANIZATION)
-        organization = client.organization if client is not None else await self._find_organization(name)
+        organization = _clients_organization(scope) or await self._find_organization(name)
         if organization is not None:
             self._refusals.add(organization.id, refused, request_id(Request(scope)))
 
@@ -100,6 +107,7 @@ def audit_jobs(
         await database.write(lambda c: sign_checkpoints(c, box, clock(), settings.checkpoint_every))
         while await database.write(lambda c: drop_older(c, box, clock() - settings.kept)):
             pass
+        await database.write(forget_logs_of_removed)
 
     return (
         Job("write_refusals", EVERY, refusals.write),
@@ -124,11 +132,21 @@ def _actor(state: dict[str, Any]) -> Actor:
     return Actor("nobody") if client is None else Actor("client", client.client.client_id)
 
 
-def _note_operation(connection: Connection, scope: Scope) -> None:
+def _end_write(connection: Connection, scope: Scope) -> None:
+    """Note the operation; nothing is written of an organization that was removed meanwhile."""
     state = _state(scope)
-    if "organization" in state and _is_administration(scope):  # the guard admitted it
-        note_unless_noted(connection, state["organization"].id)
+    admitted: Organization | None = state.get("organization")
+    if (here := admitted or _clients_organization(scope)) is not None:
+        check_is_there(connection, here.id)
+    if admitted is not None and _is_administration(scope):
+        note_unless_noted(connection, admitted.id)
         state["audited"] = True
+
+
+def _clients_organization(scope: Scope) -> Organization | None:
+    client = _state(scope).get("client")
+    found: Organization | None = None if client is None else client.organization
+    return found
 
 
 def _is_noted_later(scope: Scope) -> bool:

@@ -1,15 +1,25 @@
 """Every operation of the internal REST APIs with what it takes, read from the routes themselves."""
 
+import re
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 from starlette.routing import Match
 
 from ostiary.app.settings import Settings
 from ostiary.app.wiring import build_app, framework_of
-from ostiary.permissions import AccessSettings, GuardedRoute
+from ostiary.permissions import ORGANIZATION_PREFIX, AccessSettings, GuardedRoute
+
+_BELOW = re.compile(r"/t/[^/]+(/.*)")
+
+
+class Operation(NamedTuple):
+    """What answers a call: the path as a template, and the route."""
+
+    path: str
+    route: GuardedRoute
 
 
 def operations(access: AccessSettings | None = None) -> list[GuardedRoute]:
@@ -20,26 +30,30 @@ def operations(access: AccessSettings | None = None) -> list[GuardedRoute]:
     """
     with tempfile.TemporaryDirectory() as directory:
         settings = Settings(data_dir=Path(directory), access=access or AccessSettings())
-        routes = list(_routes(framework_of(build_app(settings)).routes))
-    return sorted(routes, key=lambda route: (route.path, sorted(route.methods or ())))
+        routes = framework_of(build_app(settings)).routes
+    found = [route for route in routes if isinstance(route, GuardedRoute)]
+    return sorted(found, key=lambda route: (route.path, sorted(route.methods or ())))
 
 
-def operation_for(routes: Iterable[GuardedRoute], method: str, path: str) -> GuardedRoute | None:
-    """The route that answers this method and path, as the server would choose it."""
-    scope = {"type": "http", "method": method.upper(), "path": path, "root_path": ""}
-    return next((route for route in routes if route.matches(dict(scope))[0] is Match.FULL), None)
+def operation_for(routes: Iterable[GuardedRoute], method: str, path: str) -> Operation | None:
+    """The operation that answers this method and path, as the server would choose it."""
+    return next((found for found in _at(routes, path) if method.upper() in (found.route.methods or ())), None)
 
 
 def methods_at(routes: Iterable[GuardedRoute], path: str) -> list[str]:
     """Which methods there are at a path."""
-    found = (r.methods or set() for r in routes if operation_for([r], next(iter(r.methods or {""})), path))
-    return sorted({method for methods in found for method in methods})
+    return sorted({method for found in _at(routes, path) for method in found.route.methods or ()})
 
 
-def _routes(routes: Iterable[Any]) -> Iterator[GuardedRoute]:
+def _at(routes: Iterable[GuardedRoute], path: str) -> Iterator[Operation]:
+    below = _BELOW.match(path)
     for route in routes:
-        inner = getattr(route, "original_router", None)
-        if inner is not None:
-            yield from _routes(inner.routes)
-        else:
-            yield route
+        if _matches(route, path):
+            yield Operation(route.path, route)
+        elif below and route.per_organization and _matches(route, below[1]):
+            yield Operation(ORGANIZATION_PREFIX + route.path, route)
+
+
+def _matches(route: GuardedRoute, path: str) -> bool:
+    scope = {"type": "http", "method": "GET", "path": path, "root_path": ""}
+    return route.matches(scope)[0] is not Match.NONE

@@ -28,28 +28,40 @@ from ostiary.foundation.database import Database
 from ostiary.foundation.secrets import SecretBox, load_or_create_key
 from ostiary.foundation.settings import InvalidSettings
 from ostiary.foundation.web import PlainPaths, RequestId
-from ostiary.gateway import every_node_knows_key, forget_explanations
+from ostiary.gateway import ROWS_IN_THE_PLAN, every_node_knows_key, forget_explanations
 from ostiary.gateway.endpoints import NodeListener
 from ostiary.gateway.endpoints import routers as gateway_routers
 from ostiary.identity import Authentication, IdentitySettings, id_of_name
 from ostiary.identity.endpoints import routers as identity_routers
 from ostiary.oauth import AuthorizationServer, authorization_server, clients_asking, forget_ended
 from ostiary.oauth.endpoints import routers as oauth_routers
-from ostiary.organizations import Organization, all_organizations, find
-from ostiary.permissions import AccessSettings, FindOrganization, Guard, GuardedRouter, PlainRoutes
+from ostiary.organizations import Organization, Removal, all_organizations, find
+from ostiary.permissions import (
+    SERVERS,
+    AccessSettings,
+    FindOrganization,
+    Guard,
+    GuardedRouter,
+    PlainRoutes,
+    serve,
+)
 from ostiary.permissions.endpoints import routers as permissions_routers
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
-_NOTHING_UNASKED: dict[str, Any] = {
+_FRAMEWORK: dict[str, Any] = {
+    "title": "Ostiary",
+    "servers": SERVERS,
+    "max_body_size": MAX_BODY_BYTES,
     "docs_url": None,
     "redoc_url": None,
     "openapi_url": None,
     "redirect_slashes": False,
 }
-"""No route of the framework's own: every one is declared (ADR 0007)."""
+"""No route is the framework's own: every one is declared (ADR 0007)."""
 _SWEEP_EVERY = timedelta(minutes=5)
 _TEND_KEYS_EVERY = timedelta(minutes=1)
 _TELL_EVERY = timedelta(seconds=1)
+_REMOVE_EVERY = timedelta(seconds=5)
 
 
 def build_app(settings: Settings, clock: Clock = utc_now) -> ASGIApp:
@@ -73,7 +85,7 @@ def build_app(settings: Settings, clock: Clock = utc_now) -> ASGIApp:
     background = Background(
         database,
         (
-            *_jobs(server, settings.gateway.usage_kept, clock),
+            *_jobs(server, authentication, settings.gateway.usage_kept, clock),
             *_explaining(told, database, settings, clock),
             *audit_jobs(database, box, refusals, settings.audit, clock),
         ),
@@ -90,15 +102,14 @@ def build_app(settings: Settings, clock: Clock = utc_now) -> ASGIApp:
         if tracing is not None:
             await tracing.close()
 
-    app = FastAPI(title="Ostiary", lifespan=lifespan, max_body_size=MAX_BODY_BYTES, **_NOTHING_UNASKED)
+    app = FastAPI(lifespan=lifespan, **_FRAMEWORK)
     passwords = settings.access.basic_authentication
     callers = Callers(database, box, authentication, settings.issuer_base, clock, takes_passwords=passwords)
     find_organization = _finder(database)
     guard = app.state.guard = Guard(callers.identify, find_organization)
     routers = _routers(settings, database, box, authentication, server, clock)
     _tighten(routers, settings.access)
-    for router in routers:
-        app.include_router(router.router)
+    serve(app, routers)
     add_error_answers(app)
     listened = PlainPaths(NodeListener(PlainRoutes(app, guard, routers), database))
     served = Audited(listened, database, refusals, find_organization)
@@ -173,9 +184,12 @@ def _finder(database: Database) -> FindOrganization:
     return find_organization
 
 
-def _jobs(server: AuthorizationServer, usage_kept: timedelta, clock: Clock) -> tuple[Job, ...]:
+def _jobs(
+    server: AuthorizationServer, authentication: Authentication, usage_kept: timedelta, clock: Clock
+) -> tuple[Job, ...]:
     """Everything that is due without anybody asking."""
     database = server.database
+    removal = Removal(database, ROWS_IN_THE_PLAN, authentication.forget, clock)
 
     def tend_keys(connection: Connection) -> None:
         for organization in all_organizations(connection):
@@ -194,6 +208,7 @@ def _jobs(server: AuthorizationServer, usage_kept: timedelta, clock: Clock) -> t
         Job("forget_ended_tokens", _SWEEP_EVERY, forget_tokens),
         Job("forget_old_usage", _SWEEP_EVERY, forget_old_usage),
         Job("tend_signing_keys", _TEND_KEYS_EVERY, lambda: database.write(tend_keys)),
+        Job("take_away_removed_organizations", _REMOVE_EVERY, removal.run),
     )
 
 

@@ -19,7 +19,9 @@ from ostiary.cli import (
     explain,
     export,
     keys,
+    locks,
     nodes,
+    organization,
     pins,
     scopes,
     serve,
@@ -54,6 +56,8 @@ app.add_typer(audit.command, name="audit")
 app.add_typer(subject.command, name="subject")
 app.add_typer(trace.command, name="trace")
 app.add_typer(pins.command, name="pins")
+app.add_typer(locks.command, name="locks")
+app.add_typer(organization.command, name="organization")
 app.add_typer(users.command, name="users")
 app.add_typer(scopes.command, name="scopes")
 app.command("version")(version.version)

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from ostiary.foundation.secrets import SecretBox
-    from ostiary.organizations import Organization
 
+_WHICH = "The name of an organization, or the identifier of one that was removed."
 command = typer.Typer(help="Who did what, and proof that nobody changed it.", no_args_is_help=True)
 
 
@@ -29,7 +29,7 @@ def _audit() -> None:
 
 @command.command()
 def verify(
-    org: Annotated[str | None, typer.Argument(help="One organization.", show_default="all")] = None,
+    org: Annotated[str | None, typer.Argument(help=_WHICH, show_default="all")] = None,
     data_dir: DataDirectoryOption = None,
     config: ConfigOption = None,
 ) -> None:
@@ -38,20 +38,20 @@ def verify(
 
     broken = []
     with _opened(data_dir, config) as (connection, box):
-        for organization in _chosen(connection, org):
-            verdict = verify_chain(connection, box, organization.id)
+        for organization_id, name in _chosen(connection, org).items():
+            verdict = verify_chain(connection, box, organization_id)
             if verdict.problem is None:
-                key = public_key(connection, box, organization.id) or "none yet"
-                typer.echo(f"{organization.name}: {verdict}; public key {key}")
+                key = public_key(connection, box, organization_id) or "none yet"
+                typer.echo(f"{name}: {verdict}; public key {key}")
             else:
-                broken.append(f"the audit log of {organization.name} was changed: {verdict.problem}")
+                broken.append(f"the audit log of {name} was changed: {verdict.problem}")
     if broken:
         raise OperatorError("\n".join(broken))
 
 
 @command.command()
 def export(
-    org: Annotated[str, typer.Argument(help="The organization.")],
+    org: Annotated[str, typer.Argument(help=_WHICH)],
     sealed: Annotated[
         bool, typer.Option("--sealed", help="As it is hashed: what is people's own stays sealed.")
     ] = False,
@@ -65,12 +65,12 @@ def export(
     from ostiary.foundation.audit import Wanted, read_records, sealed_records
 
     with _opened(data_dir, config) as (connection, box):
-        (organization,) = _chosen(connection, org)
+        (organization_id,) = _chosen(connection, org)
         if sealed:
-            for line in sealed_records(connection, organization.id, after):
+            for line in sealed_records(connection, organization_id, after):
                 typer.echo(line)
             return
-        for record in read_records(connection, box, organization.id, Wanted(after)):
+        for record in read_records(connection, box, organization_id, Wanted(after)):
             typer.echo(orjson.dumps(record).decode())
 
 
@@ -92,10 +92,14 @@ def _opened(data_dir: DataDirectoryOption, config: ConfigOption) -> "Iterator[tu
         engine.dispose()
 
 
-def _chosen(connection: "Connection", org: str | None) -> "list[Organization]":
+def _chosen(connection: "Connection", org: str | None) -> dict[str, str]:
+    """The logs that are meant: the organization's identifier, and what to call it."""
+    from ostiary.foundation.audit import organizations_logged
     from ostiary.organizations import all_organizations
 
-    chosen = [one for one in all_organizations(connection) if org in (None, one.name)]
+    there = {one.id: one.name for one in all_organizations(connection)}
+    gone = {one: one for one in organizations_logged(connection) if one not in there}
+    chosen = {id: name for id, name in {**gone, **there}.items() if org in (None, name)}
     if not chosen:
         raise OperatorError(f"there is no organization {org}")
-    return chosen
+    return {id: name if id in there else f"{name} (removed)" for id, name in chosen.items()}

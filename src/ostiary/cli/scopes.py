@@ -30,7 +30,7 @@ def for_(
         there = methods_at(routes, bare)
         advice = f"there are {', '.join(there)}" if there else "`ostiary scopes list` shows what there is"
         raise OperatorError(f"there is no operation {method.upper()} {bare}: {advice}")
-    access = found.access
+    access = found.route.access
     lines = [("operation", f"{method.upper()} {found.path}")]
     lines += [] if access.permissions else [("who", str(access))]
     lines += [("permission", permission) for permission in sorted(access.permissions)]
@@ -45,7 +45,7 @@ def for_(
 def list_(config: ConfigOption = None) -> None:
     """List every guarded operation with its scope and permission, one a line, tab-separated."""
     for route in _operations(config):
-        if "{organization}" not in route.path and (route.access.permissions or route.access.scopes):
+        if route.access.permissions or route.access.scopes:
             needed = (" ".join(sorted(route.access.scopes)), " ".join(sorted(route.access.permissions)))
             typer.echo("\t".join([*sorted(route.methods or ()), route.path, *needed]))
 

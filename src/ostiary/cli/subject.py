@@ -2,6 +2,7 @@
 
 import re
 from typing import Annotated
+from urllib.parse import quote
 
 import typer
 
@@ -40,11 +41,18 @@ def erase(
     typer.echo(f"{who} is erased; backups that are older still hold what was held")
 
 
-def _path(client: ManagementClient, org: str, who: str) -> str:
-    from urllib.parse import quote
-
-    base = f"/t/{quote(org, safe='')}/api/identity/v1/subjects"
+def subject_of(client: ManagementClient, org: str | None, who: str) -> str:
+    """The `sub` of whoever is named by it or as `[STORE/]name`; of the default organization where none is."""
     if _UUID.fullmatch(who):
-        return f"{base}/{who}"
-    found = client.request("GET", f"{base}?name={quote(who, safe='')}")
-    return f"{base}/{found['subject']}"
+        return who
+    found = client.request("GET", f"{_subjects(org)}?name={quote(who, safe='')}")
+    return str(found["subject"])
+
+
+def _path(client: ManagementClient, org: str, who: str) -> str:
+    return f"{_subjects(org)}/{subject_of(client, org, who)}"
+
+
+def _subjects(org: str | None) -> str:
+    place = "" if org is None else f"/t/{quote(org, safe='')}"
+    return f"{place}/api/identity/v1/subjects"

@@ -29,7 +29,7 @@ from ostiary.declarative.writing import Tools, Work, carry_out
 from ostiary.foundation.database import Database
 from ostiary.foundation.identifiers import new_id
 from ostiary.identity import PasswordHasher, list_user_stores
-from ostiary.organizations import Organization, find
+from ostiary.organizations import Organization, find, is_taken
 
 _ATTEMPTS = 5
 
@@ -167,7 +167,7 @@ def _look_at(connection: Connection, files: list[OrganizationFile], how: _How) -
 
 
 def _look(connection: Connection, file: OrganizationFile, how: _How) -> _Look:
-    organization = find(connection, file.organization.name)
+    organization = _known(connection, file.organization.name)
     stores = list_user_stores(connection, organization.id) if organization else ()
     staying_stores = [store for store in stores if not (how.prune and "user_stores" in file.model_fields_set)]
     names = Names.of(file, {store.name: store.case_sensitive for store in staying_stores})
@@ -180,6 +180,14 @@ def _look(connection: Connection, file: OrganizationFile, how: _How) -> _Look:
         raise Refused(complaints)
     wishes = with_gone(wishes_of(file, state, names), gone)
     return _Look(organization, names, wishes, difference(state, wishes, set_secrets=how.set_secrets))
+
+
+def _known(connection: Connection, name: str) -> Organization | None:
+    found = find(connection, name)
+    if found is None and is_taken(connection, name):
+        expected = "a name that is free: what is left of the organization that had it is being removed"
+        raise Refused([Complaint(("organization", "name"), repr(name), expected)])
+    return found
 
 
 def _check_names(file: OrganizationFile, names: Names) -> None:

@@ -22,6 +22,7 @@ from ostiary.gateway.haproxy import (
     management_config,
     map_files,
 )
+from ostiary.gateway.news import ROWS_IN_THE_PLAN
 from ostiary.gateway.node.identity import NodeIdentity, NotEnrolled, address_of, checked_url, enrol
 from ostiary.gateway.node.own import prepare_own
 from ostiary.gateway.nodes import (
@@ -45,6 +46,7 @@ from ostiary.gateway.supervise import (
 __all__ = [
     "CONTROL_PLANE_NAME",
     "PERSONAL_DATA",
+    "ROWS_IN_THE_PLAN",
     "BadConfiguration",
     "ControlPlanes",
     "EnrolmentToken",

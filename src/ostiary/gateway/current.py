@@ -41,12 +41,15 @@ class CurrentPlan:
         """Return the entries the events are about, each once, as they are now."""
         known = (event for event in events if event.topic in _READ)
         wanted = dict.fromkeys((one.topic, one.organization_id, one.key) for one in known)
-        return [self._entry(*one) for one in wanted if one[0] != Kind.NODE or one[2] == self._node_id]
+        mine = (one for one in wanted if one[0] != Kind.NODE or one[2] == self._node_id)
+        return [entry for one in mine for entry in self._entries(*one)]
 
-    def _entry(self, topic: str, organization_id: str, key: str) -> Entry:
+    def _entries(self, topic: str, organization_id: str, key: str) -> Iterator[Entry]:
         thing = _READ[topic](self, organization_id, key)
         id = f"{organization_id}:{key}" if topic == Kind.EPOCH else key
-        return Entry(topic, id, None) if thing is None else to_wire(thing)
+        yield Entry(topic, id, None) if thing is None else to_wire(thing)
+        if topic == Kind.ORGANIZATION and thing is None:  # these have no rows whose end would be told
+            yield from (Entry(Kind.PLAN, one.id, None) for one in apim.built_in_plans(key))
 
     def _everything(self) -> Iterator[Thing]:
         connection = self._connection
@@ -110,7 +113,9 @@ class CurrentPlan:
 
     def _plan(self, organization_id: str, id: str) -> Thing | None:
         found = apim.find_plan(self._connection, organization_id, id)
-        return None if found is None else planner.draw_plan(found)
+        if found is None or by_id(self._connection, organization_id) is None:
+            return None
+        return planner.draw_plan(found)
 
     def _api_key(self, organization_id: str, sha256: str) -> Thing | None:
         found = apim.find_api_key(self._connection, organization_id, sha256)

@@ -14,6 +14,7 @@ from typing import Final, TypeVar
 from pydantic import SecretStr
 from sqlalchemy import Connection
 
+from ostiary.foundation.audit import hashed_name
 from ostiary.foundation.clock import Clock
 from ostiary.foundation.database import Database
 from ostiary.foundation.http_client import OutboundPolicy
@@ -81,6 +82,7 @@ class Authentication:
         """`noted` is told the organization's name and what came of each of its stores, for every login."""
         self._noted = noted
         self._database = database
+        self._box = box
         self._clock = clock
         self.lockout = Lockout(database, settings.lockout, clock)
         """Who counts wrong passwords, for whoever compares other secrets of people too."""
@@ -158,6 +160,10 @@ class Authentication:
         """
         await self._stores.live(organization, store).probe()
 
+    def forget(self, organization_id: str) -> None:
+        """Let go of what is held of an organization that is gone: the connections to its stores."""
+        self._stores.keep_only(organization_id, ())
+
     def health(self) -> Iterator[tuple[str, str, StoreHealth]]:
         """Organization and name of each outside store that this worker has in use, and how it is now."""
         return self._stores.health()
@@ -185,11 +191,11 @@ class Authentication:
         started: float,
     ) -> Result:
         if not is_acceptable(password):
-            raise _refusal(organization, "unacceptable_password")
+            raise _refusal(f"?@{organization.name}", "unacceptable_password")
         login = await self._database.read(lambda c: _prepare(c, organization, username, only))
         self._stores.keep_only(organization.id, login.chain)
         if login.username is None:
-            raise _refusal(organization, "unacceptable_name")
+            raise _refusal(f"?@{organization.name}", "unacceptable_name")
         if is_watched():
             note_those_left_out(login.username, login.chain, login.candidates, only)
         walk = Walk(
@@ -200,9 +206,10 @@ class Authentication:
                 candidate, record = await walk.run(attempt)
                 return await self._admit(organization, attempt, candidate, record, then)
         except ChainRefused as refused:
-            raise _refusal(organization, refused.reason, login.username) from None
+            who = await self._written(organization, login.username, known=refused.knows_name)
+            raise _refusal(who, refused.reason, login.username.within()) from None
         except LoginUnavailable:
-            name = login.username.display()
+            name = await self._written(organization, login.username)
             reasons = {one.store: one.outage for one in walk.answers if one.outage}
             _log.warning("login_unavailable", user=name, asked=walk.asked, reasons=reasons)
             raise
@@ -283,6 +290,17 @@ class Authentication:
             self._clock,
         )
 
+    async def _written(self, organization: Organization, username: UserName, *, known: bool = False) -> str:
+        """Who tried to log in, for logs and explanations.
+
+        What no store is known to have may be a password: of that there is a keyed hash, as in the audit log.
+        """
+        name = username.within()
+        whose = await self._database.read(lambda c: subjects.id_of_name(c, organization.id, name))
+        if known or whose is not None:
+            return username.display()
+        return f"?{hashed_name(self._box, organization.id, name)}@{organization.name}"
+
     def _observe(self, organization: Organization, walk: Walk, started: float) -> None:
         if walk.asked and not walk.disturbed:
             took = timedelta(seconds=asyncio.get_running_loop().time() - started)
@@ -304,9 +322,7 @@ def _prepare(
     return _Login(username, chain, chosen)
 
 
-def _refusal(organization: Organization, reason: str, username: UserName | None = None) -> LoginRefused:
-    """The refusal everybody sees. The log learns why, but no text that is no name: it may be a password."""
-    who = username.display() if username else f"?@{organization.name}"
+def _refusal(who: str, reason: str, username: str | None = None) -> LoginRefused:
+    """The refusal everybody sees. The log learns why."""
     _log.info("login_refused", user=who, reason=reason)
-    named = username and (f"{username.store}/{username.mapped}" if username.store else username.mapped)
-    return LoginRefused(f"{who}: {reason}", reason, named or None)
+    return LoginRefused(f"{who}: {reason}", reason, username)

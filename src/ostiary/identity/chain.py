@@ -12,7 +12,7 @@ from typing import Final
 from pydantic import SecretStr
 
 from ostiary.identity.errors import LoginUnavailable
-from ostiary.identity.lockout import Attempt, LockedOut, identity_key
+from ostiary.identity.lockout import Attempt, Identity, LockedOut, identity_key
 from ostiary.identity.model import UserStoreSettings
 from ostiary.identity.user_names import PRIMARY, UserName
 from ostiary.identity.user_stores.contract import Refused, StoreUnavailable, UserRecord, UserStore
@@ -40,9 +40,11 @@ class Candidate:
         return self.settings.id if self.settings else PRIMARY
 
     @property
-    def identity(self) -> str:
+    def identity(self) -> Identity:
         """What attempts are counted under."""
-        return identity_key(self.store, self.username)
+        several = self.settings is not None and self.settings.case_sensitive
+        key = identity_key(self.store, self.username)
+        return Identity(key, self.store, self.username, may_be_several=several)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +63,11 @@ class StoreAnswer:
 class ChainRefused(Exception):
     """No candidate accepted. `reason` is for the log."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, *, knows_name: bool = False) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.knows_name = knows_name
+        """Whether a store said that it knows the user; if not, what was typed as a name may be a password."""
 
 
 def candidates(
@@ -136,6 +140,7 @@ class Walk:
     """Whether its time says nothing about an ordinary login."""
     _unavailable: StoreUnavailable | None = None
     _reason: str = "no_store_accepts_the_name"
+    _knows_name: bool = False
 
     async def run(self, attempt: Attempt) -> tuple[Candidate, UserRecord]:
         """Ask until somebody accepts or decides.
@@ -150,6 +155,7 @@ class Walk:
             except Refused as refusal:
                 meaning = f" ({refusal.meaning})" if refusal.meaning else ""
                 self._reason = f"refused_by_{candidate.store}{meaning}"
+                self._knows_name |= refusal.certain
                 if refusal.certain and self.policy is ChainPolicy.FIRST_KNOWN:
                     break
             else:
@@ -158,7 +164,7 @@ class Walk:
         self.disturbed |= attempt.waited
         if self._unavailable is not None:
             raise LoginUnavailable(self._unavailable.retry_after)
-        raise ChainRefused(self._reason)
+        raise ChainRefused(self._reason, knows_name=self._knows_name)
 
     async def _ask(self, candidate: Candidate, attempt: Attempt) -> UserRecord | None:
         try:

@@ -17,7 +17,7 @@ from ostiary.foundation.clock import Clock
 from ostiary.foundation.database import Database
 from ostiary.foundation.secrets import digest
 from ostiary.identity.errors import LoginUnavailable
-from ostiary.identity.repository import login_attempts
+from ostiary.identity.repository import login_attempts, subjects
 from ostiary.identity.repository.login_attempts import Allowance, CounterKey
 from ostiary.identity.settings import LockoutSettings
 
@@ -39,8 +39,26 @@ class _Busy(Exception):
 
 
 def identity_key(store: str, username: str) -> str:
-    """What attempts are counted under: a digest of store and canonical name."""
-    return digest(f"{store}\x00{username}")
+    """What attempts are counted under: a digest of store and canonical name, whatever the case.
+
+    A store that is said to be case-sensitive and is not would take each spelling as another name.
+    """
+    return digest(f"{store}\x00{username.casefold()}")
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Whose attempts are counted."""
+
+    key: str
+    """Of `identity_key`."""
+    store: str = ""
+    username: str = ""
+    subject_id: str | None = None
+    """Who it is, where that is known before; else whoever bears the name in the store, if anybody does."""
+    may_be_several: bool = False
+    """Names that differ in case are counted together and may be different people: the login of one must not
+    begin the count of another anew."""
 
 
 class Lockout:
@@ -163,14 +181,14 @@ class Attempt:
     organization_id: str
     client_id: str
     waited: bool = False
-    _held: dict[str, Counters] = field(default_factory=dict)
-    _refused: set[str] = field(default_factory=set)
-    _accepted: str | None = None
+    _held: dict[Identity, Counters] = field(default_factory=dict)
+    _refused: set[Identity] = field(default_factory=set)
+    _accepted: Identity | None = None
     _settled: bool = False
 
-    async def reserve(self, identity: str) -> None:
+    async def reserve(self, identity: Identity) -> None:
         """Take the places of an identity; see `Lockout.take` for what it raises."""
-        counters = self.lockout.counters(self.organization_id, identity, self.client_id)
+        counters = self.lockout.counters(self.organization_id, identity.key, self.client_id)
         waited = await self.lockout.enter(counters)
         try:
             waited |= await self.lockout.take(counters)
@@ -180,29 +198,37 @@ class Attempt:
         self._held[identity] = counters
         self.waited |= waited
 
-    def refused(self, identity: str) -> None:
+    def refused(self, identity: Identity) -> None:
         """The store said no: charged unless the login succeeds elsewhere."""
         self._refused.add(identity)
 
-    def accepted(self, identity: str) -> None:
+    def accepted(self, identity: Identity) -> None:
         """The store said yes: this identity's failures are forgotten, nothing is charged."""
         self._accepted = identity
 
-    def rejected(self, identity: str) -> None:
+    def rejected(self, identity: Identity) -> None:
         """The store said yes but the user may not log in: that is a failed login."""
         self._accepted = None
         self._refused.add(identity)
 
     def write(self, connection: Connection, clock: Clock) -> None:
         """Charge, clear and give back, in the transaction of the caller, who then says `settled`."""
-        for identity, counters in sorted(self._held.items()):
+        for identity, counters in sorted(self._held.items(), key=lambda held: held[0].key):
+            charged = self._accepted is None and identity in self._refused
+            cleared = identity == self._accepted and not identity.may_be_several
+            whose = self._whose(connection, identity) if charged else None
             for key, allowance in counters:
-                if identity == self._accepted:
+                if charged:
+                    login_attempts.charge(connection, key, allowance, clock(), whose)
+                elif cleared:
                     login_attempts.clear(connection, key)
-                elif self._accepted is None and identity in self._refused:
-                    login_attempts.charge(connection, key, allowance, clock())
                 else:
                     login_attempts.release(connection, key)
+
+    def _whose(self, connection: Connection, identity: Identity) -> str | None:
+        if identity.subject_id is not None or not identity.store:
+            return identity.subject_id
+        return subjects.bearer(connection, self.organization_id, identity.store, identity.username)
 
     def settled(self) -> None:
         """What `write` did is committed."""

@@ -40,6 +40,7 @@ subjects = Table(
     UniqueConstraint("organization_id", "store_id", "immutable_id"),
 )
 Index("ix_subjects_username", subjects.c.organization_id, subjects.c.store, subjects.c.username)
+Index("ix_subjects_known_as", subjects.c.organization_id, subjects.c.store, subjects.c.known_as)
 
 user_stores = Table(
     "user_stores",
@@ -88,5 +89,7 @@ login_attempts = Table(
     Column("pending_since", Instant, nullable=False),
     Column("locked_until", Instant),
     Column("expires_at", Instant, nullable=False),
+    Column("subject_id", String(36)),  # whose they are; NULL: nobody has been seen under that name
+    Column("locked_at", Instant),
 )
 Index("ix_login_attempts_expires_at", login_attempts.c.expires_at)

@@ -60,6 +60,10 @@ class UserName:
         """The name as a store compares it, and exactly what is sent to the store."""
         return self.preserved if case_sensitive else self.mapped
 
+    def within(self) -> str:
+        """`[STORE/]name` in its canonical form: the store only where it was typed."""
+        return f"{self.store}/{self.mapped}" if self.store else self.mapped
+
     def display(self) -> str:
         """`[STORE/]name@organization`; PRIMARY has no prefix."""
         return display_name(self.store or PRIMARY, self.mapped, self.organization)

@@ -17,6 +17,10 @@ class InvalidOrganizationName(ValueError):
     """The text cannot be an organization's name; says what one looks like."""
 
 
+class OrganizationGone(Exception):
+    """The organization was removed while something was done in it: nothing of that is kept."""
+
+
 class ChainPolicy(StrEnum):
     """When the chain of user stores stops asking."""
 

@@ -15,18 +15,20 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from ostiary.foundation import audit
 from ostiary.foundation.events import Event, record
-from ostiary.organizations.model import ChainPolicy, Organization, is_name
+from ostiary.organizations.model import ChainPolicy, Organization, OrganizationGone, is_name
 from ostiary.organizations.tables import epoch_minimums, organizations
 
 EpochKind = Literal["client", "subject", "scope", "application", "organization"]
 
 # Asked for every token: composing a statement costs more than SQLite takes to answer it.
-_BY_NAME = select(organizations).where(organizations.c.name == bindparam("name"))
-_BY_ID = select(organizations).where(organizations.c.id == bindparam("id"))
-_EPOCH = select(organizations.c.epoch).where(organizations.c.id == bindparam("id"))
+_IS_THERE = organizations.c.removed_at.is_(None)
+_BY_NAME = select(organizations).where(organizations.c.name == bindparam("name"), _IS_THERE)
+_BY_ID = select(organizations).where(organizations.c.id == bindparam("id"), _IS_THERE)
+_BY_ORDER = select(organizations).where(_IS_THERE).order_by(organizations.c.name)
+_EPOCH = select(organizations.c.epoch).where(organizations.c.id == bindparam("id"), _IS_THERE)
 _RAISE = (
     update(organizations)
-    .where(organizations.c.id == bindparam("key_id"))
+    .where(organizations.c.id == bindparam("key_id"), _IS_THERE)
     .values(epoch=organizations.c.epoch + 1)
     .returning(organizations.c.epoch)
 )
@@ -68,20 +70,34 @@ def by_id(connection: Connection, organization_id: str) -> Organization | None:
 
 def all_organizations(connection: Connection) -> list[Organization]:
     """Every organization, by name."""
-    return [_model(row) for row in connection.execute(select(organizations).order_by(organizations.c.name))]
+    return [_model(row) for row in connection.execute(_BY_ORDER)]
 
 
 def page(connection: Connection, offset: int, limit: int) -> list[Organization]:
     """At most `limit` organizations by name, after the first `offset` of them."""
-    rows = connection.execute(
-        select(organizations).order_by(organizations.c.name).offset(offset).limit(limit)
-    )
-    return [_model(row) for row in rows]
+    return [_model(row) for row in connection.execute(_BY_ORDER.offset(offset).limit(limit))]
 
 
 def count(connection: Connection) -> int:
     """How many organizations there are."""
-    return int(connection.execute(select(func.count()).select_from(organizations)).scalar_one())
+    return int(
+        connection.execute(select(func.count()).select_from(organizations).where(_IS_THERE)).scalar_one()
+    )
+
+
+def is_taken(connection: Connection, name: str) -> bool:
+    """Whether the name is an organization's, or still one's that is being removed."""
+    taken = select(organizations.c.id).where(organizations.c.name == name)
+    return is_name(name) and connection.execute(taken).first() is not None
+
+
+def check_is_there(connection: Connection, organization_id: str) -> None:
+    """End a transaction that has written something of an organization.
+
+    Raises:
+        OrganizationGone: it was removed meanwhile.
+    """
+    current_epoch(connection, organization_id)
 
 
 def add(connection: Connection, organization: Organization) -> bool:
@@ -106,17 +122,30 @@ def put(connection: Connection, organization: Organization) -> None:
 
 
 def current_epoch(connection: Connection, organization_id: str) -> int:
-    """The organization's counter; read it before the entitlements that go into a token."""
-    return int(connection.execute(_EPOCH, {"id": organization_id}).scalar_one())
+    """The organization's counter; read it before the entitlements that go into a token.
+
+    Raises:
+        OrganizationGone: it was removed meanwhile.
+    """
+    epoch = connection.execute(_EPOCH, {"id": organization_id}).scalar()
+    if epoch is None:
+        raise OrganizationGone(organization_id)
+    return int(epoch)
 
 
 def narrow(connection: Connection, organization_id: str, kind: EpochKind, key: str) -> int:
-    """Refuse the tokens already issued that concern `key`; returns the new minimum."""
-    minimum = int(connection.execute(_RAISE, {"key_id": organization_id}).scalar_one())
+    """Refuse the tokens already issued that concern `key`; returns the new minimum.
+
+    Raises:
+        OrganizationGone: it was removed meanwhile.
+    """
+    minimum = connection.execute(_RAISE, {"key_id": organization_id}).scalar()
+    if minimum is None:
+        raise OrganizationGone(organization_id)
     row = {"organization_id": organization_id, "kind": kind, "key": key, "minimum": minimum}
     connection.execute(_NARROW[connection.dialect.name], row)
     record(connection, Event("epoch", organization_id, f"{kind}:{key}"))
-    return minimum
+    return int(minimum)
 
 
 def minimums(connection: Connection, organization_id: str) -> dict[tuple[str, str], int]:

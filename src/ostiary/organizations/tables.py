@@ -1,8 +1,8 @@
 """Tables of the organizations slice."""
 
-from sqlalchemy import JSON, BigInteger, Column, Integer, String, Table
+from sqlalchemy import JSON, BigInteger, Column, Index, Integer, String, Table
 
-from ostiary.foundation.database import metadata
+from ostiary.foundation.database import Instant, metadata
 
 organizations = Table(
     "organizations",
@@ -14,6 +14,15 @@ organizations = Table(
     Column("chain", String(20), nullable=False),
     Column("epoch", BigInteger, nullable=False),
     Column("version", Integer, nullable=False),
+    Column(
+        "removed_at", Instant
+    ),  # from then on it is nobody's to see; the row keeps its name until all is gone
+)
+Index(
+    "ix_organizations_removed",
+    organizations.c.removed_at,
+    sqlite_where=organizations.c.removed_at.is_not(None),
+    postgresql_where=organizations.c.removed_at.is_not(None),
 )
 
 epoch_minimums = Table(

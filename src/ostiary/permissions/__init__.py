@@ -71,7 +71,7 @@ from ostiary.permissions.repository import (
     read_holdings,
     unpin,
 )
-from ostiary.permissions.router import GuardedRoute, GuardedRouter
+from ostiary.permissions.router import ORGANIZATION_PREFIX, SERVERS, GuardedRoute, GuardedRouter, serve
 from ostiary.permissions.settings import AccessOverride, AccessSettings
 from ostiary.permissions.tree import ADMIN, NODES, PROTECTED, Permissions, holds, holds_all, not_held
 
@@ -88,8 +88,10 @@ __all__ = [
     "NEW_GATEWAY_NODE",
     "NODES",
     "OPEN",
+    "ORGANIZATION_PREFIX",
     "PERSONAL_DATA",
     "PROTECTED",
+    "SERVERS",
     "SYSTEM",
     "Access",
     "AccessOverride",
@@ -146,6 +148,7 @@ __all__ = [
     "role_by_id",
     "role_page",
     "roles_listing",
+    "serve",
     "unpin",
     "users_listed",
 ]

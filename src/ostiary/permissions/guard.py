@@ -153,7 +153,8 @@ def _refusal(caller: Principal, organization: Organization, access: Access) -> P
 def _insufficient_scope(access: Access, scopes: frozenset[str], organization: str) -> Problem:
     """RFC 6750 §3.1."""
     takes, lacks = (" ".join(sorted(names)) for names in (access.scopes, access.scopes - scopes))
-    description = f"this call takes a token with the scope {takes}: yours lacks {lacks}"
+    which = "it" if takes == lacks else lacks
+    description = f"this call takes a token with the scope {takes}: yours does not have {which}"
     challenge = _challenge(organization, access, "insufficient_scope")
     return _forbidden(description, {"WWW-Authenticate": challenge})
 

@@ -24,6 +24,7 @@ _FAMILIES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("internal_keystore", f"{_IDENTITY}/keystoremgt", ("view", "update")),
     ("internal_oauth_scope_mgt", f"{_IDENTITY}/oauthscopemgt", ("view", "update", "delete")),
     ("internal_role_mgt", f"{_IDENTITY}/rolemgt", _CRUD),
+    ("internal_lock", f"{_IDENTITY}/authentication/lock", ("view", "delete")),
     ("internal_session", f"{_IDENTITY}/authentication/session", ("view", "delete")),
     ("internal_user_mgt", f"{_IDENTITY}/usermgt", ("list", *_CRUD)),
     ("internal_userstore", f"{_IDENTITY}/userstore/config", _CRUD),

@@ -1,13 +1,13 @@
 """Routes that declare their access (ADR 0007): none exists without it, and the guard asks each."""
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
 from inspect import signature
 from typing import Any, TypeVar
 
-from fastapi import APIRouter
+from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
@@ -22,6 +22,12 @@ PlainEndpoint = Callable[[Request], Awaitable[Response]]
 ORGANIZATION_PREFIX = "/t/{organization}"
 _TIGHTENED = (Audience.PERMITTED, Audience.USER)
 _PARAMETER = re.compile(r"\{(\w+)")
+_OF_THE_INSTALLATION = {"url": "/"}
+SERVERS: list[dict[str, Any]] = [
+    _OF_THE_INSTALLATION,
+    {"url": ORGANIZATION_PREFIX, "variables": {"organization": {"default": "default"}}},
+]
+"""Where the paths of the OpenAPI document begin (OpenAPI §4.8.5); what is not of an organization says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +45,13 @@ class PlainRoute:
 
 
 class GuardedRoute(APIRoute):
-    """A route that asks the guard before anything of the request's body is read."""
+    """A route that asks the guard before anything of the request's body is read.
+
+    `per_organization`: it is served under `/t/{organization}` too.
+    """
 
     access: Access
+    per_organization: bool
 
     def get_route_handler(self) -> Callable[[Request], Any]:
         handler = super().get_route_handler()
@@ -58,7 +68,7 @@ class GuardedRoute(APIRoute):
 class GuardedRouter:
     """Collects routes; each must declare its `access`.
 
-    With `per_organization` every route exists twice: as given (the default organization) and
+    With `per_organization` every route is served twice: as given (the default organization) and
     under `/t/{organization}`.
     """
 
@@ -67,7 +77,7 @@ class GuardedRouter:
     ) -> None:
         self.router = APIRouter(tags=tags)
         self.plain: list[PlainRoute] = []
-        self._prefixes = (prefix, ORGANIZATION_PREFIX + prefix) if per_organization else (prefix,)
+        self._prefix, self._per_organization = prefix, per_organization
 
     def add_plain(
         self, path: str, endpoint: PlainEndpoint, *, methods: list[str], access: Access, **options: Any
@@ -80,31 +90,31 @@ class GuardedRouter:
         if access.audience in _TIGHTENED:
             raise ValueError(f"{path}: a route that takes a permission or a user cannot be plain")
         self.add(path, endpoint, methods=methods, access=access, **options)
-        for prefix in self._prefixes:
-            self.plain.append(PlainRoute(prefix + path, frozenset(methods), access, endpoint))
+        for above in ("", ORGANIZATION_PREFIX) if self._per_organization else ("",):
+            self.plain.append(PlainRoute(above + self._prefix + path, frozenset(methods), access, endpoint))
 
     def add(
         self, path: str, endpoint: Callable[..., Any], *, methods: list[str], access: Access, **options: Any
     ) -> None:
         """Register one route; `options` are FastAPI's."""
-        route_class = type("DeclaredRoute", (GuardedRoute,), {"access": access})
-        for prefix in self._prefixes:
-            self.router.add_api_route(
-                prefix + path,
-                endpoint,
-                methods=methods,
-                route_class_override=route_class,
-                openapi_extra={
-                    **_security(access),
-                    **_unread_parameters(prefix + path, endpoint),
-                    **options.get("openapi_extra", {}),
-                },
-                **{name: value for name, value in options.items() if name != "openapi_extra"},
-            )
+        declared = {"access": access, "per_organization": self._per_organization}
+        self.router.add_api_route(
+            self._prefix + path,
+            endpoint,
+            methods=methods,
+            route_class_override=type("DeclaredRoute", (GuardedRoute,), declared),
+            openapi_extra={
+                **_security(access),
+                **_unread_parameters(self._prefix + path, endpoint),
+                **({} if self._per_organization else {"servers": [_OF_THE_INSTALLATION]}),
+                **options.get("openapi_extra", {}),
+            },
+            **{name: value for name, value in options.items() if name != "openapi_extra"},
+        )
 
     def access_of(self, method: str, path: str) -> Access:
         """What an operation takes now, for whoever carries out several in one request."""
-        wanted = self._prefixes[0] + path
+        wanted = self._prefix + path
         return next(
             route.access
             for route in self.router.routes
@@ -114,12 +124,11 @@ class GuardedRouter:
     def tighten(self, override: AccessOverride) -> bool:
         """Let one operation take more than it declares; False where it is none of these."""
         method, _, path = override.operation.partition(" ")
-        paths = {prefix + path for prefix in ("", ORGANIZATION_PREFIX)}
         found = [
             route
             for route in self.router.routes
             if isinstance(route, GuardedRoute)
-            and route.path in paths
+            and route.path == path
             and method in (route.methods or ())
             and route.access.audience in _TIGHTENED
         ]
@@ -158,6 +167,17 @@ class GuardedRouter:
     def delete(self, path: str, *, access: Access, **options: Any) -> Callable[[Endpoint], Endpoint]:
         """Register the decorated endpoint for DELETE."""
         return self.route(path, methods=["DELETE"], access=access, **options)
+
+
+def serve(app: FastAPI, routers: Iterable[GuardedRouter]) -> None:
+    """Let an app answer what was collected, and under `/t/{organization}` what every organization has.
+
+    Each route is made once, and is in both places: including a router would make it again for either.
+    """
+    routes = [route for router in routers for route in router.router.routes]
+    below = [route for route in routes if getattr(route, "per_organization", False)]
+    app.router.routes.extend(routes)
+    app.mount(ORGANIZATION_PREFIX, APIRouter(routes=below, redirect_slashes=False))
 
 
 def _security(access: Access) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from ostiary.foundation.database import Database
 from ostiary.foundation.problem import Problem, render
 from ostiary.identity.endpoints import routers
 from ostiary.organizations import Organization, find
-from ostiary.permissions import ADMIN, Guard, Principal, PrincipalKind
+from ostiary.permissions import ADMIN, Guard, Principal, PrincipalKind, serve
 
 
 @pytest.fixture
@@ -59,6 +59,5 @@ def an_app(world: World) -> FastAPI:
     app.add_exception_handler(Problem, problem)
     app.add_exception_handler(RequestValidationError, invalid)
     base = "https://ostiary.example"
-    for router in routers(world.database, BOX, world.authentication, base, world.clock, no_clients):
-        app.include_router(router.router)
+    serve(app, routers(world.database, BOX, world.authentication, base, world.clock, no_clients))
     return app

@@ -40,6 +40,7 @@ from ostiary.permissions import (
     PrincipalKind,
     Role,
     put_role,
+    serve,
 )
 
 PUBLIC_URL = "https://door.example"
@@ -196,6 +197,5 @@ def an_app_of(guarded: Sequence[GuardedRouter], guard: Guard) -> ASGIApp:
     app = FastAPI(docs_url=None, redoc_url=None)
     app.state.guard = guard
     app.add_exception_handler(Problem, problem)
-    for one in guarded:
-        app.include_router(one.router)
+    serve(app, guarded)
     return RequestId(PlainRoutes(app, guard, guarded))

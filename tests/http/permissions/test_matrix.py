@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import pytest
-from tests.http.permissions.matrix import Row, complaints, rows
+from tests.http.permissions.matrix import BELOW, Row, complaints, rows
 
 from ostiary.app import operations
 from ostiary.permissions import GATEWAY_NODE, LOGGED_IN, NEW_GATEWAY_NODE, NODES, OPEN, Access, Audience
@@ -17,7 +17,10 @@ Operations = Mapping[tuple[str, str], Access]
 def declared() -> Operations:
     """Every operation of the real app with its access."""
     return {
-        (method, route.path): route.access for route in operations() for method in sorted(route.methods or ())
+        (method, above + route.path): route.access
+        for route in operations()
+        for above in ("", BELOW)[: 1 + route.per_organization]
+        for method in sorted(route.methods or ())
     }
 
 

@@ -67,19 +67,14 @@ def test_who_passes_over_http_is_what_the_matrix_says(installation: Installation
 
 def declarations(app: Any) -> Iterator[tuple[str, str, Any]]:
     """Whatever holds the access of an operation in a running app: its route, and its plain route."""
-    yield from _routes(framework_of(app).routes)
+    for route in framework_of(app).routes:
+        if isinstance(route, GuardedRoute):
+            for above in ("", BELOW)[: 1 + route.per_organization]:
+                yield from ((method, above + route.path, route) for method in route.methods or ())
     while not isinstance(app, PlainRoutes):
         app = getattr(app, "_app", None) or app.app
     for mapping in (app._routes.here, app._routes.below):
         yield from ((method, route.path, route) for (method, _), route in mapping.items())
-
-
-def _routes(found: Any) -> Iterator[tuple[str, str, Any]]:
-    for route in found:
-        if isinstance(route, GuardedRoute):
-            yield from ((method, route.path, route) for method in route.methods or ())
-        else:
-            yield from _routes(route.original_router.routes)
 
 
 def test_a_route_that_is_opened_is_noticed(installation: Installation):

@@ -20,6 +20,7 @@ from ostiary.permissions import (
     PlainRoutes,
     Principal,
     PrincipalKind,
+    serve,
 )
 
 
@@ -63,8 +64,7 @@ async def http(framework: Passed) -> AsyncIterator[httpx2.AsyncClient]:
     guard = Guard(identify, find_organization)
     app: Any = framework.app
     app.state.guard = guard
-    for router in routers:
-        app.include_router(router.router)
+    serve(app, routers)
     transport = httpx2.ASGITransport(app=PlainRoutes(framework, guard, routers))
     async with httpx2.AsyncClient(transport=transport, base_url="https://door.example") as client:
         yield client

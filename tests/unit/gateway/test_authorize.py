@@ -24,6 +24,7 @@ from ostiary.gateway.plan import (
     Entry,
     Epoch,
     GatewayPlan,
+    Kind,
     Revocation,
     Thing,
     epoch_id,
@@ -196,6 +197,14 @@ def test_a_client_unknown_here_is_not_subscribed() -> None:
 
 def test_an_api_unknown_here_is_unavailable() -> None:
     assert refusal(a_gateway_plan(), token(), "unknown") == "unavailable"
+
+
+def test_an_api_of_an_organization_that_is_gone_is_refused() -> None:
+    """Its own entries go after it, one by one."""
+    plan = a_gateway_plan()
+    gone = [Entry(Kind.ORGANIZATION, id, None) for id in plan.organizations]
+
+    assert refusal(plan.apply(plan.number + 1, gone), token()) == "unavailable"
 
 
 @pytest.mark.parametrize("kind", ["api", "organization", "application", "client", "subscription", "plan"])

@@ -141,6 +141,32 @@ async def test_guesses_through_two_workers_are_one_identity(world: World, servic
     await neighbour.close()
 
 
+async def test_spellings_of_a_store_said_to_be_case_sensitive_are_one_count(
+    world: World, service: LoginService
+):
+    """The attack: where the store is not, each spelling would be five guesses more."""
+    await world.store(service.url, case_sensitive=True)
+    for spelling in ("testuser", "TESTUSER", "Testuser", "tEstuser", "teStuser"):
+        assert await attempt(world, spelling) == "refused"
+
+    assert await attempt(world, "testuser", "secret") == "refused"
+    assert len(service.asked) == 5
+
+
+async def test_who_logs_in_under_another_spelling_begins_nobodys_count_anew(
+    world: World, service: LoginService
+):
+    """The attack: where the store is case-sensitive, an own name beside the victim's resets its count."""
+    service.users |= {"TESTUSER": "the attacker's own"}
+    await world.store(service.url, case_sensitive=True)
+    await attempts(world, 4, "testuser")
+    assert await attempt(world, "TESTUSER", "the attacker's own") == "accepted"
+
+    await attempts(world, 1, "testuser")
+
+    assert await attempt(world, "testuser", "secret") == "refused"
+
+
 async def test_one_name_in_two_stores_has_two_lock_outs(world: World, service: LoginService):
     await world.user("testuser")
     await world.store(service.url)

@@ -12,6 +12,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from ostiary.apim.repository.rows import rows_of
 from ostiary.apim.tables import apis, applications, subscriptions, usage
+from ostiary.organizations import by_id
 
 _REMOVED_AT_ONCE: Final = 500
 
@@ -96,13 +97,15 @@ _DIMENSIONS: Final = {
 
 
 def owners(connection: Connection, rows: Sequence[Used]) -> Owners:
-    """Whose the things in these rows are."""
+    """Whose the things in these rows are; what a removed organization had is nobody's."""
 
     def found(statement: Any, ids: set[str]) -> list[Row[Any]]:
         return list(connection.execute(statement, {"ids": sorted(ids - {""})}))
 
+    owners_of_apis = {row.id: row.organization_id for row in found(_APIS, {row.api_id for row in rows})}
+    there = {one for one in set(owners_of_apis.values()) if by_id(connection, one) is not None}
     return Owners(
-        {row.id: row.organization_id for row in found(_APIS, {row.api_id for row in rows})},
+        {api_id: owner for api_id, owner in owners_of_apis.items() if owner in there},
         {row.id: row.organization_id for row in found(_APPLICATIONS, {row.application_id for row in rows})},
         {
             row.id: (row.organization_id, row.application_id, row.api_id)

@@ -10,6 +10,7 @@ from ostiary.foundation.audit.checkpoints import drop_older, sign_checkpoints
 from ostiary.foundation.audit.forgetting import forget_people
 from ostiary.foundation.audit.noting import note, note_unless_noted
 from ostiary.foundation.audit.origin import Actor, Origin, acting, current_origin
+from ostiary.foundation.audit.outliving import forget_organization, organizations_logged
 from ostiary.foundation.audit.pictures import HIDDEN, Personal, named
 from ostiary.foundation.audit.reading import Wanted, read_records, sealed_records
 from ostiary.foundation.audit.refusals import EVERY, Refusal, Refusals
@@ -33,12 +34,14 @@ __all__ = [
     "chain_staged",
     "current_origin",
     "drop_older",
+    "forget_organization",
     "forget_people",
     "has_staged",
     "hashed_name",
     "named",
     "note",
     "note_unless_noted",
+    "organizations_logged",
     "public_key",
     "read_records",
     "sealed_records",

@@ -95,7 +95,7 @@ def checkpoints_of(connection: Connection, organization_id: str) -> Iterator[Che
 def sign_checkpoints(connection: Connection, box: SecretBox, now: datetime, every: timedelta) -> int:
     """Sign the head of each chain that grew, unless one was signed within `every`; returns how many were."""
     signed = 0
-    for organization_id in _organizations(connection):
+    for organization_id in organizations_with_records(connection):
         sequence, hash = connection.execute(HEAD, {"organization_id": organization_id}).one()
         latest = latest_checkpoint(connection, organization_id)
         if latest is None or (latest.sequence < sequence and now - latest.at >= every):
@@ -104,7 +104,7 @@ def sign_checkpoints(connection: Connection, box: SecretBox, now: datetime, ever
     return signed
 
 
-def _organizations(connection: Connection) -> Iterator[str]:
+def organizations_with_records(connection: Connection) -> Iterator[str]:
     """Whoever has records, one step through the index each: counting them all would read them all."""
     here = ""
     while (here := connection.execute(_NEXT, {"after": here}).scalar() or "") != "":

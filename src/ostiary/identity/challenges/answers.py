@@ -34,7 +34,7 @@ from ostiary.identity.challenges.model import (
 )
 from ostiary.identity.challenges.questions import require_turned_on
 from ostiary.identity.challenges.repository import KeptAnswer
-from ostiary.identity.lockout import LockedOut, Lockout, identity_key
+from ostiary.identity.lockout import Identity, LockedOut, Lockout, identity_key
 from ostiary.identity.model import Standing, StandingProblem, Subject
 from ostiary.identity.passwords import PasswordHasher
 from ostiary.identity.powers import check_power_over
@@ -195,7 +195,8 @@ class ChallengeAnswers:
         if not checked.others:
             return
         async with self._lockout.attempt(person.organization_id, _CHANGES) as attempt:
-            identity = identity_key(_CHANGES, person.subject_id)
+            key = identity_key(_CHANGES, person.subject_id)
+            identity = Identity(key, subject_id=person.subject_id)
             try:
                 await attempt.reserve(identity)
             except LockedOut:
@@ -246,11 +247,11 @@ class ChallengeAnswers:
         return standing.subject, {one.set_id: one.answer_hash for one in kept}
 
 
-def _identity(subject: Subject | None, person: Person) -> str:
+def _identity(subject: Subject | None, person: Person) -> Identity:
     """What attempts are counted under: what logins are, so that one lock is for both."""
     if subject is None:
-        return identity_key("", person.subject_id)
-    return identity_key(subject.store, subject.username)
+        return Identity(identity_key("", person.subject_id))
+    return Identity(identity_key(subject.store, subject.username), subject_id=subject.id)
 
 
 def _offered(connection: Connection, person: Person) -> tuple[QuestionSet, ...]:

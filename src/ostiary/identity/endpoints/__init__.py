@@ -14,6 +14,7 @@ from ostiary.identity.challenges import ChallengeAnswers
 from ostiary.identity.endpoints import (
     challenge_answers,
     challenges,
+    locks,
     own_password,
     pins,
     scim,
@@ -53,6 +54,7 @@ def routers(
         userstores.router(database, box, authentication, asking),
         scim.router(database, authentication, public_url, clock),
         subjects.router(database, box, holdings),
+        locks.router(database, clock),
         challenges.router(database),
         challenge_answers.router(answers),
         own_password.router(database, authentication, clock),

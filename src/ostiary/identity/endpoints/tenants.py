@@ -27,14 +27,17 @@ from ostiary.identity.model import ONE_LINE, UserSpec
 from ostiary.identity.passwords import PasswordHasher
 from ostiary.organizations import (
     ChainPolicy,
+    DefaultStays,
     Feature,
     InvalidOrganizationName,
     Organization,
     by_id,
     count,
     find,
+    is_taken,
     page,
     parse_name,
+    remove,
 )
 from ostiary.permissions import GuardedRouter, needs, organization
 
@@ -97,11 +100,12 @@ class NewTenantBody(TenantBody):
 
 
 def router(database: Database, hasher: PasswordHasher, clock: Clock) -> GuardedRouter:
-    """List, read, make and change organizations; below no organization's URL."""
+    """List, read, make, change and remove organizations; below no organization's URL."""
     guarded = GuardedRouter(PREFIX, tags=["Tenants (WSO2)"], per_organization=False)
     _reading(guarded, database)
     _founding(guarded, database, hasher, clock)
     _changing(guarded, database)
+    _removing(guarded, database, clock)
     return guarded
 
 
@@ -123,10 +127,9 @@ def _reading(guarded: GuardedRouter, database: Database) -> None:
         return _present(_known(await database.read(lambda connection: find(connection, name))))
 
     @guarded.route("/domain/{name}", methods=["HEAD"], access=_LIST)
-    async def is_taken(request: Request, name: str) -> Response:
-        """Whether an organization has that name: 200, or 404 where it is free."""
-        _known(await database.read(lambda connection: find(connection, name)))
-        return Response()
+    async def tell_taken(request: Request, name: str) -> Response:
+        """Whether the name is taken, also by one that is being removed: 200, or 404 where it is free."""
+        return Response(status_code=200 if await database.read(lambda c: is_taken(c, name)) else 404)
 
     @guarded.get("/{tenant_id}", access=_LIST)
     async def read_one(request: Request, tenant_id: str) -> dict[str, Any]:
@@ -172,6 +175,27 @@ def _changing(guarded: GuardedRouter, database: Database) -> None:
             return changed
 
         return _present(await database.write(unit))
+
+
+def _removing(guarded: GuardedRouter, database: Database, clock: Clock) -> None:
+    @guarded.delete("/{tenant_id}", access=_MODIFY)
+    async def delete(request: Request, tenant_id: str) -> Response:
+        """Remove an organization: everything of it ends within a second, and is deleted after that.
+
+        `HEAD /domain/{name}` says when the name is free again.
+        """
+        here = organization(request).id
+
+        def unit(connection: Connection) -> None:
+            removed = _known(remove(connection, tenant_id, clock()))
+            audit.note(connection, here, "organization", removed.name, removed, None)
+
+        try:
+            await database.write(unit)
+        except DefaultStays as error:
+            text = "the organization default runs the installation: it cannot be removed"
+            raise Problem(409, "409", "Conflict", text) from error
+        return Response(status_code=204)
 
 
 def _known(found: Organization | None) -> Organization:

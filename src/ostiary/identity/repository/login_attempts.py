@@ -4,6 +4,7 @@
 `expires_at` has passed counts as zero, whoever reads it, so nothing has to run for a lock to end.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,6 +13,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Integer,
+    String,
     and_,
     bindparam,
     case,
@@ -26,6 +28,7 @@ from sqlalchemy import (
 from ostiary.foundation.database import Instant
 from ostiary.identity.repository import run, upserts
 from ostiary.identity.tables import login_attempts as attempts
+from ostiary.identity.tables import subjects
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,19 @@ class Allowance:
 
     failures: int
     lock: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """A counter of somebody's that refuses every attempt. An empty `client_id`: through every client."""
+
+    subject_id: str
+    store: str
+    username: str
+    client_id: str
+    failures: int
+    since: datetime
+    until: datetime
 
 
 _NOW, _END = bindparam("at_now", type_=Instant), bindparam("at_end", type_=Instant)
@@ -72,6 +88,7 @@ _RESERVE = upserts(
                 (or_(_stale, attempts.c.pending == 0), _NOW), else_=attempts.c.pending_since
             ),
             "locked_until": case((_gone, None), else_=attempts.c.locked_until),
+            "locked_at": case((_gone, None), else_=attempts.c.locked_at),
             "expires_at": case((_gone, _END), else_=attempts.c.expires_at),
         },
         where=_failures + _pending < _MOST,
@@ -84,12 +101,16 @@ _CHARGE = (
         failures=_failures + 1,
         pending=_less_pending,
         locked_until=case((_failures + 1 >= _MOST, _END), else_=None),
+        locked_at=case((_failures + 1 >= _MOST, func.coalesce(attempts.c.locked_at, _NOW)), else_=None),
+        subject_id=func.coalesce(bindparam("whose", type_=String), attempts.c.subject_id),
         expires_at=_END,
     )
 )
 _RELEASE = update(attempts).where(_HERE).values(pending=_less_pending)
 _DELETE_UNUSED = delete(attempts).where(_HERE, attempts.c.pending <= 1, attempts.c.failures == 0)
-_CLEAR = update(attempts).where(_HERE).values(pending=_less_pending, failures=0, locked_until=None)
+_CLEAR = (
+    update(attempts).where(_HERE).values(pending=_less_pending, failures=0, locked_until=None, locked_at=None)
+)
 _DELETE_UNSHARED = delete(attempts).where(_HERE, attempts.c.pending <= 1)
 _LOCKED_UNTIL = select(attempts.c.locked_until).where(_HERE)
 
@@ -108,10 +129,12 @@ def locked_until(connection: Connection, key: CounterKey, now: datetime) -> date
     return until if until is not None and until > now else None
 
 
-def charge(connection: Connection, key: CounterKey, allowance: Allowance, now: datetime) -> None:
-    """Turn a reservation into a failure; the last one allowed locks."""
+def charge(
+    connection: Connection, key: CounterKey, allowance: Allowance, now: datetime, whose: str | None
+) -> None:
+    """Turn a reservation into a failure, of the subject `whose` where known; the last one allowed locks."""
     times = {"at_now": now, "at_end": now + allowance.lock}
-    connection.execute(_CHARGE, {**_here(key), **times, "most": allowance.failures})
+    connection.execute(_CHARGE, {**_here(key), **times, "most": allowance.failures, "whose": whose})
 
 
 def release(connection: Connection, key: CounterKey) -> None:
@@ -130,6 +153,49 @@ def forget(connection: Connection, organization_id: str, identity: str) -> None:
     """End every lock of an identity."""
     here = and_(attempts.c.organization_id == organization_id, attempts.c.identity == identity)
     connection.execute(delete(attempts).where(here))
+
+
+def forget_person(
+    connection: Connection, organization_id: str, subject_id: str, identities: Sequence[str]
+) -> bool:
+    """End every lock of somebody; says whether anything was counted."""
+    theirs = or_(attempts.c.subject_id == subject_id, attempts.c.identity.in_(identities))
+    here = and_(attempts.c.organization_id == organization_id, theirs)
+    return connection.execute(delete(attempts).where(here)).rowcount > 0
+
+
+def locks(connection: Connection, organization_id: str, now: datetime, offset: int, limit: int) -> list[Lock]:
+    """One part of the locks of people, that which lasts longest first."""
+    who = and_(
+        subjects.c.organization_id == attempts.c.organization_id, subjects.c.id == attempts.c.subject_id
+    )
+    query = (
+        select(
+            subjects.c.id,
+            subjects.c.store,
+            subjects.c.username,
+            attempts.c.client_id,
+            attempts.c.failures,
+            attempts.c.locked_at,
+            attempts.c.locked_until,
+        )
+        .join(subjects, who)
+        .where(_locked(organization_id, now))
+        .order_by(attempts.c.locked_until.desc(), subjects.c.id, attempts.c.client_id)
+    )
+    return [Lock(*row) for row in connection.execute(query.offset(offset).limit(limit))]
+
+
+def count_locks(connection: Connection, organization_id: str, now: datetime) -> tuple[int, int]:
+    """How many locks of people there are, and how many identities are locked that are nobody's."""
+    of_people = func.count(attempts.c.subject_id)
+    others = func.count(case((attempts.c.subject_id.is_(None), attempts.c.identity)).distinct())
+    row = connection.execute(select(of_people, others).where(_locked(organization_id, now))).one()
+    return int(row[0]), int(row[1])
+
+
+def _locked(organization_id: str, now: datetime) -> ColumnElement[bool]:
+    return and_(attempts.c.organization_id == organization_id, attempts.c.locked_until > now)
 
 
 def sweep(connection: Connection, now: datetime, oldest_pending: datetime, most: int, at_once: int) -> int:

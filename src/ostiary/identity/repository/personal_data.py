@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, and_, delete
+from sqlalchemy import ColumnElement, Connection, Table, and_, delete, or_
 
 from ostiary.foundation.people import Holding, Person, rows_held
 from ostiary.identity.challenges.tables import challenge_answers
@@ -34,7 +34,13 @@ def _rows(person: Person) -> dict[str, tuple[Table, ColumnElement[bool]]]:
             challenge_answers,
             and_(answered.organization_id == here, answered.subject_id == person.subject_id),
         ),
-        "failed_logins": (login_attempts, and_(tried.organization_id == here, tried.identity == identity)),
+        "failed_logins": (
+            login_attempts,
+            and_(
+                tried.organization_id == here,
+                or_(tried.identity == identity, tried.subject_id == person.subject_id),
+            ),
+        ),
     }
 
 

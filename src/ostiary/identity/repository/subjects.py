@@ -13,6 +13,7 @@ from sqlalchemy import (
     exists,
     false,
     func,
+    or_,
     select,
     update,
 )
@@ -61,6 +62,15 @@ _CLAIMS = (
     .where(_HERE)
 )
 _LEARN = update(subjects).where(_HERE)
+_BEARERS = (
+    select(subjects.c.id)
+    .where(
+        subjects.c.organization_id == bindparam("organization_id"),
+        subjects.c.store == bindparam("store"),
+        or_(subjects.c.username == bindparam("name"), subjects.c.known_as == bindparam("name")),
+    )
+    .limit(2)
+)
 _MOVED = exists().where(
     kept_credentials.c.organization_id == subjects.c.organization_id,
     kept_credentials.c.store_id == subjects.c.store_id,
@@ -288,6 +298,19 @@ def id_of_name(connection: Connection, organization_id: str, name: str) -> str |
     found = connection.execute(select(subjects.c.id, subjects.c.store).where(here)).all()
     primary = [row.id for row in found if row.store == PRIMARY]
     return primary[0] if primary else found[0].id if len(found) == 1 else None
+
+
+def bearer(connection: Connection, organization_id: str, store: str, username: str) -> str | None:
+    """The `sub` of whoever a store knows by that name or accepted under it last; None where it is several."""
+    here = {"organization_id": organization_id, "store": store, "name": username}
+    found = connection.execute(_BEARERS, here).scalars().all()
+    return found[0] if len(found) == 1 else None
+
+
+def names(connection: Connection, organization_id: str, subject_id: str) -> tuple[str, frozenset[str]] | None:
+    """The store of a subject, and the names it has there."""
+    row = connection.execute(select(subjects).where(_is(organization_id, subject_id))).first()
+    return None if row is None else (row.store, frozenset({row.username, row.known_as or row.username}))
 
 
 def subject_of(row: Row[tuple[object, ...]]) -> Subject:

@@ -98,6 +98,8 @@ class UserStores:
             return
         for gone in stores.keys() - present:
             self._retire(stores.pop(gone).store)
+        if not stores:
+            del self._live[organization_id]
 
     def health(self) -> Iterator[tuple[str, str, StoreHealth]]:
         """Organization and name of each store in use, and how it is now."""

@@ -9,7 +9,8 @@ from starlette.responses import Response
 
 from ostiary.foundation.telemetry import get_logger
 from ostiary.foundation.web import request_id
-from ostiary.oauth.errors import OAuthError
+from ostiary.oauth.errors import InvalidClient, OAuthError
+from ostiary.organizations import OrganizationGone
 
 _log = get_logger(__name__)
 _NOT_CACHED: Mapping[str, str] = {"Cache-Control": "no-store", "Pragma": "no-cache"}
@@ -47,12 +48,19 @@ def render(error: OAuthError) -> Response:
     return rendered
 
 
+async def _answered(handler: Handler, request: Request) -> Response:
+    try:
+        return await handler(request)
+    except OrganizationGone as gone:
+        raise InvalidClient("the client is not known", "its organization was removed meanwhile") from gone
+
+
 def protocol(handler: Handler) -> Handler:
     """An endpoint whose `OAuthError`s are rendered here and nowhere else."""
 
     async def endpoint(request: Request) -> Response:
         try:
-            return await handler(request)
+            return await _answered(handler, request)
         except OAuthError as error:
             request.state.refused = error  # for whoever explains it to an administrator
             _log.info(
