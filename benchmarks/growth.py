@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import orjson
 from tests.system.waiting import until
 
 from benchmarks import load, peers
@@ -34,7 +35,9 @@ SIZES = {
     "large": (10_000, 100_000, 1_000_000),
 }
 CALLED = 2_000
-"""Tokens, each of another application at another API."""
+"""Tokens, each of another application."""
+NEAR = 100
+"""APIs that are called at every size alike; calls to as many as there are, are measured besides."""
 
 
 def rows_of(database: sqlite3.Connection, name: str, where: str = "1") -> dict[str, Any]:
@@ -54,8 +57,8 @@ def insert(
 
 def seed(
     database: sqlite3.Connection, apis: int, applications: int, subscriptions: int, port: int
-) -> list[Any]:
-    """Write the rows; returns (client id, API's path) of some subscriptions."""
+) -> dict[str, list[Any]]:
+    """Write the rows; returns (client id, API's path) of some subscriptions, to few APIs and to any."""
     api = rows_of(database, "apis", "name = 'Api0'")
     application = rows_of(database, "applications", "name = 'caller'")
     client = rows_of(database, "clients", f"client_id = '{ORGANIZATION}-caller'")
@@ -80,7 +83,11 @@ def seed(
     made = ({"id": new_id(), "application_id": application_ids[a], "api_id": api_ids[b]} for a, b in chosen)
     insert(database, "subscriptions", subscription, made)
     database.commit()
-    return [(f"grown-{a}", f"{PATH}/grown{b}/1.0.0/items/1") for a, b in random.sample(chosen, CALLED)]
+    found = {"near": [pair for pair in chosen if pair[1] < NEAR], "far": chosen}
+    return {
+        name: [(f"grown-{a}", f"{PATH}/grown{b}/1.0.0/items/1") for a, b in random.sample(pairs, CALLED)]
+        for name, pairs in found.items()
+    }
 
 
 def _pairs(apis: int, applications: int, each: int) -> Iterator[tuple[int, int]]:
@@ -98,7 +105,7 @@ class Grown:
         self.size = size
         self.within = within
         self.product = Product(folder, OSTIARY_GATEWAY__DECISION_LIFETIME="7200")
-        self.called: list[Any] = []
+        self.called: dict[str, list[Any]] = {}
 
     def prepare(self, port: int) -> dict[str, Any]:
         """An organization by its file, the rest by hand; started with an empty node."""
@@ -127,20 +134,26 @@ class Grown:
         return {"restart_seconds": self._start(), **self.memory()}
 
     def plan(self) -> dict[str, Any]:
-        """Ask for the whole plan as a node does."""
+        """Ask for the whole plan as a node does, page by page."""
         directory = self.product.server.directory
         credential = (directory / "node" / "credential").read_text().strip()
         transport = httpx2.HTTPTransport(uds=str(directory / "run" / "worker-0.sock"))
         worker = {self.product.server.find("ostiary.cli.worker")}
         before, started = cpu_seconds(worker), time.monotonic()
-        with httpx2.Client(transport=transport, timeout=self.within) as http:
-            answer = http.get(
-                "http://worker/internal/gateway/v1/plan?after=0",
-                headers={"Authorization": f"Bearer {credential}"},
-            )
-        answer.raise_for_status()
+        sizes: list[int] = []
+        page: str | None = ""
+        headers = {"Authorization": f"Bearer {credential}"}
+        with httpx2.Client(transport=transport, timeout=self.within, headers=headers) as http:
+            while page is not None:
+                asked = {"after": "0", "page": page}
+                answer = http.get("http://worker/internal/gateway/v1/plan", params=asked)
+                answer.raise_for_status()
+                sizes.append(len(answer.content))
+                page = orjson.loads(answer.content).get("next_page")
         return {
-            "plan_megabytes": len(answer.content) / 1e6,
+            "plan_megabytes": sum(sizes) / 1e6,
+            "plan_pages": len(sizes),
+            "plan_largest_page_megabytes": max(sizes) / 1e6,
             "plan_seconds": time.monotonic() - started,
             "plan_cpu_seconds": cpu_seconds(worker) - before,
             "worker_megabytes_after_plan": resident_bytes(worker) / 1e6,
@@ -158,7 +171,7 @@ class Grown:
 
     def changes(self, times: int) -> dict[str, Any]:
         """Block and unblock a subscription: from the answer of the change to its effect at the gateway."""
-        client, path = self.called[0]
+        client, path = self.called["far"][0]
         (token,) = self.product.mint(1, client_id=client, sub=client)
         until(lambda: self.product.call(path, token).status_code == 200, self.within, "a call")
         with self.product.database() as database:
@@ -196,28 +209,38 @@ class Grown:
         until(lambda: server.said().count("haproxy_worker_supplied") > supplied, self.within, "a new worker")
         return {"reload_seconds": time.monotonic() - started}
 
-    def calls(self, bare: peers.Peer, times: int, seconds: float) -> dict[str, Any]:
-        """What a call costs whose decision is stored."""
-        tokens = [self.product.mint(1, client_id=client, sub=client)[0] for client, _ in self.called]
-        lines = [load.request(path, token) for (_, path), token in zip(self.called, tokens, strict=True)]
-        requests = load.write(self.folder / "calls", lines)
+    def _stored(self, which: str) -> tuple[Path, float]:
+        """Call once with each token, so that its decision is stored; the processor time of one of these."""
+        called = self.called[which]
+        tokens = [self.product.mint(1, client_id=client, sub=client)[0] for client, _ in called]
+        lines = [load.request(path, token) for (_, path), token in zip(called, tokens, strict=True)]
+        requests = load.write(self.folder / which, lines)
         before = cpu_seconds(self.product.gateway_processes())
         first = load.each_once(self.product.server.http_port, requests)
         missed = cpu_seconds(self.product.gateway_processes()) - before
         if set(first.statuses) != {200}:
             raise RuntimeError(str(first))
+        return requests, missed / first.calls
+
+    def calls(self, bare: peers.Peer, times: int, seconds: float) -> dict[str, Any]:
+        """What a call costs whose decision is stored: at the same few APIs, and at any of all."""
+        near, missed = self._stored("near")
+        far, _ = self._stored("far")
+        ours = self.product.gateway_processes
         contestants = {
-            "bare": Contestant("bare", bare.url(), requests, bare.pids),
-            "ours": Contestant("ours", self.product.url, requests, self.product.gateway_processes),
+            "bare": Contestant("bare", bare.url(), near, bare.pids),
+            "near": Contestant("near", self.product.url, near, ours),
+            "far": Contestant("far", self.product.url, far, ours),
         }
         found = rounds(
             {name: lambda one=one: measure(one, seconds) for name, one in contestants.items()}, times
         )
         cpu = {name: median(one.micros for one in several) for name, several in found.items()}
         return {
-            "miss_cpu_ms": 1000 * missed / first.calls,
-            "call_cpu_micros": cpu["ours"],
-            "call_ratio": cpu["ours"] / cpu["bare"],
+            "miss_cpu_ms": 1000 * missed,
+            "call_cpu_micros": cpu["near"],
+            "call_ratio": cpu["near"] / cpu["bare"],
+            "call_ratio_at_all_apis": cpu["far"] / cpu["bare"],
         }
 
 

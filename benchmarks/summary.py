@@ -130,6 +130,10 @@ def _growth(figures: dict[str, Any]) -> Iterator[Row]:
     if len(ratios) > 1:
         more = max(ratios) / min(ratios) - 1
         yield "per-call cost over the sizes", "flat, ± 10 %", f"{100 * more:.0f} % apart", judge(more, 0.2)
+    spread = [one["call_ratio_at_all_apis"] for one in sizes if "call_ratio_at_all_apis" in one]
+    if len(spread) > 1:
+        said = f"{100 * (max(spread) / min(spread) - 1):.0f} % apart"
+        yield "the same, with calls spread over all APIs", "(shown)", said, "shown"
     if not any(one["subscriptions"] >= 1_000_000 for one in sizes):
         yield (
             "growth to 1,000,000 subscriptions",

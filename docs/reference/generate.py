@@ -49,7 +49,8 @@ Where a permission is named, whoever calls must hold it or an ancestor of it, an
 scope beside it too; [permissions](permissions.md) has the tree, and [say who may
 administer](../how-to/say-who-may-administer.md) how people and scripts get both. Bodies of `/api` are JSON;
 `?` marks a key that may be absent, and a key that does not exist is an error. Refusals of `/api` read
-`{"code", "message", "description", "traceId"}`.
+`{"code", "message", "description", "traceId"}`. `ostiary openapi` writes all of it as an OpenAPI 3.1
+document, with every answer.
 """
 FOR_NODES = "For gateway nodes"
 PERMISSIONS_PAGE = """# Permissions and internal scopes

@@ -121,12 +121,13 @@ async def test_events_are_numbered_after_their_commit_and_read_in_order(database
 
     assert sum(numbered) == 5
     assert await database.read(latest_number) == 5
-    assert await database.read(lambda connection: events_after(connection, 2)) == events[2:]
+    assert await database.read(lambda connection: events_after(connection, 2, 10)) == events[2:]
+    assert await database.read(lambda connection: events_after(connection, 2, 1)) == events[2:3]
 
 
 async def test_a_number_from_the_future_is_too_old(database: Database) -> None:
     with pytest.raises(TooOld):
-        await database.read(lambda connection: events_after(connection, 7))
+        await database.read(lambda connection: events_after(connection, 7, 10))
 
 
 async def test_narrowing_raises_the_minimum_above_every_token_issued_before(database: Database) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
+from tests.support.conformance import conforming
 
 from ostiary.app import Settings, build_app, load_settings, migrate
 from ostiary.foundation.database import write_engine
@@ -36,5 +37,5 @@ def settings(tmp_path: Path, migrated: Path) -> Settings:
 @pytest.fixture
 def whole_app(settings: Settings) -> Iterator[TestClient]:
     """The control plane with the organizations `default` and `acme` and nobody in them."""
-    with TestClient(build_app(settings), raise_server_exceptions=False) as client:
+    with conforming(build_app(settings)) as client:
         yield client

@@ -46,7 +46,7 @@ class GatewayServer(Server):
 
     def __init__(self, directory: Path, *, http: bool = False) -> None:
         super().__init__(directory, http=http)
-        self.environment = {}
+        self.environment = {"OSTIARY_GATEWAY__JWKS_MAX_AGE": "1"}
 
     def command(self, *options: str) -> list[str]:
         return [

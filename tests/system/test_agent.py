@@ -6,6 +6,7 @@ import resource
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from tests.system.node import ALL_MAPS, Node, Served, a_node, until, until_async
 from ostiary import apim
 from ostiary.foundation.database import Database
 from ostiary.gateway import rotate_node_keys
+from ostiary.gateway.node.keys import generate
 from ostiary.gateway.node.store import NodeStore
 from ostiary.oauth import ScopeSpec, put_scope
 from ostiary.organizations import narrow
@@ -213,6 +215,35 @@ async def test_a_rotated_key_is_published_before_it_signs(site: Site):
     answer = await site.node.ask(site.api.id, await site.token())
     assertion = jwt.decode(answer.rpartition("|")[2], KeySet.import_key_set({"keys": before}))
     assert assertion.header["kid"] == before[0]["kid"]
+
+
+async def test_a_further_node_serves_only_when_nobody_can_have_cached_a_list_without_its_key(
+    sqlite_database: Database, scratch: Path
+):
+    async with (
+        a_gateway(sqlite_database) as gateway,
+        a_node(gateway, scratch / "data", jwks_max_age=timedelta(seconds=1)) as (node, _),
+    ):
+        before = generate()
+        public = dict(before.as_dict(private=False))
+        await gateway.put_keys({"kid": before.thumbprint(), "jwk": public, "state": "active"})
+        api, application = await gateway.an_api(), await gateway.an_application("Mobile", "mobile")
+        await gateway.a_subscription(application, api)
+        node.start()
+
+        async def published() -> bool:
+            keys = (await gateway.http.get("/gateway/jwks")).json()["keys"]
+            return [key["kid"] for key in keys] != [before.thumbprint()]
+
+        await until_async(published)
+        cached = (await gateway.http.get("/gateway/jwks")).json()
+        assert not await node.is_ready()
+        await node.ready()
+
+        form = {"grant_type": "password", "username": "bob", "password": PASSWORD}
+        token = (await gateway.installation.token("mobile", **form)).json()["access_token"]
+        assertion = (await node.ask(api.id, token)).rpartition("|")[2]
+        assert jwt.decode(assertion, KeySet.import_key_set(cached)).header["typ"] == "backend+jwt"
 
 
 async def test_it_ends_when_told_to(site: Site):

@@ -34,6 +34,7 @@ apis = Table(
     Column("assertion_claims", JSON(none_as_null=True)),  # [name]; NULL is none
     UniqueConstraint("organization_id", "base_path"),
     UniqueConstraint("organization_id", "name", "version"),
+    Index("ix_apis_page", "organization_id", "id"),
 )
 
 plans = Table(
@@ -70,6 +71,7 @@ applications = Table(
     Column("owner_subject", String(36)),
     Column("tier", String(50), nullable=False),
     UniqueConstraint("organization_id", "owner", "name"),
+    Index("ix_applications_page", "organization_id", "id"),
 )
 
 application_keys = Table(
@@ -91,6 +93,7 @@ subscriptions = Table(
     Column("plan_id", String(36), ForeignKey("plans.id"), nullable=False),
     Column("state", String(20), nullable=False),
     UniqueConstraint("application_id", "api_id"),
+    Index("ix_subscriptions_page", "organization_id", "id"),
     Index("ix_subscriptions_api", "api_id", "organization_id"),
     Index("ix_subscriptions_plan", "plan_id", "organization_id"),
 )
@@ -123,7 +126,7 @@ api_keys = Table(
     Column("addresses", JSON, nullable=False),
     Column("referers", JSON, nullable=False),
     UniqueConstraint("application_id", "name"),
-    Index("ix_api_keys_organization", "organization_id"),
+    Index("ix_api_keys_page", "organization_id", "sha256"),
 )
 
 deny_policies = Table(

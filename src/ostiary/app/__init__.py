@@ -12,7 +12,7 @@ from ostiary.app.tracing import TracingNotInstalled, check_tracing
 if TYPE_CHECKING:
     from ostiary.app.measuring import worker_counts
     from ostiary.app.migrations import migrate, schema_state
-    from ostiary.app.routes import methods_at, operation_for, operations
+    from ostiary.app.routes import methods_at, openapi, operation_for, operations
     from ostiary.app.store_measures import BREAKER_METRIC
     from ostiary.app.wiring import build_app, framework_of
 
@@ -27,6 +27,7 @@ __all__ = [
     "load_settings",
     "methods_at",
     "migrate",
+    "openapi",
     "operation_for",
     "operations",
     "schema_state",
@@ -39,6 +40,7 @@ _LATE: Final = {
     "framework_of": "wiring",
     "methods_at": "routes",
     "migrate": "migrations",
+    "openapi": "routes",
     "operation_for": "routes",
     "operations": "routes",
     "schema_state": "migrations",

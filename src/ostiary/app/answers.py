@@ -14,11 +14,10 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
-from ostiary.foundation.problem import Problem, render
+from ostiary.app.dialects import dialect_at
+from ostiary.foundation.problem import Problem
 from ostiary.foundation.telemetry import get_logger
 from ostiary.foundation.web import request_id
-from ostiary.identity.endpoints.scim import is_scim
-from ostiary.identity.endpoints.scim import refusal as scim_refusal
 from ostiary.organizations import OrganizationGone
 
 _log = get_logger(__name__)
@@ -47,21 +46,19 @@ def whatever_happens(app: ASGIApp) -> ASGIApp:
     return ServerErrorMiddleware(app, handler=_unexpected)
 
 
-def _render(problem: Problem, request: Request) -> Response:
+def refused(problem: Problem, request: Request) -> Response:
     """Show a refusal as whoever asks at this address reads it."""
-    if is_scim(request.url.path):
-        return scim_refusal(problem)
-    return render(problem, request_id(request))
+    return dialect_at(request.scope["path"]).render(problem, request_id(request))
 
 
 async def _problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, Problem)  # noqa: S101 (registered for it)
-    return _render(error, request)
+    return refused(error, request)
 
 
 async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 (registered for it)
-    return _render(Problem(400, "400", "Bad Request", describe(error.errors())), request)
+    return refused(Problem(400, "400", "Bad Request", describe(error.errors())), request)
 
 
 async def _http(request: Request, error: Exception) -> Response:
@@ -69,22 +66,22 @@ async def _http(request: Request, error: Exception) -> Response:
     name = _NAMES.get(error.status_code, "Error")
     text = _TEXTS.get(error.status_code, str(error.detail))
     problem = Problem(error.status_code, str(error.status_code), name, text, error.headers)
-    return _render(problem, request)
+    return refused(problem, request)
 
 
 async def _gone(request: Request, error: Exception) -> Response:
     """Nobody is there to read it: neither a fault of ours nor worth a trace that anybody can cause."""
-    return _render(Problem(400, "400", "Bad Request", "the body is incomplete"), request)
+    return refused(Problem(400, "400", "Bad Request", "the body is incomplete"), request)
 
 
 async def _removed(request: Request, error: Exception) -> Response:
-    return _render(Problem(404, "404", "Not Found", "the organization was removed meanwhile"), request)
+    return refused(Problem(404, "404", "Not Found", "the organization was removed meanwhile"), request)
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:
     _log.error("request_failed", path=request.url.path, request_id=request_id(request), exc_info=error)
     text = "something went wrong here; the log has it under the traceId"
-    return _render(Problem(500, "500", "Internal Server Error", text), request)
+    return refused(Problem(500, "500", "Internal Server Error", text), request)
 
 
 def describe(errors: Sequence[Any]) -> str:

@@ -4,8 +4,9 @@ import re
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from fastapi import FastAPI
 from starlette.routing import Match
 
 from ostiary.app.settings import Settings
@@ -28,11 +29,17 @@ def operations(access: AccessSettings | None = None) -> list[GuardedRoute]:
     Raises:
         InvalidSettings: an override names no operation.
     """
-    with tempfile.TemporaryDirectory() as directory:
-        settings = Settings(data_dir=Path(directory), access=access or AccessSettings())
-        routes = framework_of(build_app(settings)).routes
-    found = [route for route in routes if isinstance(route, GuardedRoute)]
+    found = [route for route in _framework(access).routes if isinstance(route, GuardedRoute)]
     return sorted(found, key=lambda route: (route.path, sorted(route.methods or ())))
+
+
+def openapi(access: AccessSettings | None = None) -> dict[str, Any]:
+    """The OpenAPI 3.1 document of the REST APIs as `access` tightens them; no server needs to run.
+
+    Raises:
+        InvalidSettings: an override names no operation.
+    """
+    return _framework(access).openapi()
 
 
 def operation_for(routes: Iterable[GuardedRoute], method: str, path: str) -> Operation | None:
@@ -43,6 +50,12 @@ def operation_for(routes: Iterable[GuardedRoute], method: str, path: str) -> Ope
 def methods_at(routes: Iterable[GuardedRoute], path: str) -> list[str]:
     """Which methods there are at a path."""
     return sorted({method for found in _at(routes, path) for method in found.route.methods or ()})
+
+
+def _framework(access: AccessSettings | None) -> FastAPI:
+    with tempfile.TemporaryDirectory() as directory:
+        settings = Settings(data_dir=Path(directory), access=access or AccessSettings())
+        return framework_of(build_app(settings))
 
 
 def _at(routes: Iterable[GuardedRoute], path: str) -> Iterator[Operation]:

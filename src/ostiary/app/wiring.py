@@ -4,6 +4,8 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import partial
+from importlib import metadata
 from typing import Any
 
 from fastapi import FastAPI
@@ -12,10 +14,11 @@ from starlette.types import ASGIApp
 
 from ostiary.apim import forget_usage
 from ostiary.apim.endpoints import routers as apim_routers
-from ostiary.app.answers import add_error_answers, whatever_happens
+from ostiary.app.answers import add_error_answers, refused, whatever_happens
 from ostiary.app.auditing import Audited, audit_jobs
 from ostiary.app.background import Background, Job
 from ostiary.app.callers import Callers
+from ostiary.app.document import Documented
 from ostiary.app.explaining import Explained, ToldRefusals
 from ostiary.app.measuring import Measured, Measures, MetricsPage, MetricsParts
 from ostiary.app.personal_data import HOLDINGS
@@ -33,7 +36,13 @@ from ostiary.gateway.endpoints import NodeListener
 from ostiary.gateway.endpoints import routers as gateway_routers
 from ostiary.identity import Authentication, IdentitySettings, id_of_name
 from ostiary.identity.endpoints import routers as identity_routers
-from ostiary.oauth import AuthorizationServer, authorization_server, clients_asking, forget_ended
+from ostiary.oauth import (
+    AuthorizationServer,
+    authorization_server,
+    clients_asking,
+    fold_old_minimums,
+    forget_ended,
+)
 from ostiary.oauth.endpoints import routers as oauth_routers
 from ostiary.organizations import Organization, Removal, all_organizations, find
 from ostiary.permissions import (
@@ -47,11 +56,9 @@ from ostiary.permissions import (
 )
 from ostiary.permissions.endpoints import routers as permissions_routers
 
-MAX_BODY_BYTES = 4 * 1024 * 1024
 _FRAMEWORK: dict[str, Any] = {
     "title": "Ostiary",
     "servers": SERVERS,
-    "max_body_size": MAX_BODY_BYTES,
     "docs_url": None,
     "redoc_url": None,
     "openapi_url": None,
@@ -60,6 +67,7 @@ _FRAMEWORK: dict[str, Any] = {
 """No route is the framework's own: every one is declared (ADR 0007)."""
 _SWEEP_EVERY = timedelta(minutes=5)
 _TEND_KEYS_EVERY = timedelta(minutes=1)
+_FOLD_EVERY = timedelta(hours=1)
 _TELL_EVERY = timedelta(seconds=1)
 _REMOVE_EVERY = timedelta(seconds=5)
 
@@ -102,7 +110,7 @@ def build_app(settings: Settings, clock: Clock = utc_now) -> ASGIApp:
         if tracing is not None:
             await tracing.close()
 
-    app = FastAPI(lifespan=lifespan, **_FRAMEWORK)
+    app = Documented(lifespan=lifespan, version=metadata.version("ostiary"), **_FRAMEWORK)
     passwords = settings.access.basic_authentication
     callers = Callers(database, box, authentication, settings.issuer_base, clock, takes_passwords=passwords)
     find_organization = _finder(database)
@@ -111,7 +119,7 @@ def build_app(settings: Settings, clock: Clock = utc_now) -> ASGIApp:
     _tighten(routers, settings.access)
     serve(app, routers)
     add_error_answers(app)
-    listened = PlainPaths(NodeListener(PlainRoutes(app, guard, routers), database))
+    listened = PlainPaths(NodeListener(PlainRoutes(app, guard, routers), database), refused)
     served = Audited(listened, database, refusals, find_organization)
     parts = MetricsParts(database, settings.data_dir / "run", clock, authentication.health)
     return RequestId(whatever_happens(_watched(served, told, measures, tracing, parts)))
@@ -207,9 +215,19 @@ def _jobs(
     return (
         Job("forget_ended_tokens", _SWEEP_EVERY, forget_tokens),
         Job("forget_old_usage", _SWEEP_EVERY, forget_old_usage),
+        Job("fold_old_minimums", _FOLD_EVERY, partial(_fold, server, clock)),
         Job("tend_signing_keys", _TEND_KEYS_EVERY, lambda: database.write(tend_keys)),
         Job("take_away_removed_organizations", _REMOVE_EVERY, removal.run),
     )
+
+
+async def _fold(server: AuthorizationServer, clock: Clock) -> None:
+    def fold(organization_id: str, connection: Connection) -> int:
+        return fold_old_minimums(connection, organization_id, server.settings, clock())
+
+    for organization in await server.database.read(all_organizations):
+        while await server.database.write(partial(fold, organization.id)):
+            pass
 
 
 def _explaining(told: ToldRefusals, database: Database, settings: Settings, clock: Clock) -> tuple[Job, ...]:

@@ -21,6 +21,7 @@ from ostiary.cli import (
     keys,
     locks,
     nodes,
+    openapi,
     organization,
     pins,
     scopes,
@@ -60,6 +61,7 @@ app.add_typer(locks.command, name="locks")
 app.add_typer(organization.command, name="organization")
 app.add_typer(users.command, name="users")
 app.add_typer(scopes.command, name="scopes")
+app.command("openapi")(openapi.openapi)
 app.command("version")(version.version)
 
 _NO_ROOM: Final = {

@@ -53,6 +53,8 @@ if TYPE_CHECKING:
     from ostiary.app import Settings
 
 MANAGEMENT, GATEWAY = "management HAProxy", "gateway HAProxy"
+_COPY_WITHIN = 900.0
+"""Seconds in which an agent without a plan has to have copied one, on a busy machine a large one too."""
 _READY_PATH = "/-/ready"
 _ANSWERED = range(200, 500)
 """Below 500: whoever was asked is there and did not have to say that somebody else is not."""
@@ -251,7 +253,8 @@ class Tree:
             return await probe.status_on_socket(socket, "/ready") == 200
 
         command = (*self._node_settings().command(), "--wait")
-        return Program("agent", command, self._environment, is_ready, waits=True)
+        within = _COPY_WITHIN + self._settings.gateway.announce_key_for.total_seconds()
+        return Program("agent", command, self._environment, is_ready, start_within=within, waits=True)
 
     def _node_settings(self) -> NodeSettings:
         settings, policy = self._settings, self._settings.outbound_policy

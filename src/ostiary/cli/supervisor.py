@@ -44,6 +44,8 @@ class Program:
     environment: Mapping[str, str]
     is_ready: Callable[[], Awaitable[bool]]
     """Asked every few milliseconds while the tree starts."""
+    start_within: float | None = None
+    """Seconds until it has to be ready; `None` is what holds for all."""
     stop_signal: signal.Signals = signal.SIGTERM
     stop_within: float = 5.0
     """Seconds to finish what it is doing; then it is killed."""
@@ -168,15 +170,14 @@ class Supervisor:
             kept.relay = asyncio.create_task(_relay(kept, kept.process))
 
     async def _until_ready(self, kept: _Kept) -> None:
-        deadline = time.monotonic() + self._start_within
+        start_within = kept.program.start_within or self._start_within
+        deadline = time.monotonic() + start_within
         while not await kept.program.is_ready():
             process = kept.process
             if process is None or process.returncode is not None:
                 raise OperatorError(f"{kept.program.name} ended while starting: {await _reason(kept)}")
             if time.monotonic() > deadline:
-                raise OperatorError(
-                    f"{kept.program.name} was not ready within {self._start_within:.0f} seconds"
-                )
+                raise OperatorError(f"{kept.program.name} was not ready within {start_within:.0f} seconds")
             await asyncio.sleep(0.02)
 
     async def _keep(self, kept: _Kept) -> None:

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from typing_extensions import TypedDict
+
 from ostiary.declarative.apply import OrganizationPlan
 from ostiary.declarative.complaints import Complaint
 from ostiary.declarative.export import Export
@@ -10,12 +12,54 @@ from ostiary.declarative.plan import Action, Change, Detail, Kind
 from ostiary.declarative.schema import OrganizationFile
 
 
+class DetailDocument(TypedDict):
+    """One attribute that changes; never a secret."""
+
+    attribute: str
+    before: Any
+    after: Any
+
+
+class ChangeDocument(TypedDict):
+    """One thing that changes."""
+
+    action: Action
+    kind: Kind
+    name: str
+    details: list[DetailDocument]
+
+
+class OrganizationPlanDocument(TypedDict):
+    """What changes in an organization, and what whoever applies should know."""
+
+    organization: str
+    changes: list[ChangeDocument]
+    notices: list[str]
+
+
+class ComplaintDocument(TypedDict):
+    """One thing that is wrong with a file: where, what was found and what was expected."""
+
+    path: list[str | int]
+    found: str
+    expected: str
+    hint: str
+
+
+class ExportDocument(TypedDict):
+    """An organization as a file, where secrets are to be put in, and what a file cannot say."""
+
+    document: dict[str, Any]
+    secrets: list[list[str | int]]
+    left_out: list[str]
+
+
 def to_wire(file: OrganizationFile) -> dict[str, Any]:
     """The file with its secrets in the clear: for the request to the server and nothing else."""
     return file.model_dump(mode="json", exclude_unset=True, context={"reveal": True})
 
 
-def plans_to_wire(plans: Iterable[OrganizationPlan]) -> list[dict[str, Any]]:
+def plans_to_wire(plans: Iterable[OrganizationPlan]) -> list[OrganizationPlanDocument]:
     """Plans as the answer shows them."""
     return [
         {
@@ -39,7 +83,7 @@ def plans_from_wire(plans: Iterable[Mapping[str, Any]]) -> list[OrganizationPlan
     ]
 
 
-def complaints_to_wire(complaints: Iterable[Complaint]) -> list[dict[str, Any]]:
+def complaints_to_wire(complaints: Iterable[Complaint]) -> list[ComplaintDocument]:
     """Complaints as the answer shows them."""
     return [
         {
@@ -57,7 +101,7 @@ def complaints_from_wire(complaints: Iterable[Mapping[str, Any]]) -> list[Compla
     return [Complaint(tuple(c["path"]), c["found"], c["expected"], c["hint"]) for c in complaints]
 
 
-def export_to_wire(exported: Export) -> dict[str, Any]:
+def export_to_wire(exported: Export) -> ExportDocument:
     """An export as the answer shows it."""
     return {
         "document": exported.document,
@@ -71,8 +115,10 @@ def export_from_wire(answer: Mapping[str, Any]) -> Export:
     return Export(answer["document"], tuple(map(tuple, answer["secrets"])), tuple(answer["left_out"]))
 
 
-def _change_to_wire(change: Change) -> dict[str, Any]:
-    details = [{"attribute": d.attribute, "before": d.before, "after": d.after} for d in change.details]
+def _change_to_wire(change: Change) -> ChangeDocument:
+    details: list[DetailDocument] = [
+        {"attribute": d.attribute, "before": d.before, "after": d.after} for d in change.details
+    ]
     return {"action": change.action, "kind": change.kind, "name": change.name, "details": details}
 
 

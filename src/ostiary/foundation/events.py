@@ -109,8 +109,8 @@ def latest_number(connection: Connection) -> int:
     return int(connection.execute(select(func.max(outbox.c.number))).scalar() or 0)
 
 
-def events_after(connection: Connection, number: int) -> Sequence[Event]:
-    """The events numbered after `number`, in order.
+def events_after(connection: Connection, number: int, at_most: int) -> Sequence[Event]:
+    """The events numbered after `number`, in order: their numbers are the next ones.
 
     Raises:
         TooOld: some of them are gone, or `number` lies in the future (a restored backup).
@@ -119,5 +119,7 @@ def events_after(connection: Connection, number: int) -> Sequence[Event]:
     if number > latest_number(connection) or (oldest is not None and number < oldest - 1):
         raise TooOld(f"event {number} is not known here")
     columns = (outbox.c.topic, outbox.c.organization_id, outbox.c.key)
-    rows = connection.execute(select(*columns).where(outbox.c.number > number).order_by(outbox.c.number))
+    rows = connection.execute(
+        select(*columns).where(outbox.c.number > number).order_by(outbox.c.number).limit(at_most)
+    )
     return [Event(*row) for row in rows]

@@ -6,17 +6,20 @@ enrolled gateway node set there in the same way.
 """
 
 import re
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qsl, unquote_to_bytes
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ostiary.foundation.identifiers import new_id
-from ostiary.foundation.problem import Problem, render
+from ostiary.foundation.problem import Problem
 from ostiary.foundation.strict_json import AmbiguousJSON, read_json
 
+MAX_BODY_BYTES = 4 * 1024 * 1024
 MAX_FORM_BYTES = 65_536
 MAX_FORM_FIELDS = 50
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
@@ -54,7 +57,20 @@ class RequestId:
 
 
 class StrictRequest(Request):
-    """A request whose JSON can be read one way only: see `strict_json.py`."""
+    """A request whose body is bounded, and whose JSON can be read one way only: see `strict_json.py`."""
+
+    async def body(self) -> bytes:
+        """The whole body.
+
+        Raises:
+            HTTPException: 413, it is too long.
+        """
+        if not hasattr(self, "_body"):
+            try:
+                self._body = await bounded_body(self, MAX_BODY_BYTES)
+            except BodyTooLong as error:
+                raise HTTPException(413, str(error)) from error
+        return self._body
 
     async def json(self) -> Any:
         """The body.
@@ -80,13 +96,14 @@ class PlainPaths:
     What is decoded, routed and guarded is then one and the same text (WSO2-2022-2177: dot segments and `;`).
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, refused: Callable[[Problem, Request], Response]) -> None:
         self._app = app
+        self._refused = refused
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and not is_plain(scope.get("raw_path") or scope["path"].encode()):
-            problem = Problem(400, 400, "Bad Request", _NOT_PLAIN)
-            await render(problem, request_id(Request(scope)))(scope, receive, send)
+            problem = Problem(400, "400", "Bad Request", _NOT_PLAIN)
+            await self._refused(problem, Request(scope))(scope, receive, send)
             return
         await self._app(scope, receive, send)
 

@@ -17,7 +17,7 @@ from ostiary.foundation.events import Event
 from ostiary.foundation.secrets import SecretBox
 from ostiary.gateway import planner, repository
 from ostiary.gateway.plan import Entry, Kind, Node, Thing, to_wire
-from ostiary.organizations import Organization, all_organizations, by_id, latest_minimum, minimums
+from ostiary.organizations import Organization, by_id, latest_minimum
 
 
 class CurrentPlan:
@@ -27,15 +27,11 @@ class CurrentPlan:
         self, connection: Connection, box: SecretBox, public_url: str, node_id: str, now: datetime
     ) -> None:
         """Read for the node `node_id`, which is told of no other node."""
-        self._connection = connection
+        self.connection = connection
         self._box = box
         self._public_url = public_url
         self._node_id = node_id
-        self._now = now
-
-    def everything(self) -> list[Entry]:
-        """Return every entry there is."""
-        return [to_wire(thing) for thing in self._everything()]
+        self.now = now
 
     def changed(self, events: Iterable[Event]) -> list[Entry]:
         """Return the entries the events are about, each once, as they are now."""
@@ -51,98 +47,76 @@ class CurrentPlan:
         if topic == Kind.ORGANIZATION and thing is None:  # these have no rows whose end would be told
             yield from (Entry(Kind.PLAN, one.id, None) for one in apim.built_in_plans(key))
 
-    def _everything(self) -> Iterator[Thing]:
-        connection = self._connection
-        for organization in all_organizations(connection):
-            yield planner.draw_organization(organization, self._public_url)
-            yield from self._of(organization)
-        yield from (planner.draw_key(key) for key in oauth.public_keys(connection))
-        for id, expires_at in oauth.list_revocations(connection, self._now).items():
-            yield planner.draw_revocation(id, expires_at)
-        node = self._node(self._node_id)
-        if node is not None:
-            yield node
+    def drawn_organization(self, organization: Organization) -> Thing:
+        """Draw an organization."""
+        return planner.draw_organization(organization, self._public_url)
 
-    def _of(self, organization: Organization) -> Iterator[Thing]:
-        connection, id = self._connection, organization.id
-        yield from map(self._drawn_api, apim.list_apis(connection, id))
-        for application in apim.list_applications(connection, id):
-            yield planner.draw_application(application, organization)
-        keys = {one.client_id: one for one in apim.list_keys(connection, id)}
-        for client in oauth.list_clients(connection, id):
-            drawn = planner.draw_client(client, keys.get(client.client_id))
-            if drawn is not None:
-                yield drawn
-        yield from map(planner.draw_subscription, apim.list_subscriptions(connection, id))
-        yield from map(planner.draw_plan, apim.list_plans(connection, id))
-        yield from map(planner.draw_api_key, apim.list_api_keys(connection, id))
-        for policy in apim.list_deny_policies(connection, id):
-            denial = planner.draw_denial(policy)
-            if denial is not None:
-                yield denial
-        for (kind, key), minimum in minimums(connection, id).items():
-            yield planner.draw_epoch(id, kind, key, minimum)
-
-    def _organization(self, _: str, id: str) -> Thing | None:
-        found = by_id(self._connection, id)
-        return None if found is None else planner.draw_organization(found, self._public_url)
-
-    def _api(self, organization_id: str, id: str) -> Thing | None:
-        found = apim.find_api(self._connection, organization_id, id)
-        return None if found is None else self._drawn_api(found)
-
-    def _drawn_api(self, api: apim.API) -> Thing:
+    def drawn_api(self, api: apim.API) -> Thing:
+        """Draw an API version, with the key of its client certificate."""
         return planner.draw_api(api, apim.open_client_key(api.backend, self._box, api.id))
 
+    def own_node(self) -> list[Thing]:
+        """Return the node that asks, unless it is gone."""
+        node = self._node(self._node_id)
+        return [] if node is None else [node]
+
+    def _organization(self, _: str, id: str) -> Thing | None:
+        found = by_id(self.connection, id)
+        return None if found is None else self.drawn_organization(found)
+
+    def _api(self, organization_id: str, id: str) -> Thing | None:
+        found = apim.find_api(self.connection, organization_id, id)
+        return None if found is None else self.drawn_api(found)
+
     def _application(self, organization_id: str, id: str) -> Thing | None:
-        found = apim.find_application(self._connection, organization_id, id)
-        organization = by_id(self._connection, organization_id)
+        found = apim.find_application(self.connection, organization_id, id)
+        organization = by_id(self.connection, organization_id)
         if found is None or organization is None:
             return None
         return planner.draw_application(found, organization)
 
     def _client(self, organization_id: str, id: str) -> Thing | None:
-        found = oauth.find_client(self._connection, organization_id, id)
+        found = oauth.find_client(self.connection, organization_id, id)
         if found is None:
             return None
-        return planner.draw_client(found, apim.find_keys(self._connection, organization_id, id))
+        return planner.draw_client(found, apim.find_keys(self.connection, organization_id, id))
 
     def _subscription(self, organization_id: str, id: str) -> Thing | None:
-        found = apim.find_subscription(self._connection, organization_id, id)
+        found = apim.find_subscription(self.connection, organization_id, id)
         return None if found is None else planner.draw_subscription(found)
 
     def _plan(self, organization_id: str, id: str) -> Thing | None:
-        found = apim.find_plan(self._connection, organization_id, id)
-        if found is None or by_id(self._connection, organization_id) is None:
+        found = apim.find_plan(self.connection, organization_id, id)
+        if found is None or by_id(self.connection, organization_id) is None:
             return None
         return planner.draw_plan(found)
 
     def _api_key(self, organization_id: str, sha256: str) -> Thing | None:
-        found = apim.find_api_key(self._connection, organization_id, sha256)
+        found = apim.find_api_key(self.connection, organization_id, sha256)
         return None if found is None else planner.draw_api_key(found)
 
     def _denial(self, organization_id: str, id: str) -> Thing | None:
-        found = apim.find_deny_policy(self._connection, organization_id, id)
+        found = apim.find_deny_policy(self.connection, organization_id, id)
         return None if found is None else planner.draw_denial(found)
 
     def _key(self, _: str, kid: str) -> Thing | None:
-        found = oauth.find_public_key(self._connection, kid)
+        found = oauth.find_public_key(self.connection, kid)
         return None if found is None else planner.draw_key(found)
 
     def _epoch(self, organization_id: str, id: str) -> Thing | None:
         kind, _, key = id.partition(":")
-        found = minimum_of(self._connection, organization_id, kind, key)
+        found = minimum_of(self.connection, organization_id, kind, key)
         return planner.draw_epoch(organization_id, kind, key, found) if found else None
 
     def _revocation(self, _: str, id: str) -> Thing | None:
-        expires_at = oauth.find_revocation(self._connection, id)
+        expires_at = oauth.find_revocation(self.connection, id)
         return None if expires_at is None else planner.draw_revocation(id, expires_at)
 
     def _node_entry(self, _: str, id: str) -> Thing | None:
         return self._node(id)
 
     def _node(self, id: str) -> Node | None:
-        found = repository.find_node(self._connection, id)
+        found = repository.find_node(self.connection, id)
         return None if found is None else Node(found.id, found.rotation)
 
 

@@ -7,6 +7,10 @@ class UnknownExplanation(LookupError):
     """Nothing is known of the request here, or it is another organization's."""
 
 
+class InvalidPage(ValueError):
+    """That is no place in the plan at which a page begins."""
+
+
 class InvalidNodeKeys(ValueError):
     """The keys a node wants to register are not acceptable; the text says which and why."""
 

@@ -21,11 +21,12 @@ from ostiary.foundation.secrets import SecretBox
 from ostiary.gateway import repository
 from ostiary.gateway.current import CurrentPlan
 from ostiary.gateway.errors import NodeGone
-from ostiary.gateway.plan import PlanAnswer
+from ostiary.gateway.pages import Place, read_page
+from ostiary.gateway.plan import Entry, PlanAnswer, to_wire
 
 LONGEST_WAIT: Final = 25.0
-_MOST_CHANGES: Final = 5_000
-"""More changes than this are sent as the complete plan."""
+MOST_CHANGES: Final = 5_000
+"""More changes than this are sent in several answers."""
 
 
 class PlanFeed:
@@ -38,12 +39,27 @@ class PlanFeed:
         self._clock = clock
 
     async def complete(self, node_id: str) -> PlanAnswer:
-        """Return the whole plan."""
+        """Return the whole plan at once, as nodes of version 0.1 ask for it."""
         await self._number()
         return await self._database.read(self._complete(node_id))
 
-    async def after(self, node_id: str, number: int, wait: float) -> PlanAnswer:
+    async def page(self, node_id: str, page: str) -> PlanAnswer:
+        """Return one page of the plan; an empty `page` is the first, each says which is the next.
+
+        What changed after the number of the answers has to be asked for afterwards.
+
+        Raises:
+            InvalidPage: no answer named that page.
+        """
+        if not page:
+            await self._number()
+        return await self._database.read(self._page(node_id, page))
+
+    async def after(self, node_id: str, number: int, wait: float, *, paged: bool = False) -> PlanAnswer:
         """Return what changed after `number`, waiting for the first change up to `wait` seconds.
+
+        Many changes are answered as the complete plan, or, `paged`, in several answers, which are one change:
+        all but the last of them say that there is `more`.
 
         Raises:
             TooOld: those changes are no longer known one by one; ask for the complete plan.
@@ -55,7 +71,7 @@ class PlanFeed:
         deadline = loop.time() + min(wait, LONGEST_WAIT)
         try:
             while True:
-                answer = await self._look(node_id, number)
+                answer = await self._look(node_id, number, paged=paged)
                 remaining = deadline - loop.time()
                 if answer.number != number or remaining <= 0:
                     return answer
@@ -71,9 +87,9 @@ class PlanFeed:
         now = self._clock()
         await self._database.write(lambda connection: repository.note_seen(connection, node_id, number, now))
 
-    async def _look(self, node_id: str, number: int) -> PlanAnswer:
+    async def _look(self, node_id: str, number: int, *, paged: bool) -> PlanAnswer:
         await self._number()
-        return await self._database.read(self._changes(node_id, number))
+        return await self._database.read(self._changes(node_id, number, paged=paged))
 
     async def _number(self) -> None:
         if await self._database.read(has_unnumbered):
@@ -81,23 +97,39 @@ class PlanFeed:
 
     def _complete(self, node_id: str) -> Callable[[Connection], PlanAnswer]:
         def read(connection: Connection) -> PlanAnswer:
-            entries = self._current(connection, node_id).everything()
-            return PlanAnswer(latest_number(connection), complete=True, entries=tuple(entries))
+            current, number = self._current(connection, node_id), latest_number(connection)
+            place: Place | None = Place(number)
+            entries: list[Entry] = []
+            while place is not None:
+                things, place = read_page(current, place)
+                entries += map(to_wire, things)
+            return PlanAnswer(number, complete=True, entries=tuple(entries))
 
         return read
 
-    def _changes(self, node_id: str, number: int) -> Callable[[Connection], PlanAnswer]:
+    def _page(self, node_id: str, page: str) -> Callable[[Connection], PlanAnswer]:
+        def read(connection: Connection) -> PlanAnswer:
+            place = Place.from_text(page) if page else Place(latest_number(connection))
+            things, following = read_page(self._current(connection, node_id), place)
+            entries = tuple(map(to_wire, things))
+            text = None if following is None else following.to_text()
+            return PlanAnswer(place.number, complete=True, entries=entries, next_page=text)
+
+        return read
+
+    def _changes(self, node_id: str, number: int, *, paged: bool) -> Callable[[Connection], PlanAnswer]:
         def read(connection: Connection) -> PlanAnswer:
             if repository.find_node(connection, node_id) is None:
                 raise NodeGone
-            latest = latest_number(connection)
-            if latest == number:
+            if latest_number(connection) == number:
                 return PlanAnswer(number, complete=False, entries=())
-            events = events_after(connection, number)
-            if len(events) > _MOST_CHANGES:
+            events = events_after(connection, number, MOST_CHANGES + 1)
+            more = len(events) > MOST_CHANGES
+            if more and not paged:
                 return self._complete(node_id)(connection)
-            entries = self._current(connection, node_id).changed(events)
-            return PlanAnswer(latest, complete=False, entries=tuple(entries))
+            told = events[:MOST_CHANGES]
+            entries = self._current(connection, node_id).changed(told)
+            return PlanAnswer(number + len(told), complete=False, entries=tuple(entries), more=more)
 
         return read
 

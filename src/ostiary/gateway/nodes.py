@@ -63,9 +63,16 @@ def rotate_node_keys(connection: Connection) -> int:
 
 
 def register_node_keys(
-    connection: Connection, node_id: str, keys: Sequence[Mapping[str, Any]], now: datetime
-) -> None:
-    """Publish exactly these keys (`{kid, jwk, state}`) as the node's.
+    connection: Connection,
+    node_id: str,
+    keys: Sequence[Mapping[str, Any]],
+    now: datetime,
+    cached: timedelta,
+) -> bool:
+    """Publish exactly these keys (`{kid, jwk, state}`) as the node's; says whether they are the first.
+
+    Then nobody can have a list without them that is not over: for as long as a list is `cached` no node has
+    called a backend, because there was none or because a backup was restored.
 
     Raises:
         InvalidNodeKeys: not a public P-256 key, or a `kid` that is not its thumbprint (RFC 7638), so that
@@ -77,7 +84,9 @@ def register_node_keys(
     for kid, owner in repository.owners_of_keys(connection, list(checked)).items():
         if owner != node_id:
             raise InvalidNodeKeys(f"key {kid}: it is another node's")
+    others = repository.other_keys_in_use(connection, node_id, list(checked), now - cached)
     repository.replace_keys(connection, node_id, list(checked.values()), now)
+    return not others
 
 
 def published_node_keys(connection: Connection) -> list[dict[str, Any]]:

@@ -239,6 +239,21 @@ def owners_of_keys(connection: Connection, kids: Sequence[str]) -> dict[str, str
     return {row.kid: row.node_id for row in rows}
 
 
+def other_keys_in_use(
+    connection: Connection, node_id: str, kids: Sequence[str], seen_after: datetime
+) -> list[str]:
+    """Published keys that are not among these: another node's that was seen since, or this node's own."""
+    query = (
+        select(gateway_node_keys.c.kid)
+        .join(gateway_nodes, gateway_nodes.c.id == gateway_node_keys.c.node_id)
+        .where(
+            gateway_node_keys.c.kid.not_in(kids),
+            (gateway_nodes.c.id == node_id) | (gateway_nodes.c.seen_at > seen_after),
+        )
+    )
+    return list(connection.execute(query).scalars())
+
+
 def all_keys(connection: Connection) -> list[NodeKeyRecord]:
     """The keys of every node, the oldest first."""
     columns = (gateway_node_keys.c.kid, gateway_node_keys.c.jwk, gateway_node_keys.c.state)

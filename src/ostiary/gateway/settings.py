@@ -14,13 +14,14 @@ from ostiary.foundation.telemetry import LogFormat
 from ostiary.gateway.haproxy.access_log import AccessLog
 
 _SECOND = timedelta(seconds=1)
+_MARGIN = timedelta(seconds=10)
 
 
 class GatewaySettings(Section):
     """How the gateway behaves. Numbers are seconds; ISO 8601 durations are understood too."""
 
     jwks_max_age: timedelta = Field(default=timedelta(seconds=300), ge=_SECOND)
-    """How long backends may cache `/gateway/jwks`; a node's new key waits longer before it signs."""
+    """How long backends may cache `/gateway/jwks`; a node's key, its first too, waits longer to sign."""
 
     decision_lifetime: timedelta = Field(default=timedelta(minutes=15), ge=_SECOND)
     """The longest a stored decision lives, however long its token does."""
@@ -48,6 +49,11 @@ class GatewaySettings(Section):
 
     usage_kept: timedelta = Field(default=timedelta(days=400), ge=timedelta(days=1))
     """How long it is known what was called in which hour."""
+
+    @property
+    def announce_key_for(self) -> timedelta:
+        """How long a key of a node is published before it signs: longer than the list may be cached."""
+        return self.jwks_max_age + min(_MARGIN, self.jwks_max_age)
 
 
 class NodeSettings(Section):

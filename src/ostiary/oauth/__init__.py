@@ -10,6 +10,7 @@ from ostiary.oauth.clients import (
     PutClient,
     check_client,
     check_spec,
+    clients_after,
     clients_asking,
     delete_client,
     find_client,
@@ -35,11 +36,12 @@ from ostiary.oauth.repository.personal_data import PERSONAL_DATA
 from ostiary.oauth.scopes import check_spec as check_scope
 from ostiary.oauth.scopes import delete_scope, list_scopes, put_scope, registered_scopes
 from ostiary.oauth.settings import TokenSettings
+from ostiary.oauth.tokens.folding import fold_old_minimums
 from ostiary.oauth.tokens.issuing import token_fingerprint
 from ostiary.oauth.tokens.revocation import (
     find_revocation,
     forget_ended,
-    list_revocations,
+    revocations_after,
 )
 from ostiary.oauth.tokens.verification import (
     JudgedToken,
@@ -74,12 +76,14 @@ __all__ = [
     "check_power_over_client",
     "check_scope",
     "check_spec",
+    "clients_after",
     "clients_asking",
     "delete_client",
     "delete_scope",
     "find_client",
     "find_public_key",
     "find_revocation",
+    "fold_old_minimums",
     "forget_ended",
     "introspect_opaque",
     "is_reserved",
@@ -87,11 +91,11 @@ __all__ = [
     "judge_access_token",
     "judge_opaque",
     "list_clients",
-    "list_revocations",
     "list_scopes",
     "public_keys",
     "put_client",
     "put_scope",
     "registered_scopes",
+    "revocations_after",
     "token_fingerprint",
 ]

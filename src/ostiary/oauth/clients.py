@@ -106,6 +106,11 @@ def list_clients(connection: Connection, organization_id: str) -> list[Client]:
     return repository.all_of(connection, organization_id)
 
 
+def clients_after(connection: Connection, organization_id: str, client_id: str, at_most: int) -> list[Client]:
+    """The organization's next clients after that id, by id."""
+    return repository.after(connection, organization_id, client_id, at_most)
+
+
 def delete_client(connection: Connection, organization_id: str, client_id: str) -> None:
     """Remove a client; all its tokens die with it.
 

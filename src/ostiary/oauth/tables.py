@@ -22,7 +22,7 @@ clients = Table(
     "clients",
     metadata,
     Column("client_id", String(128), primary_key=True),
-    Column("organization_id", String(36), nullable=False, index=True),
+    Column("organization_id", String(36), nullable=False),
     Column("name", String(200), nullable=False),
     Column("secret_fingerprint", _FINGERPRINT),
     Column("grant_types", _JSON, nullable=False),
@@ -38,6 +38,7 @@ clients = Table(
     Column("validity", String(10), nullable=False),
     Column("user_stores", _JSON),  # names, in the order they are asked; NULL: the organization's chain
     Column("created_at", Instant, nullable=False),
+    Index("ix_clients_page", "organization_id", "client_id"),
 )
 
 scopes = Table(

@@ -91,6 +91,7 @@ class Removal:
         rows = 0
         for table in owned_tables():
             rows += await self._empty(table, organization_id)
+        await self.database.settle()
         if await self.database.write(lambda connection: _free(connection, organization_id)):
             _log.info("organization_removed", organization=name, id=organization_id, rows=rows)
 

@@ -7,9 +7,10 @@ is below any minimum that concerns it. Counters are compared, never times (ADR 0
 """
 
 from collections.abc import Iterable
+from datetime import datetime, timedelta
 from typing import Literal
 
-from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
@@ -41,6 +42,17 @@ _NARROW = {
         ("sqlite", sqlite_insert(epoch_minimums)),
     )
 }
+_RAISE_TO = {  # one statement: a minimum that was raised beyond meanwhile stays
+    dialect: statement.on_conflict_do_update(
+        index_elements=["organization_id", "kind", "key"],
+        set_={"minimum": statement.excluded.minimum},
+        where=epoch_minimums.c.minimum < statement.excluded.minimum,
+    )
+    for dialect, statement in (
+        ("postgresql", postgresql_insert(epoch_minimums)),
+        ("sqlite", sqlite_insert(epoch_minimums)),
+    )
+}
 _ADD = {
     dialect: statement.on_conflict_do_nothing(index_elements=["name"]).returning(organizations.c.id)
     for dialect, statement in (
@@ -50,7 +62,26 @@ _ADD = {
 }
 _MINIMUMS_OF = select(epoch_minimums.c.kind, epoch_minimums.c.key, epoch_minimums.c.minimum).where(
     epoch_minimums.c.organization_id == bindparam("organization_id"),
+    epoch_minimums.c.kind.in_(bindparam("kinds", expanding=True)),  # a lookup in the key, not a walk
     epoch_minimums.c.key.in_(bindparam("keys", expanding=True)),
+)
+_MARK = select(organizations.c.epoch, organizations.c.epoch_mark, organizations.c.epoch_marked_at).where(
+    organizations.c.id == bindparam("id")
+)
+_FOLDABLE = (
+    epoch_minimums.c.organization_id == bindparam("organization_id"),
+    epoch_minimums.c.kind != "organization",
+    epoch_minimums.c.minimum <= bindparam("mark"),
+)
+_FOLD = (
+    delete(epoch_minimums)
+    .where(
+        *_FOLDABLE,
+        tuple_(epoch_minimums.c.kind, epoch_minimums.c.key).in_(
+            select(epoch_minimums.c.kind, epoch_minimums.c.key).where(*_FOLDABLE).limit(bindparam("at_most"))
+        ),
+    )
+    .returning(epoch_minimums.c.kind, epoch_minimums.c.key, epoch_minimums.c.minimum)
 )
 
 
@@ -71,6 +102,13 @@ def by_id(connection: Connection, organization_id: str) -> Organization | None:
 def all_organizations(connection: Connection) -> list[Organization]:
     """Every organization, by name."""
     return [_model(row) for row in connection.execute(_BY_ORDER)]
+
+
+def following(connection: Connection, organization_id: str) -> Organization | None:
+    """The next organization by identifier; None after the last."""
+    later = select(organizations).where(organizations.c.id > organization_id, _IS_THERE)
+    row = connection.execute(later.order_by(organizations.c.id).limit(1)).first()
+    return None if row is None else _model(row)
 
 
 def page(connection: Connection, offset: int, limit: int) -> list[Organization]:
@@ -148,6 +186,33 @@ def narrow(connection: Connection, organization_id: str, kind: EpochKind, key: s
     return int(minimum)
 
 
+def fold_minimums(
+    connection: Connection, organization_id: str, now: datetime, longest: timedelta, at_most: int = 1_000
+) -> int:
+    """Let one minimum of the whole organization stand for old ones; returns for how many of them.
+
+    An epoch is marked, and once the mark is older than `longest`, the longest that a token lives, no token of
+    before is good any more. So the organization's minimum may be as high as any that was noted by then: it
+    refuses whatever those refuse, also where a clock was wrong, and they go (ADR 0026). Again until it is 0.
+    """
+    at = connection.execute(_MARK, {"id": organization_id}).one()
+    if at.epoch_marked_at is not None and now - longest < at.epoch_marked_at <= now:
+        return 0
+    mark = -1 if at.epoch_mark is None or at.epoch_marked_at > now else at.epoch_mark
+    these = {"organization_id": organization_id, "mark": mark, "at_most": at_most}
+    folded = connection.execute(_FOLD, these).all()
+    if folded:
+        here = {"organization_id": organization_id, "kind": "organization", "key": organization_id}
+        highest = max(one.minimum for one in folded)
+        connection.execute(_RAISE_TO[connection.dialect.name], here | {"minimum": highest})
+        gone = (Event("epoch", organization_id, f"{kind}:{key}") for kind, key, _ in folded)
+        record(connection, Event("epoch", organization_id, f"organization:{organization_id}"), *gone)
+    else:
+        marked = {"epoch_mark": at.epoch, "epoch_marked_at": now}
+        connection.execute(update(organizations).where(organizations.c.id == organization_id).values(marked))
+    return len(folded)
+
+
 def minimums(connection: Connection, organization_id: str) -> dict[tuple[str, str], int]:
     """Every minimum of the organization, by kind and key."""
     columns = (epoch_minimums.c.kind, epoch_minimums.c.key, epoch_minimums.c.minimum)
@@ -155,12 +220,27 @@ def minimums(connection: Connection, organization_id: str) -> dict[tuple[str, st
     return {(kind, key): minimum for kind, key, minimum in rows}
 
 
+def minimums_after(
+    connection: Connection, organization_id: str, after: tuple[str, str], at_most: int
+) -> list[tuple[str, str, int]]:
+    """The next minimums by kind and key: kind, key, minimum."""
+    columns = (epoch_minimums.c.kind, epoch_minimums.c.key)
+    query = (
+        select(*columns, epoch_minimums.c.minimum)
+        .where(epoch_minimums.c.organization_id == organization_id, tuple_(*columns) > after)
+        .order_by(*columns)
+        .limit(at_most)
+    )
+    return [(kind, key, minimum) for kind, key, minimum in connection.execute(query)]
+
+
 def latest_minimum(
     connection: Connection, organization_id: str, concerned: Iterable[tuple[EpochKind, str]]
 ) -> int:
     """The highest minimum of what a token concerns; 0 where nothing was ever narrowed."""
     pairs = set(concerned)
-    these = {"organization_id": organization_id, "keys": [key for _, key in pairs]}
+    kinds, keys = {kind for kind, _ in pairs}, {key for _, key in pairs}
+    these = {"organization_id": organization_id, "kinds": list(kinds), "keys": list(keys)}
     rows = connection.execute(_MINIMUMS_OF, these)
     return max((minimum for kind, key, minimum in rows if (kind, key) in pairs), default=0)
 

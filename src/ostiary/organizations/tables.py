@@ -13,6 +13,8 @@ organizations = Table(
     Column("features", JSON, nullable=False),
     Column("chain", String(20), nullable=False),
     Column("epoch", BigInteger, nullable=False),
+    Column("epoch_mark", BigInteger),  # what the epoch was when it was marked
+    Column("epoch_marked_at", Instant),
     Column("version", Integer, nullable=False),
     Column(
         "removed_at", Instant

@@ -1,7 +1,7 @@
 """Routes that declare their access (ADR 0007): none exists without it, and the guard asks each."""
 
 import re
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from inspect import signature
@@ -12,6 +12,7 @@ from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ostiary.foundation.answers import Answer, answering, answers_of
 from ostiary.foundation.web import StrictRequest
 from ostiary.permissions.access import Access, Audience
 from ostiary.permissions.guard import Guard
@@ -47,11 +48,14 @@ class PlainRoute:
 class GuardedRoute(APIRoute):
     """A route that asks the guard before anything of the request's body is read.
 
-    `per_organization`: it is served under `/t/{organization}` too.
+    `per_organization`: it is served under `/t/{organization}` too. `answers`: what it says when all is well.
+    `refuses`: statuses of refusals besides those that follow from what it takes.
     """
 
     access: Access
     per_organization: bool
+    answers: tuple[Answer, ...]
+    refuses: frozenset[int]
 
     def get_route_handler(self) -> Callable[[Request], Any]:
         handler = super().get_route_handler()
@@ -94,15 +98,32 @@ class GuardedRouter:
             self.plain.append(PlainRoute(above + self._prefix + path, frozenset(methods), access, endpoint))
 
     def add(
-        self, path: str, endpoint: Callable[..., Any], *, methods: list[str], access: Access, **options: Any
+        self,
+        path: str,
+        endpoint: Callable[..., Any],
+        *,
+        methods: list[str],
+        access: Access,
+        refuses: Collection[int] = (),
+        answers: Sequence[Answer] = (),
+        **options: Any,
     ) -> None:
-        """Register one route; `options` are FastAPI's."""
-        declared = {"access": access, "per_organization": self._per_organization}
+        """Register one route; `options` are FastAPI's.
+
+        `answers`: what it says when all is well, where its endpoint's annotation does not say it.
+        """
+        declared = {
+            "access": access,
+            "per_organization": self._per_organization,
+            "answers": tuple(answers) or answers_of(endpoint),
+            "refuses": frozenset(refuses),
+        }
         self.router.add_api_route(
             self._prefix + path,
-            endpoint,
+            answering(endpoint),
             methods=methods,
             route_class_override=type("DeclaredRoute", (GuardedRoute,), declared),
+            response_model=None,
             openapi_extra={
                 **_security(access),
                 **_unread_parameters(self._prefix + path, endpoint),

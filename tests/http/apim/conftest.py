@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 from starlette.testclient import TestClient
 from starlette.types import ASGIApp, Receive, Scope, Send
 from tests.http.apim.things import Management
+from tests.support.conformance import conforming
 
 from ostiary.app import Settings, build_app
 from ostiary.foundation.clock import utc_now
@@ -42,7 +43,7 @@ def client(settings: Settings) -> Iterator[TestClient]:
     with engine.begin() as connection:
         _people_and_scopes(connection)
     engine.dispose()
-    with TestClient(Local(build_app(settings)), raise_server_exceptions=False) as client:
+    with conforming(Local(build_app(settings))) as client:
         yield client
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 from tests.http.apim.conftest import Local
+from tests.support.conformance import conforming
 
 from ostiary.app import Settings, build_app, environment_of
 
@@ -17,7 +18,7 @@ from ostiary.app import Settings, build_app, environment_of
 @pytest.fixture
 def local(settings: Settings) -> Iterator[TestClient]:
     """An HTTP client that is the local administrator."""
-    with TestClient(Local(build_app(settings)), raise_server_exceptions=False) as client:
+    with conforming(Local(build_app(settings))) as client:
         yield client
 
 

@@ -32,8 +32,9 @@ async def kids(gateway: Gateway, address: str = "/gateway/jwks") -> list[str]:
 async def test_registered_keys_are_published_in_every_state(on_both: Gateway):
     keys = [a_key("retiring"), a_key("active"), a_key("announced")]
 
-    assert (await on_both.put_keys(*keys)).status_code == 204
+    answer = await on_both.put_keys(*keys)
 
+    assert (answer.status_code, answer.json()) == (200, {"first": True})
     for address in ADDRESSES:
         assert sorted(await kids(on_both, address)) == sorted(key["kid"] for key in keys)
 
@@ -51,9 +52,40 @@ async def test_a_published_key_says_what_it_is_for(gateway: Gateway):
 
 async def test_how_long_keys_may_be_cached_is_a_setting(sqlite_database: Database):
     async with a_gateway(sqlite_database, jwks_max_age=timedelta(seconds=7)) as gateway:
+        await gateway.put_keys(a_key())
         answer = await gateway.http.get("/gateway/jwks")
 
     assert answer.headers["cache-control"] == "public, max-age=7"
+
+
+async def test_a_list_without_any_key_is_not_cached(gateway: Gateway):
+    """The first key of all signs at once."""
+    answer = await gateway.http.get("/gateway/jwks")
+
+    assert (answer.json(), answer.headers["cache-control"]) == ({"keys": []}, "no-store")
+
+
+async def test_a_node_is_told_whether_anybody_can_have_cached_a_list_without_its_key(on_both: Gateway):
+    """Not where it is the first, told again because the answer was lost; else there was another list."""
+    key = a_key()
+    answers = [(await on_both.put_keys(*told)).json() for told in ([key], [key], [a_key()])]
+
+    assert answers == [{"first": True}, {"first": True}, {"first": False}]
+
+
+@pytest.mark.parametrize(("ago", "first"), [(timedelta(seconds=309), False), (timedelta(seconds=320), True)])
+async def test_keys_of_nodes_that_are_gone_are_in_no_list_that_is_not_over(
+    on_both: Gateway, ago: timedelta, first: bool
+):
+    """A restored backup publishes keys of nodes that are no more: whoever comes then does not wait."""
+    await on_both.put_keys(a_key())
+    seen = on_both.installation.clock() - ago
+    await on_both.write(lambda c: note_seen(c, on_both.node.id, 1, seen))
+    other = "credential-of-another-node"
+    await on_both.write(lambda c: ensure_embedded_node(c, SecretStr(other), BOX, utc_now()))
+    on_both.http.headers["Authorization"] = f"Bearer {other}"
+
+    assert (await on_both.put_keys(a_key())).json() == {"first": first}
 
 
 async def test_a_key_no_longer_named_is_withdrawn(on_both: Gateway):

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 from tests.http.apim.conftest import Local
+from tests.support.conformance import conforming
 
 from ostiary.app import Settings, build_app
 
@@ -54,7 +55,7 @@ class SCIM:
 
 @pytest.fixture
 def scim(settings: Settings) -> Iterator[SCIM]:
-    with TestClient(Local(build_app(settings)), raise_server_exceptions=False) as client:
+    with conforming(Local(build_app(settings))) as client:
         yield SCIM(client)
 
 

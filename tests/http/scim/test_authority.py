@@ -219,3 +219,11 @@ def test_a_client_is_nobody_to_read_about(as_user: As):
 
     assert client.ask("GET", "/Me").status_code in (401, 403)
     assert client.ask("PATCH", "/Me", {"schemas": [PATCH], "Operations": []}).status_code in (401, 403)
+
+
+@pytest.mark.parametrize("path", ["/ServiceProviderConfig", "/Schemas", "/ResourceTypes/User"])
+def test_what_there_is_of_scim_is_not_told_of_an_organization_that_is_not(whole_app: TestClient, path: str):
+    answer = whole_app.get(f"/t/nowhere/scim2{path}")
+
+    assert answer.status_code == 404
+    assert answer.json()["detail"] == "there is no such organization"

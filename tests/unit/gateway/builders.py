@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from typing import Any
 
 from joserfc import jwt
 from joserfc.jwk import ECKey
 
+from ostiary.gateway.node.keys import KeyRing, KeyTiming
 from ostiary.gateway.plan import (
     API,
     Application,
@@ -28,6 +30,12 @@ NOW = 1_800_000_000
 SIGNING_KEY = ECKey.generate_key("P-256")
 OTHER_KEY = ECKey.generate_key("P-256")
 BASE = "https://ostiary.example"
+
+
+def a_ring(make: Callable[[], ECKey]) -> KeyRing:
+    """The keys of a node whose first one signs."""
+    ring = KeyRing().step(NOW, 0, KeyTiming(310, 960), make)
+    return ring.registered(frozenset(key.kid for key in ring.keys), NOW, first=True)
 
 
 def public(key: ECKey) -> dict[str, Any]:

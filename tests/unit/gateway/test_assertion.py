@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 from joserfc import jwt
-from tests.unit.gateway.builders import NOW, a_gateway_plan, claims
+from tests.unit.gateway.builders import NOW, a_gateway_plan, a_ring, claims
 
 from ostiary.gateway.node.assertion import sign
 from ostiary.gateway.node.authorize import Grant, authorize
-from ostiary.gateway.node.keys import KeyRing, KeyTiming, generate, public_jwk
+from ostiary.gateway.node.keys import generate, public_jwk
 from ostiary.gateway.node.tokens import InvalidToken, read_claims, verify
 from ostiary.gateway.plan import Key
 from ostiary.gateway.told import ToldClaims
@@ -84,7 +84,7 @@ def test_a_person_is_written_with_store_and_organization(changes: dict[str, Any]
 
 def test_a_backend_jwt_is_never_an_access_token() -> None:
     """Not even if somebody put the node's key among the keys of the organization."""
-    ring = KeyRing().step(NOW, 0, KeyTiming(310, 960), lambda: NODE_KEY)
+    ring = a_ring(lambda: NODE_KEY)
     key = Key("node-key", "org-my_company", public_jwk(ring.signing), "active")
     assertion = sign(a_grant(), "node-key", NODE_KEY, NOW, NOW + 900)
 

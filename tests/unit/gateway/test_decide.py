@@ -16,6 +16,7 @@ from tests.unit.gateway.builders import (
     SIGNING_KEY,
     a_gateway_plan,
     a_key,
+    a_ring,
     a_subscription,
     a_token,
     an_api,
@@ -27,7 +28,7 @@ from ostiary.gateway.haproxy import MapEntry
 from ostiary.gateway.node.control_plane import ControlPlane
 from ostiary.gateway.node.decide import Answer, Decider, Miss
 from ostiary.gateway.node.index import DecisionIndex
-from ostiary.gateway.node.keys import KeyRing, KeyTiming, generate
+from ostiary.gateway.node.keys import generate
 from ostiary.gateway.node.state import NodeState
 from ostiary.gateway.plan import Entry, Revocation, Thing, to_wire
 
@@ -48,7 +49,7 @@ class Desk:
 
     def __post_init__(self) -> None:
         self.state = NodeState(a_gateway_plan(), NOW, timedelta(hours=24))
-        self.state.ring = KeyRing().step(NOW, 0, KeyTiming(310, 960), generate)
+        self.state.ring = a_ring(generate)
         self.index = DecisionIndex(10_000)
         transport = httpx2.MockTransport(self._answer)
         self.decider = Decider(

@@ -16,7 +16,11 @@ from ostiary.gateway.node.structure import Structure
 from ostiary.gateway.plan import Entry, PlanAnswer
 
 PLAN = a_gateway_plan()
-COMPLETE = PlanAnswer(7, True, tuple(PLAN.entries()))
+
+
+async def copied(disk: Disk) -> None:
+    await disk.stage(PLAN.entries(), first=True)
+    await disk.adopt(PLAN.number, NOW)
 
 
 def revoked(number: int, size: int = 300) -> PlanAnswer:
@@ -47,7 +51,7 @@ def a_disk(folder: Path) -> tuple[Disk, Structure]:
 
 async def test_what_cannot_be_written_waits_and_is_written_when_there_is_room(tmp_path: Path):
     disk, structure = a_disk(tmp_path)
-    await disk.keep(COMPLETE, 0, NOW)
+    await copied(disk)
     assert disk.write_maps()
     fill_up(disk)
 
@@ -74,7 +78,7 @@ async def test_what_cannot_be_written_waits_and_is_written_when_there_is_room(tm
 async def test_a_node_killed_while_its_disk_is_full_knows_how_far_its_plan_goes(tmp_path: Path):
     """A change that could not be written must not be hidden by a later one that could."""
     disk, _ = a_disk(tmp_path)
-    await disk.keep(COMPLETE, 0, NOW)
+    await copied(disk)
     fill_up(disk)
     await disk.keep(revoked(8), 7, NOW)
 
@@ -85,7 +89,7 @@ async def test_a_node_killed_while_its_disk_is_full_knows_how_far_its_plan_goes(
 
 async def test_a_change_that_does_not_follow_is_asked_for_again(tmp_path: Path):
     disk, _ = a_disk(tmp_path)
-    await disk.keep(COMPLETE, 0, NOW)
+    await copied(disk)
 
     await disk.keep(revoked(9), 8, NOW)
 
@@ -93,9 +97,26 @@ async def test_a_change_that_does_not_follow_is_asked_for_again(tmp_path: Path):
     assert disk.is_behind(9)
 
 
+async def test_a_copy_that_could_not_be_written_is_asked_for_again_and_nothing_is_added_to_the_old_one(
+    tmp_path: Path,
+):
+    disk, _ = a_disk(tmp_path)
+    await copied(disk)
+    fill_up(disk)
+    await disk.stage(revoked(3).entries, first=True)
+    make_room(disk, tmp_path)
+    await disk.stage(revoked(4).entries, first=False)
+
+    await disk.adopt(4, NOW)  # of another history: a backup was restored
+    await disk.keep(revoked(8), 7, NOW)
+
+    assert (disk.stored_number, disk.is_behind(4)) == (0, True)
+    assert NodeStore(tmp_path / "node.db").load() == PLAN
+
+
 async def test_more_than_memory_is_for_is_asked_for_again(tmp_path: Path):
     disk, _ = a_disk(tmp_path)
-    await disk.keep(COMPLETE, 0, NOW)
+    await copied(disk)
     fill_up(disk)
 
     many = PlanAnswer(8, False, revoked(8, 60_000).entries)
@@ -107,7 +128,8 @@ async def test_more_than_memory_is_for_is_asked_for_again(tmp_path: Path):
 
 def test_a_full_disk_is_no_reason_to_throw_the_last_plan_away(tmp_path: Path):
     store = NodeStore(tmp_path / "node.db")
-    store.apply(COMPLETE, NOW)
+    store.stage(PLAN.entries(), first=True)
+    store.adopt(7, NOW)
     store.close()
     script = (
         "import resource, signal, sys; from pathlib import Path; "

@@ -18,7 +18,7 @@ from ostiary.gateway.haproxy import MapEntry, map_files
 from ostiary.gateway.node.control_plane import ControlPlane, ControlPlaneDown, PlanTooOld
 from ostiary.gateway.node.resolve import Resolver, names_of
 from ostiary.gateway.node.structure import Structure
-from ostiary.gateway.plan import Backend, BadPlan
+from ostiary.gateway.plan import Backend, BadPlan, content_digest
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,8 @@ def a_control_plane(*answers: httpx2.Response | Exception) -> tuple[ControlPlane
             asked.append(number)
             if isinstance(answer, Exception):
                 raise answer
-            return httpx2.Response(answer.status_code, content=answer.content)
+            digest = {"Content-Digest": content_digest(answer.content)}
+            return httpx2.Response(answer.status_code, content=answer.content, headers=digest)
 
         return httpx2.MockTransport(handle)
 

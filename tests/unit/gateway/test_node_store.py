@@ -12,7 +12,11 @@ from ostiary.gateway.node.store import NodeStore
 from ostiary.gateway.plan import Entry, GatewayPlan, PlanAnswer
 
 PLAN = a_gateway_plan()
-COMPLETE = PlanAnswer(7, True, tuple(PLAN.entries()))
+
+
+def copied(store: NodeStore, plan: GatewayPlan = PLAN) -> None:
+    store.stage(plan.entries(), first=True)
+    store.adopt(plan.number, NOW)
 
 
 def test_a_new_node_has_no_plan(tmp_path: Path) -> None:
@@ -21,7 +25,7 @@ def test_a_new_node_has_no_plan(tmp_path: Path) -> None:
 
 def test_the_last_plan_survives_a_restart(tmp_path: Path) -> None:
     store = NodeStore(tmp_path / "node.db")
-    store.apply(COMPLETE, NOW)
+    copied(store)
     store.apply(
         PlanAnswer(8, False, (Entry("api", "api", None), Entry("revocation", "token:x", {"expires_at": 9}))),
         NOW,
@@ -36,10 +40,38 @@ def test_the_last_plan_survives_a_restart(tmp_path: Path) -> None:
 
 def test_a_complete_plan_replaces_everything(tmp_path: Path) -> None:
     store = NodeStore(tmp_path / "node.db")
-    store.apply(COMPLETE, NOW)
-    store.apply(PlanAnswer(3, True, ()), NOW)
+    copied(store)
+    copied(store, GatewayPlan(number=3))
 
     assert store.load() == GatewayPlan(number=3)
+
+
+def test_a_copy_that_was_broken_off_leaves_the_plan_as_it_was(tmp_path: Path) -> None:
+    store = NodeStore(tmp_path / "node.db")
+    copied(store)
+    store.stage([Entry("api", "api", None), Entry("revocation", "token:x", {"expires_at": 9})], first=True)
+    store.close()
+
+    assert NodeStore(tmp_path / "node.db").load() == PLAN
+
+
+def test_a_new_copy_has_nothing_of_one_that_was_broken_off(tmp_path: Path) -> None:
+    store = NodeStore(tmp_path / "node.db")
+    store.stage([Entry("revocation", "token:x", {"expires_at": 9})], first=True)
+
+    copied(store)
+
+    assert store.load() == PLAN
+
+
+def test_what_is_gone_before_the_copy_is_whole_is_not_in_it(tmp_path: Path) -> None:
+    store = NodeStore(tmp_path / "node.db")
+    store.stage(PLAN.entries(), first=True)
+    store.stage([Entry("api", "api", None)], first=False)
+
+    store.adopt(8, NOW)
+
+    assert store.load() == PLAN.apply(8, [Entry("api", "api", None)])
 
 
 def test_what_this_version_does_not_know_is_kept_for_the_next(tmp_path: Path) -> None:
@@ -55,7 +87,7 @@ def test_what_this_version_does_not_know_is_kept_for_the_next(tmp_path: Path) ->
 
 
 def test_the_file_is_private(tmp_path: Path) -> None:
-    NodeStore(tmp_path / "node.db").apply(COMPLETE, NOW)
+    copied(NodeStore(tmp_path / "node.db"))
 
     modes = {file.stat().st_mode & 0o777 for file in tmp_path.iterdir()}
     assert modes == {0o600}
@@ -69,14 +101,14 @@ def test_a_damaged_file_is_started_over(tmp_path: Path, content: bytes) -> None:
     store = NodeStore(path)
 
     assert store.load() == GatewayPlan()
-    store.apply(COMPLETE, NOW)
+    copied(store)
     assert store.load() == PLAN
 
 
 def test_an_entry_that_cannot_be_read_starts_over(tmp_path: Path) -> None:
     path = tmp_path / "node.db"
     store = NodeStore(path)
-    store.apply(COMPLETE, NOW)
+    copied(store)
     store.close()
     with sqlite3.connect(path) as connection:
         connection.execute("UPDATE entries SET value = 'x' WHERE kind = 'api'")
@@ -87,7 +119,7 @@ def test_an_entry_that_cannot_be_read_starts_over(tmp_path: Path) -> None:
 def test_a_plan_of_another_schema_is_asked_for_again(tmp_path: Path) -> None:
     path = tmp_path / "node.db"
     store = NodeStore(path)
-    store.apply(COMPLETE, NOW)
+    copied(store)
     store.close()
     with sqlite3.connect(path) as connection:
         connection.execute("UPDATE meta SET value = 0 WHERE name = 'schema_version'")
@@ -97,7 +129,7 @@ def test_a_plan_of_another_schema_is_asked_for_again(tmp_path: Path) -> None:
 
 def test_the_last_contact_survives_a_restart(tmp_path: Path) -> None:
     store = NodeStore(tmp_path / "node.db")
-    store.apply(COMPLETE, NOW)
+    copied(store)
     store.note_contact(NOW + 60)
     store.close()
 

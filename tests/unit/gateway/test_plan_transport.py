@@ -55,9 +55,14 @@ async def test_an_answer_that_differs_from_its_digest_is_no_plan(damage: str):
 @pytest.mark.parametrize(
     "body", [b"", b"{", b"null", b"[]", b'{"schema_version":2}', b'{"schema_version":1}']
 )
-async def test_what_is_no_plan_is_refused_without_a_digest_too(body: bytes):
+async def test_what_is_no_plan_is_refused_with_the_right_digest_too(body: bytes):
     with pytest.raises(BadPlan):
-        await answering(body).plan(0, 0)
+        await answering(body, content_digest=content_digest(body)).plan(0, 0)
+
+
+async def test_an_answer_without_a_digest_is_no_plan():
+    with pytest.raises(BadPlan):
+        await answering(BODY).plan(0, 0)
 
 
 async def test_a_node_that_is_not_known_there_is_told_so():
@@ -125,7 +130,7 @@ async def test_a_complete_plan_may_take_as_long_as_a_large_one_takes(after: int,
 
     def answer(request: httpx2.Request) -> httpx2.Response:
         allowed.append(request.extensions["timeout"]["read"])
-        return httpx2.Response(200, content=BODY)
+        return httpx2.Response(200, content=BODY, headers={"Content-Digest": content_digest(BODY)})
 
     await ControlPlane([httpx2.MockTransport(answer)], SecretStr("credential")).plan(after, 0)
 

@@ -1,24 +1,24 @@
 """The internal REST API of API versions: /api/apim/v1/apis."""
 
-from dataclasses import asdict
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal, NotRequired, cast
 
 from fastapi import Body
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StrictBool, StrictInt
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from typing_extensions import TypedDict
 
 from ostiary.apim.backends import Backend, ClientCertificate
 from ostiary.apim.endpoints.access import API as MAY
-from ostiary.apim.endpoints.limits import SharedLimit, present_limit, read_limit
-from ostiary.apim.endpoints.paging import Limit, Offset, page
+from ostiary.apim.endpoints.limits import LimitDocument, SharedLimit, present_limit, read_limit
+from ostiary.apim.endpoints.paging import Limit, Offset, Page, page
 from ostiary.apim.endpoints.problems import problems
 from ostiary.apim.exposure import CORS, USUAL_CORS, AuthType, CredentialKind
 from ostiary.apim.lifecycle import LifecycleState
 from ostiary.apim.model import API, MAX_RESOURCES, Resource
 from ostiary.apim.publishing import APISpec, change_api, change_state, create_api, delete_api, get_api
 from ostiary.apim.repository import list_apis
-from ostiary.apim.superseding import Superseding, check_superseding, publish
+from ostiary.apim.superseding import Superseded, Superseding, check_superseding, publish
+from ostiary.foundation.answers import Created, NoContent
 from ostiary.foundation.database import Database
 from ostiary.foundation.http_client import OutboundPolicy
 from ostiary.foundation.secrets import SecretBox
@@ -47,11 +47,11 @@ class CORSBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    enabled: bool = USUAL_CORS.enabled
+    enabled: StrictBool = USUAL_CORS.enabled
     origins: list[str] = Field(default_factory=lambda: list(USUAL_CORS.origins), max_length=100)
     methods: list[str] = Field(default_factory=lambda: list(USUAL_CORS.methods), max_length=100)
     headers: list[str] = Field(default_factory=lambda: list(USUAL_CORS.headers), max_length=100)
-    credentials: bool = USUAL_CORS.credentials
+    credentials: StrictBool = USUAL_CORS.credentials
 
     def rules(self) -> CORS:
         """As the use cases take it."""
@@ -91,14 +91,14 @@ class BackendBody(BaseModel):
 
     production: list[str] = []
     sandbox: list[str] = []
-    timeout_ms: int | None = None
-    connect_timeout_ms: int | None = None
+    timeout_ms: StrictInt | None = None
+    connect_timeout_ms: StrictInt | None = None
     health_check: str | None = None
     server_name: str | None = None
     ca: Annotated[str, Field(max_length=300_000)] | None = None
     client_certificate: ClientCertificateBody | None = None
-    breaker_failures: int | None = None
-    breaker_pause_seconds: int | None = None
+    breaker_failures: StrictInt | None = None
+    breaker_pause_seconds: StrictInt | None = None
 
     def backend(self) -> Backend:
         """As the use cases take it."""
@@ -125,7 +125,7 @@ class APIBody(BaseModel):
     limit: SharedLimit = None
     security: list[CredentialKind] = [CredentialKind.OAUTH2]
     cors: CORSBody = CORSBody()
-    default_version: bool = False
+    default_version: StrictBool = False
     assertion: AssertionBody = AssertionBody()
 
     def spec(self) -> APISpec:
@@ -151,12 +151,75 @@ class StateBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     state: LifecycleState
-    deprecate_older: bool = False
-    require_resubscription: bool = True
+    deprecate_older: StrictBool = False
+    require_resubscription: StrictBool = True
 
     def superseding(self) -> Superseding:
         """As the use case takes it."""
         return Superseding(self.deprecate_older, self.require_resubscription)
+
+
+class ResourceDocument(TypedDict):
+    """One method and path template."""
+
+    method: str
+    path: str
+    scopes: list[str]
+    limit: LimitDocument | None
+    auth: AuthType
+
+
+class KeyStaysDocument(TypedDict):
+    """Stands for a key that is set; sent back, it is left as it is."""
+
+    unchanged: Literal[True]
+
+
+class ClientCertificateDocument(TypedDict):
+    """What the gateway proves itself with, without its key."""
+
+    certificate: str
+    key: KeyStaysDocument
+
+
+class BackendDocument(TypedDict):
+    """Addresses by key type, and what is said of how they are called."""
+
+    production: list[str]
+    sandbox: list[str]
+    timeout_ms: NotRequired[int]
+    connect_timeout_ms: NotRequired[int]
+    health_check: NotRequired[str]
+    server_name: NotRequired[str]
+    ca: NotRequired[str]
+    client_certificate: NotRequired[ClientCertificateDocument]
+    breaker_failures: NotRequired[int]
+    breaker_pause_seconds: NotRequired[int]
+
+
+class AssertionDocument(TypedDict):
+    """What the backend JWT says besides."""
+
+    claims: list[str]
+
+
+class APIDocument(TypedDict):
+    """An API version; `superseded` is said by the answer that publishes it."""
+
+    id: str
+    name: str
+    context: str
+    version: str
+    state: LifecycleState
+    backend: BackendDocument
+    plans: list[str]
+    resources: list[ResourceDocument]
+    limit: LimitDocument | None
+    security: list[CredentialKind]
+    cors: CORS
+    default_version: bool
+    assertion: AssertionDocument
+    superseded: NotRequired[Superseded]
 
 
 def router(database: Database, box: SecretBox, policy: OutboundPolicy) -> GuardedRouter:
@@ -169,13 +232,13 @@ def router(database: Database, box: SecretBox, policy: OutboundPolicy) -> Guarde
 
 def _reading(guarded: GuardedRouter, database: Database) -> None:
     @guarded.get("", access=MAY["view"])
-    async def list_all(request: Request, limit: Limit = 100, offset: Offset = 0) -> dict[str, Any]:
+    async def list_all(request: Request, limit: Limit = 100, offset: Offset = 0) -> Page[APIDocument]:
         """The organization's API versions, by name and version."""
         here = organization(request).id
         return page(await database.read(lambda c: list_apis(c, here)), limit, offset, present)
 
     @guarded.get("/{api_id}", access=MAY["view"])
-    async def read_one(request: Request, api_id: str) -> dict[str, Any]:
+    async def read_one(request: Request, api_id: str) -> APIDocument:
         """One API version."""
         here = organization(request).id
         with problems():
@@ -183,24 +246,24 @@ def _reading(guarded: GuardedRouter, database: Database) -> None:
 
 
 def _writing(guarded: GuardedRouter, database: Database, box: SecretBox, policy: OutboundPolicy) -> None:
-    @guarded.post("", access=MAY["create"], status_code=201)
-    async def create(request: Request, body: Annotated[APIBody, Body()]) -> Response:
+    @guarded.post("", access=MAY["create"], refuses=(409,))
+    async def create(request: Request, body: Annotated[APIBody, Body()]) -> Created[APIDocument]:
         """Add an API version; it is CREATED and not callable until it is published."""
         here = organization(request).id
         with problems():
             api = await database.write(lambda c: create_api(c, here, body.spec(), policy, box))
-        return JSONResponse(present(api), 201, {"Location": f"{request.url.path}/{api.id}"})
+        return Created(present(api), {"Location": f"{request.url.path}/{api.id}"})
 
-    @guarded.put("/{api_id}", access=MAY["update"])
-    async def replace(request: Request, api_id: str, body: Annotated[APIBody, Body()]) -> dict[str, Any]:
+    @guarded.put("/{api_id}", access=MAY["update"], refuses=(409,))
+    async def replace(request: Request, api_id: str, body: Annotated[APIBody, Body()]) -> APIDocument:
         """Make an API version what the body says; its name, version and state stay."""
         here = organization(request).id
         with problems():
             spec = body.spec()
             return present(await database.write(lambda c: change_api(c, here, api_id, spec, policy, box)))
 
-    @guarded.put("/{api_id}/state", access=MAY["publish"])
-    async def move(request: Request, api_id: str, body: Annotated[StateBody, Body()]) -> dict[str, Any]:
+    @guarded.put("/{api_id}/state", access=MAY["publish"], refuses=(409,))
+    async def move(request: Request, api_id: str, body: Annotated[StateBody, Body()]) -> APIDocument:
         """Take one step of the life cycle; publishing may supersede the older versions of the same name."""
         here, how = organization(request).id, body.superseding()
         with problems():
@@ -208,50 +271,50 @@ def _writing(guarded: GuardedRouter, database: Database, box: SecretBox, policy:
             if how == Superseding():
                 return present(await database.write(lambda c: change_state(c, here, api_id, body.state)))
             api, done = await database.write(lambda c: publish(c, here, api_id, how))
-            return present(api) | {"superseded": asdict(done)}
+            return {**present(api), "superseded": done}
 
-    @guarded.delete("/{api_id}", access=MAY["delete"], status_code=204)
-    async def delete(request: Request, api_id: str) -> Response:
+    @guarded.delete("/{api_id}", access=MAY["delete"], refuses=(409,))
+    async def delete(request: Request, api_id: str) -> NoContent:
         """Remove an API version nobody is subscribed to."""
         here = organization(request).id
         with problems():
             await database.write(lambda c: delete_api(c, here, api_id))
-        return Response(status_code=204)
+        return NoContent()
 
 
-def present(api: API) -> dict[str, Any]:
+def present(api: API) -> APIDocument:
     """An API version as JSON."""
     return {
         "id": api.id,
         "name": api.name,
         "context": api.context,
         "version": api.version,
-        "state": str(api.state),
+        "state": api.state,
         "backend": _present_backend(api.backend),
         "plans": list(api.plans),
         "resources": [_resource(resource) for resource in api.resources],
         "limit": present_limit(api.limit),
-        "security": [str(kind) for kind in api.security],
-        "cors": asdict(api.cors),
+        "security": list(api.security),
+        "cors": api.cors,
         "default_version": api.default_version,
         "assertion": {"claims": list(api.assertion_claims)},
     }
 
 
-def _resource(resource: Resource) -> dict[str, Any]:
+def _resource(resource: Resource) -> ResourceDocument:
     return {
         "method": resource.method,
         "path": resource.path,
         "scopes": list(resource.scopes),
         "limit": present_limit(resource.limit),
-        "auth": str(resource.auth),
+        "auth": resource.auth,
     }
 
 
-def _present_backend(backend: Backend) -> dict[str, Any]:
+def _present_backend(backend: Backend) -> BackendDocument:
     """What is said and nothing else; a key only as one that stays."""
-    shown: dict[str, Any] = {"production": list(backend.production), "sandbox": list(backend.sandbox)}
-    shown |= backend.options
+    addresses = {"production": list(backend.production), "sandbox": list(backend.sandbox)}
+    shown = cast(BackendDocument, addresses | backend.options)
     if backend.client_certificate is not None:
         certificate = backend.client_certificate.certificate
         shown["client_certificate"] = {"certificate": certificate, "key": {"unchanged": True}}

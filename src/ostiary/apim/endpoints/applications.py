@@ -1,12 +1,12 @@
 """The internal REST API of applications and their keys: /api/apim/v1/applications."""
 
-from typing import Annotated, Any
+from typing import Annotated, NotRequired
 
 from fastapi import Body
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Connection
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from typing_extensions import TypedDict
 
 from ostiary.apim.applications import (
     ApplicationSpec,
@@ -19,11 +19,12 @@ from ostiary.apim.applications import (
     get_application,
 )
 from ostiary.apim.endpoints.access import APPLICATION as MAY
-from ostiary.apim.endpoints.paging import Limit, Offset, page
+from ostiary.apim.endpoints.paging import Limit, Offset, Page, page
 from ostiary.apim.endpoints.problems import problems
 from ostiary.apim.errors import Conflict, Invalid
 from ostiary.apim.model import Application, KeyType
 from ostiary.apim.repository import list_applications
+from ostiary.foundation.answers import Created, NoContent
 from ostiary.foundation.clock import Clock
 from ostiary.foundation.database import Database
 from ostiary.foundation.secrets import SecretBox
@@ -61,6 +62,26 @@ class KeysBody(BaseModel):
     user_stores: Annotated[list[str], Field(max_length=1_000)] | None = None
 
 
+class ApplicationDocument(TypedDict):
+    """An application; its clients' settings are at /api/oauth/v1/clients."""
+
+    id: str
+    name: str
+    owner: str
+    tier: str
+    keys: dict[KeyType, str]
+
+
+class KeysDocument(TypedDict):
+    """A client of an application; `client_secret` is said once, by the answer that makes it."""
+
+    key_type: KeyType
+    client_id: str
+    grant_types: list[str]
+    token_format: TokenFormat
+    client_secret: NotRequired[str]
+
+
 def router(database: Database, box: SecretBox, clock: Clock) -> GuardedRouter:
     """List, read, create, change and delete applications; make and delete their keys."""
     guarded = GuardedRouter("/api/apim/v1/applications", tags=["Applications"])
@@ -72,13 +93,13 @@ def router(database: Database, box: SecretBox, clock: Clock) -> GuardedRouter:
 
 def _reading(guarded: GuardedRouter, database: Database) -> None:
     @guarded.get("", access=MAY["view"])
-    async def list_all(request: Request, limit: Limit = 100, offset: Offset = 0) -> dict[str, Any]:
+    async def list_all(request: Request, limit: Limit = 100, offset: Offset = 0) -> Page[ApplicationDocument]:
         """The organization's applications, by name and owner."""
         here = organization(request).id
         return page(await database.read(lambda c: list_applications(c, here)), limit, offset, present)
 
     @guarded.get("/{application_id}", access=MAY["view"])
-    async def read_one(request: Request, application_id: str) -> dict[str, Any]:
+    async def read_one(request: Request, application_id: str) -> ApplicationDocument:
         """One application."""
         here = organization(request).id
         with problems():
@@ -86,8 +107,10 @@ def _reading(guarded: GuardedRouter, database: Database) -> None:
 
 
 def _writing(guarded: GuardedRouter, database: Database) -> None:
-    @guarded.post("", access=MAY["create"], status_code=201)
-    async def create(request: Request, body: Annotated[ApplicationBody, Body()]) -> Response:
+    @guarded.post("", access=MAY["create"], refuses=(409,))
+    async def create(
+        request: Request, body: Annotated[ApplicationBody, Body()]
+    ) -> Created[ApplicationDocument]:
         """Register an application."""
         here, caller, suffix = organization(request).id, principal(request), _suffix(request)
 
@@ -96,12 +119,12 @@ def _writing(guarded: GuardedRouter, database: Database) -> None:
 
         with problems():
             application = await database.write(unit)
-        return JSONResponse(present(application), 201, {"Location": f"{request.url.path}/{application.id}"})
+        return Created(present(application), {"Location": f"{request.url.path}/{application.id}"})
 
-    @guarded.put("/{application_id}", access=MAY["update"])
+    @guarded.put("/{application_id}", access=MAY["update"], refuses=(409,))
     async def replace(
         request: Request, application_id: str, body: Annotated[ApplicationBody, Body()]
-    ) -> dict[str, Any]:
+    ) -> ApplicationDocument:
         """Rename an application, give it to another owner or put it into another tier."""
         here, caller, suffix = organization(request).id, principal(request), _suffix(request)
 
@@ -112,8 +135,8 @@ def _writing(guarded: GuardedRouter, database: Database) -> None:
         with problems():
             return present(await database.write(unit))
 
-    @guarded.delete("/{application_id}", access=MAY["delete"], status_code=204)
-    async def delete(request: Request, application_id: str) -> Response:
+    @guarded.delete("/{application_id}", access=MAY["delete"])
+    async def delete(request: Request, application_id: str) -> NoContent:
         """Remove an application with its subscriptions and clients."""
         here, caller = organization(request).id, principal(request)
 
@@ -124,12 +147,14 @@ def _writing(guarded: GuardedRouter, database: Database) -> None:
 
         with problems():
             await database.write(unit)
-        return Response(status_code=204)
+        return NoContent()
 
 
 def _keys(guarded: GuardedRouter, database: Database, box: SecretBox, clock: Clock) -> None:
-    @guarded.post("/{application_id}/keys", access=MAY["update"], status_code=201)
-    async def make(request: Request, application_id: str, body: Annotated[KeysBody, Body()]) -> Response:
+    @guarded.post("/{application_id}/keys", access=MAY["update"], refuses=(409,))
+    async def make(
+        request: Request, application_id: str, body: Annotated[KeysBody, Body()]
+    ) -> Created[KeysDocument]:
         """Make a client for the application. The answer shows its secret, this once."""
         here, caller = organization(request).id, principal(request)
 
@@ -152,10 +177,10 @@ def _keys(guarded: GuardedRouter, database: Database, box: SecretBox, clock: Clo
             return put
 
         with problems():
-            return _shown(await database.write(unit), body.key_type, 201)
+            return _shown(await database.write(unit), body.key_type)
 
-    @guarded.delete("/{application_id}/keys/{key_type}", access=MAY["update"], status_code=204)
-    async def delete(request: Request, application_id: str, key_type: KeyType) -> Response:
+    @guarded.delete("/{application_id}/keys/{key_type}", access=MAY["update"])
+    async def delete(request: Request, application_id: str, key_type: KeyType) -> NoContent:
         """Take keys away; their client and its tokens go with them."""
         here, caller = organization(request).id, principal(request)
 
@@ -166,7 +191,7 @@ def _keys(guarded: GuardedRouter, database: Database, box: SecretBox, clock: Clo
 
         with problems():
             await database.write(unit)
-        return Response(status_code=204)
+        return NoContent()
 
 
 def _spec(
@@ -184,25 +209,25 @@ def _suffix(request: Request) -> str:
     return f"@{organization(request).name}"
 
 
-def _shown(put: PutClient, key_type: KeyType, status: int) -> Response:
+def _shown(put: PutClient, key_type: KeyType) -> Created[KeysDocument]:
     client = put.client
-    body: dict[str, Any] = {
-        "key_type": str(key_type),
+    body: KeysDocument = {
+        "key_type": key_type,
         "client_id": client.client_id,
         "grant_types": sorted(client.grant_types),
-        "token_format": str(client.token_format),
+        "token_format": client.token_format,
     }
     if put.secret is not None:
         body["client_secret"] = put.secret.get_secret_value()
-    return JSONResponse(body, status, {"Cache-Control": "no-store"})
+    return Created(body, {"Cache-Control": "no-store"})
 
 
-def present(application: Application) -> dict[str, Any]:
-    """An application as JSON; its clients' settings are at /api/oauth/v1/clients."""
+def present(application: Application) -> ApplicationDocument:
+    """An application as JSON."""
     return {
         "id": application.id,
         "name": application.name,
         "owner": application.owner,
         "tier": application.tier,
-        "keys": {str(key_type): client_id for key_type, client_id in sorted(application.keys.items())},
+        "keys": dict(sorted(application.keys.items())),
     }

@@ -1,12 +1,12 @@
 """The internal REST API of deny policies: /api/apim/v1/deny-policies."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Body
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
 from sqlalchemy import Connection
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from typing_extensions import TypedDict
 
 from ostiary.apim.denying import (
     DenyCondition,
@@ -18,10 +18,11 @@ from ostiary.apim.denying import (
     written_value,
 )
 from ostiary.apim.endpoints.access import DENY as MAY
-from ostiary.apim.endpoints.paging import Limit, Offset, page
+from ostiary.apim.endpoints.paging import Limit, Offset, Page, page
 from ostiary.apim.endpoints.problems import problems
 from ostiary.apim.model import DenyPolicy
 from ostiary.apim.repository import list_deny_policies
+from ostiary.foundation.answers import Created, NoContent
 from ostiary.foundation.database import Database
 from ostiary.permissions import GuardedRouter, organization
 
@@ -33,8 +34,8 @@ class DenyBody(BaseModel):
 
     condition: DenyCondition
     value: str = Field(min_length=1, max_length=600)
-    invert: bool = False
-    enabled: bool = True
+    invert: StrictBool = False
+    enabled: StrictBool = True
 
     def spec(self) -> DenySpec:
         """As the use case takes it."""
@@ -46,6 +47,16 @@ class SwitchBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
+    enabled: StrictBool
+
+
+class DenyDocument(TypedDict):
+    """A deny policy."""
+
+    id: str
+    condition: DenyCondition
+    value: str
+    invert: bool
     enabled: bool
 
 
@@ -59,17 +70,17 @@ def router(database: Database) -> GuardedRouter:
 
 def _reading(guarded: GuardedRouter, database: Database) -> None:
     @guarded.get("", access=MAY["view"])
-    async def list_all(request: Request, limit: Limit = 100, offset: Offset = 0) -> dict[str, Any]:
+    async def list_all(request: Request, limit: Limit = 100, offset: Offset = 0) -> Page[DenyDocument]:
         """The organization's deny policies, by condition and value."""
         here = organization(request).id
 
-        def unit(connection: Connection) -> list[dict[str, Any]]:
+        def unit(connection: Connection) -> list[DenyDocument]:
             return [present(connection, one) for one in list_deny_policies(connection, here)]
 
-        return page(await database.read(unit), limit, offset, dict)
+        return page(await database.read(unit), limit, offset, lambda one: one)
 
     @guarded.get("/{policy_id}", access=MAY["view"])
-    async def read_one(request: Request, policy_id: str) -> dict[str, Any]:
+    async def read_one(request: Request, policy_id: str) -> DenyDocument:
         """One deny policy."""
         here = organization(request).id
         with problems():
@@ -77,39 +88,39 @@ def _reading(guarded: GuardedRouter, database: Database) -> None:
 
 
 def _writing(guarded: GuardedRouter, database: Database) -> None:
-    @guarded.post("", access=MAY["create"], status_code=201)
-    async def create(request: Request, body: Annotated[DenyBody, Body()]) -> Response:
+    @guarded.post("", access=MAY["create"], refuses=(409,))
+    async def create(request: Request, body: Annotated[DenyBody, Body()]) -> Created[DenyDocument]:
         """Begin to refuse calls, within a second, whatever else holds."""
         here = organization(request).id
         with problems():
             made = await database.write(lambda c: present(c, create_deny_policy(c, here, body.spec())))
-        return JSONResponse(made, 201, {"Location": f"{request.url.path}/{made['id']}"})
+        return Created(made, {"Location": f"{request.url.path}/{made['id']}"})
 
     @guarded.patch("/{policy_id}", access=MAY["update"])
-    async def switch(request: Request, policy_id: str, body: Annotated[SwitchBody, Body()]) -> dict[str, Any]:
+    async def switch(request: Request, policy_id: str, body: Annotated[SwitchBody, Body()]) -> DenyDocument:
         """Turn a deny policy on or off."""
         here = organization(request).id
 
-        def unit(connection: Connection) -> dict[str, Any]:
+        def unit(connection: Connection) -> DenyDocument:
             return present(connection, switch_deny_policy(connection, here, policy_id, enabled=body.enabled))
 
         with problems():
             return await database.write(unit)
 
-    @guarded.delete("/{policy_id}", access=MAY["delete"], status_code=204)
-    async def delete(request: Request, policy_id: str) -> Response:
+    @guarded.delete("/{policy_id}", access=MAY["delete"])
+    async def delete(request: Request, policy_id: str) -> NoContent:
         """Remove a deny policy; calls pass again within a second."""
         here = organization(request).id
         with problems():
             await database.write(lambda c: delete_deny_policy(c, here, policy_id))
-        return Response(status_code=204)
+        return NoContent()
 
 
-def present(connection: Connection, policy: DenyPolicy) -> dict[str, Any]:
+def present(connection: Connection, policy: DenyPolicy) -> DenyDocument:
     """A deny policy as JSON."""
     return {
         "id": policy.id,
-        "condition": str(policy.condition),
+        "condition": DenyCondition(policy.condition),
         "value": written_value(connection, policy),
         "invert": policy.invert,
         "enabled": policy.enabled,

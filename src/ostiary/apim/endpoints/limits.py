@@ -1,8 +1,9 @@
 """Limits in the internal REST API: `{"requests": 5, "per": "minute"}`, some of them by name."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, StrictInt
+from typing_extensions import TypedDict
 
 from ostiary.apim.limits import NAMED, Limit, Period
 
@@ -12,12 +13,19 @@ class LimitBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    requests: int
+    requests: StrictInt
     per: Period
 
     def limit(self) -> Limit:
         """As the use cases take it."""
         return Limit(self.requests, self.per)
+
+
+class LimitDocument(TypedDict):
+    """So many requests in each window."""
+
+    requests: int
+    per: Period
 
 
 LimitName = Literal["10KPerMin", "20KPerMin", "50KPerMin", "Unlimited"]
@@ -31,6 +39,6 @@ def read_limit(said: LimitBody | str | None) -> Limit | None:
     return None if said is None else NAMED[said]
 
 
-def present_limit(limit: Limit | None) -> dict[str, Any] | None:
+def present_limit(limit: Limit | None) -> LimitDocument | None:
     """A limit as JSON."""
-    return None if limit is None else {"requests": limit.requests, "per": str(limit.per)}
+    return None if limit is None else {"requests": limit.requests, "per": limit.per}

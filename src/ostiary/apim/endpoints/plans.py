@@ -1,21 +1,22 @@
 """The internal REST API of plans: /api/apim/v1/plans."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Body
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictInt
 from sqlalchemy import Connection
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from typing_extensions import TypedDict
 
 from ostiary.apim.endpoints.access import PLAN as MAY
-from ostiary.apim.endpoints.limits import LimitBody, present_limit
-from ostiary.apim.endpoints.paging import Limit, Offset, page
+from ostiary.apim.endpoints.limits import LimitBody, LimitDocument, present_limit
+from ostiary.apim.endpoints.paging import Limit, Offset, Page, page
 from ostiary.apim.endpoints.problems import problems
 from ostiary.apim.errors import Conflict, NotFound
 from ostiary.apim.limits import Period, parse_bandwidth, written_bandwidth
 from ostiary.apim.model import Plan
 from ostiary.apim.plans import delete_plan, find_plan, list_plans, put_plan
+from ostiary.foundation.answers import Created, NoContent
 from ostiary.foundation.database import Database
 from ostiary.permissions import GuardedRouter, organization
 
@@ -25,7 +26,7 @@ class LimitsBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    requests: int | None
+    requests: StrictInt | None
     per: Period = Period.MINUTE
     burst: LimitBody | None = None
     bandwidth: str | None = Field(None, max_length=20)
@@ -43,6 +44,18 @@ class PlanBody(LimitsBody):
     name: str
 
 
+class PlanDocument(TypedDict):
+    """A plan; `requests: null` is unlimited."""
+
+    id: str
+    name: str
+    requests: int | None
+    per: Period
+    burst: LimitDocument | None
+    bandwidth: str | None
+    built_in: bool
+
+
 def router(database: Database) -> GuardedRouter:
     """List, read, create, change and delete plans; the built-in ones are there to be read."""
     guarded = GuardedRouter("/api/apim/v1/plans", tags=["Plans"])
@@ -53,13 +66,13 @@ def router(database: Database) -> GuardedRouter:
 
 def _reading(guarded: GuardedRouter, database: Database) -> None:
     @guarded.get("", access=MAY["view"])
-    async def list_all(request: Request, limit: Limit = 100, offset: Offset = 0) -> dict[str, Any]:
+    async def list_all(request: Request, limit: Limit = 100, offset: Offset = 0) -> Page[PlanDocument]:
         """The organization's plans: the built-in ones, then its own by name."""
         here = organization(request).id
         return page(await database.read(lambda c: list_plans(c, here)), limit, offset, present)
 
     @guarded.get("/{plan_id}", access=MAY["view"])
-    async def read_one(request: Request, plan_id: str) -> dict[str, Any]:
+    async def read_one(request: Request, plan_id: str) -> PlanDocument:
         """One plan."""
         here = organization(request).id
         with problems():
@@ -67,8 +80,8 @@ def _reading(guarded: GuardedRouter, database: Database) -> None:
 
 
 def _writing(guarded: GuardedRouter, database: Database) -> None:
-    @guarded.post("", access=MAY["create"], status_code=201)
-    async def create(request: Request, body: Annotated[PlanBody, Body()]) -> Response:
+    @guarded.post("", access=MAY["create"], refuses=(409,))
+    async def create(request: Request, body: Annotated[PlanBody, Body()]) -> Created[PlanDocument]:
         """Add a plan of the organization's own."""
         here = organization(request).id
 
@@ -79,10 +92,10 @@ def _writing(guarded: GuardedRouter, database: Database) -> None:
 
         with problems():
             plan = await database.write(unit)
-        return JSONResponse(present(plan), 201, {"Location": f"{request.url.path}/{plan.id}"})
+        return Created(present(plan), {"Location": f"{request.url.path}/{plan.id}"})
 
-    @guarded.put("/{plan_id}", access=MAY["update"])
-    async def replace(request: Request, plan_id: str, body: Annotated[LimitsBody, Body()]) -> dict[str, Any]:
+    @guarded.put("/{plan_id}", access=MAY["update"], refuses=(409,))
+    async def replace(request: Request, plan_id: str, body: Annotated[LimitsBody, Body()]) -> PlanDocument:
         """Give a plan another limit."""
         here = organization(request).id
 
@@ -92,13 +105,13 @@ def _writing(guarded: GuardedRouter, database: Database) -> None:
         with problems():
             return present(await database.write(unit))
 
-    @guarded.delete("/{plan_id}", access=MAY["delete"], status_code=204)
-    async def delete(request: Request, plan_id: str) -> Response:
+    @guarded.delete("/{plan_id}", access=MAY["delete"], refuses=(409,))
+    async def delete(request: Request, plan_id: str) -> NoContent:
         """Remove a plan nothing uses."""
         here = organization(request).id
         with problems():
             await database.write(lambda c: delete_plan(c, here, plan_id))
-        return Response(status_code=204)
+        return NoContent()
 
 
 def _known(connection: Connection, organization_id: str, plan_id: str) -> Plan:
@@ -108,13 +121,13 @@ def _known(connection: Connection, organization_id: str, plan_id: str) -> Plan:
     return plan
 
 
-def present(plan: Plan) -> dict[str, Any]:
+def present(plan: Plan) -> PlanDocument:
     """A plan as JSON."""
     return {
         "id": plan.id,
         "name": plan.name,
         "requests": plan.requests,
-        "per": str(plan.per),
+        "per": plan.per,
         "burst": present_limit(plan.burst),
         "bandwidth": None if plan.bandwidth is None else written_bandwidth(plan.bandwidth),
         "built_in": plan.built_in,

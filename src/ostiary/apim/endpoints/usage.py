@@ -1,14 +1,16 @@
 """The internal REST API of usage: /api/apim/v1/usage."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, NotRequired, cast
 
 from fastapi import Query
 from starlette.requests import Request
+from typing_extensions import TypedDict
 
 from ostiary.apim.endpoints.access import USAGE as MAY
 from ostiary.apim.endpoints.paging import Limit, Offset
 from ostiary.apim.endpoints.problems import problems
+from ostiary.apim.endpoints.times import Moment
 from ostiary.apim.repository.usage import UsageQuery
 from ostiary.apim.usage import UsageRow, hour_of, read_usage
 from ostiary.foundation.clock import Clock
@@ -20,6 +22,23 @@ _DAY = timedelta(days=1)
 Id = Annotated[str | None, Query(pattern="^[!-~]{1,36}$")]
 
 
+class UsageDocument(TypedDict):
+    """A sum of calls; of `by` what was asked for."""
+
+    calls: int
+    bytes: int
+    api_id: NotRequired[str | None]
+    application_id: NotRequired[str | None]
+    subscription_id: NotRequired[str | None]
+    hour: NotRequired[str]
+    day: NotRequired[str]
+
+
+UsagePage = TypedDict(
+    "UsagePage", {"from": str, "to": str, "total": int, "offset": int, "items": list[UsageDocument]}
+)
+
+
 def router(database: Database, clock: Clock) -> GuardedRouter:
     """Read what was called."""
     guarded = GuardedRouter("/api/apim/v1/usage", tags=["Usage"])
@@ -27,14 +46,14 @@ def router(database: Database, clock: Clock) -> GuardedRouter:
     @guarded.get("", access=MAY["view"])
     async def read(
         request: Request,
-        since: Annotated[datetime | None, Query(alias="from")] = None,
-        until: Annotated[datetime | None, Query(alias="to")] = None,
+        since: Annotated[Moment | None, Query(alias="from")] = None,
+        until: Annotated[Moment | None, Query(alias="to")] = None,
         by: Annotated[str, Query(max_length=100)] = "api",
         api_id: Id = None,
         application_id: Id = None,
         limit: Limit = 100,
         offset: Offset = 0,
-    ) -> dict[str, Any]:
+    ) -> UsagePage:
         """The organization's calls that were let through, in whole hours of UTC.
 
         `from` and `to` are times (ISO 8601; UTC unless they say otherwise), the last 24 hours where omitted.
@@ -80,11 +99,11 @@ def _aware(moment: datetime) -> datetime:
     return min(max(aware, datetime(1970, 1, 2, tzinfo=UTC)), datetime(9998, 1, 1, tzinfo=UTC))
 
 
-def _present(row: UsageRow) -> dict[str, Any]:
+def _present(row: UsageRow) -> UsageDocument:
     shown = {
         name: _time(value) if name in ("hour", "day") else value or None for name, value in row.of.items()
     }
-    return {**shown, "calls": row.calls, "bytes": row.bytes}
+    return cast(UsageDocument, {**shown, "calls": row.calls, "bytes": row.bytes})
 
 
 def _time(hour: int) -> str:

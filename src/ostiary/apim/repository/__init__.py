@@ -1,13 +1,14 @@
 """Rows ⇄ model of API management; every SQL statement of the slice."""
 
 from ostiary.apim.repository.api_keys import (
+    api_keys_after,
     api_keys_of,
     find_api_key,
     insert_api_key,
-    list_api_keys,
     remove_api_key,
 )
 from ostiary.apim.repository.apis import (
+    apis_after,
     apis_named,
     default_versions,
     end_default_version,
@@ -20,13 +21,14 @@ from ostiary.apim.repository.apis import (
     update_api,
 )
 from ostiary.apim.repository.applications import (
+    applications_after,
     applications_named,
     find_application,
     find_keys,
     insert_application,
     insert_keys,
+    keys_of_clients,
     list_applications,
-    list_keys,
     remove_application,
     remove_keys,
     update_application,
@@ -55,14 +57,18 @@ from ostiary.apim.repository.subscriptions import (
     insert_subscriptions,
     list_subscriptions,
     remove_subscription,
+    subscriptions_after,
     subscriptions_of_application,
     subscriptions_to_api,
     update_subscription,
 )
 
 __all__ = [
+    "api_keys_after",
     "api_keys_of",
+    "apis_after",
     "apis_named",
+    "applications_after",
     "applications_named",
     "default_versions",
     "deny_policies_about",
@@ -84,11 +90,10 @@ __all__ = [
     "insert_plan",
     "insert_subscription",
     "insert_subscriptions",
-    "list_api_keys",
+    "keys_of_clients",
     "list_apis",
     "list_applications",
     "list_deny_policies",
-    "list_keys",
     "list_subscriptions",
     "overlapping_apis",
     "plan_is_used",
@@ -101,6 +106,7 @@ __all__ = [
     "remove_subscription",
     "stored_plans",
     "stored_plans_named",
+    "subscriptions_after",
     "subscriptions_of_application",
     "subscriptions_to_api",
     "switch_deny_policy",

@@ -12,15 +12,22 @@ from ostiary.apim.tables import api_keys
 _ALL = select(api_keys).where(rows_of(api_keys, bindparam("organization_id"))).order_by(api_keys.c.name)
 _OF = _ALL.where(api_keys.c.application_id == bindparam("application_id"))
 _BY_HASH = _ALL.where(api_keys.c.sha256 == bindparam("sha256"))
+_AFTER = (
+    select(api_keys)
+    .where(rows_of(api_keys, bindparam("organization_id"), api_keys.c.sha256 > bindparam("after")))
+    .order_by(api_keys.c.sha256)
+    .limit(bindparam("at_most"))
+)
 _INSERT = insert(api_keys)
 _REMOVE = delete(api_keys).where(
     rows_of(api_keys, bindparam("key_organization_id"), api_keys.c.id == bindparam("key_id"))
 )
 
 
-def list_api_keys(connection: Connection, organization_id: str) -> list[APIKey]:
-    """Every API key of the organization."""
-    return [_key(row) for row in connection.execute(_ALL, {"organization_id": organization_id})]
+def api_keys_after(connection: Connection, organization_id: str, after: str, at_most: int) -> list[APIKey]:
+    """The next API keys by hash."""
+    these = {"organization_id": organization_id, "after": after, "at_most": at_most}
+    return [_key(row) for row in connection.execute(_AFTER, these)]
 
 
 def api_keys_of(connection: Connection, organization_id: str, application_id: str) -> list[APIKey]:

@@ -36,6 +36,12 @@ _LINKS = (
     .order_by(api_plans.c.position)
 )
 _LINKS_OF = _LINKS.where(api_plans.c.api_id.in_(bindparam("ids", expanding=True)))
+_AFTER = (
+    select(apis)
+    .where(rows_of(apis, bindparam("organization_id"), apis.c.id > bindparam("after")))
+    .order_by(apis.c.id)
+    .limit(bindparam("at_most"))
+)
 _INSERT = insert(apis)
 _INSERT_PLANS = insert(api_plans)
 _THIS = rows_of(apis, bindparam("key_organization_id"), apis.c.id == bindparam("key_id"))
@@ -68,6 +74,11 @@ def apis_named(connection: Connection, organization_id: str, name: str) -> list[
 def list_apis(connection: Connection, organization_id: str) -> list[API]:
     """Every API version of the organization, by name and version."""
     return _read_apis(connection, organization_id, _ALL)
+
+
+def apis_after(connection: Connection, organization_id: str, after: str, at_most: int) -> list[API]:
+    """The next API versions by identifier."""
+    return _read_apis(connection, organization_id, _AFTER, after=after, at_most=at_most)
 
 
 def overlapping_apis(connection: Connection, organization_id: str, base_path: str) -> list[API]:

@@ -1,6 +1,7 @@
 """Applications and their keys in SQL."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, bindparam, delete, insert, select, update
@@ -20,6 +21,13 @@ _NAMED = _ALL.where(applications.c.name == bindparam("name"))
 _KEYS = select(application_keys).where(rows_of(application_keys, bindparam("organization_id")))
 _KEYS_OF = _KEYS.where(application_keys.c.application_id.in_(bindparam("ids", expanding=True)))
 _KEYS_OF_CLIENT = _KEYS.where(application_keys.c.client_id == bindparam("client_id"))
+_KEYS_OF_CLIENTS = _KEYS.where(application_keys.c.client_id.in_(bindparam("ids", expanding=True)))
+_AFTER = (
+    select(applications)
+    .where(rows_of(applications, bindparam("organization_id"), applications.c.id > bindparam("after")))
+    .order_by(applications.c.id)
+    .limit(bindparam("at_most"))
+)
 _INSERT = insert(applications)
 _INSERT_KEYS = insert(application_keys)
 
@@ -35,6 +43,13 @@ def find_application(connection: Connection, organization_id: str, application_i
 def list_applications(connection: Connection, organization_id: str) -> list[Application]:
     """Every application of the organization, by name and owner."""
     return _read_applications(connection, organization_id, _ALL)
+
+
+def applications_after(
+    connection: Connection, organization_id: str, after: str, at_most: int
+) -> list[Application]:
+    """The next applications by identifier."""
+    return _read_applications(connection, organization_id, _AFTER, after=after, at_most=at_most)
 
 
 def applications_named(connection: Connection, organization_id: str, name: str) -> list[Application]:
@@ -69,10 +84,12 @@ def find_keys(connection: Connection, organization_id: str, client_id: str) -> A
     return None if row is None else _keys(row)
 
 
-def list_keys(connection: Connection, organization_id: str) -> list[ApplicationKeys]:
-    """Every key of every application of the organization."""
-    query = select(application_keys).where(rows_of(application_keys, organization_id))
-    return [_keys(row) for row in connection.execute(query.order_by(application_keys.c.client_id))]
+def keys_of_clients(
+    connection: Connection, organization_id: str, client_ids: Sequence[str]
+) -> dict[str, ApplicationKeys]:
+    """Which application each of these clients belongs to, where one does."""
+    these = {"organization_id": organization_id, "ids": list(client_ids)}
+    return {row.client_id: _keys(row) for row in connection.execute(_KEYS_OF_CLIENTS, these)}
 
 
 def insert_keys(connection: Connection, keys: ApplicationKeys) -> None:

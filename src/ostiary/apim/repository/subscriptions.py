@@ -21,6 +21,7 @@ _ALL = (
 _BY_ID = _ALL.where(subscriptions.c.id == bindparam("id"))
 _OF_APPLICATION = _ALL.where(subscriptions.c.application_id == bindparam("application_id"))
 _TO = _OF_APPLICATION.where(subscriptions.c.api_id == bindparam("api_id"))
+_AFTER = _ALL.where(subscriptions.c.id > bindparam("after")).limit(bindparam("at_most"))
 _INSERT = insert(subscriptions)
 _REMOVE = delete(subscriptions).where(
     rows_of(subscriptions, bindparam("key_organization_id"), subscriptions.c.id == bindparam("key_id"))
@@ -52,6 +53,14 @@ def list_subscriptions(
     """Every subscription of the organization for which the conditions hold."""
     rows = connection.execute(_ALL.where(*conditions), {"organization_id": organization_id})
     return [_subscription(row) for row in rows]
+
+
+def subscriptions_after(
+    connection: Connection, organization_id: str, after: str, at_most: int
+) -> list[Subscription]:
+    """The next subscriptions by identifier."""
+    these = {"organization_id": organization_id, "after": after, "at_most": at_most}
+    return [_subscription(row) for row in connection.execute(_AFTER, these)]
 
 
 def subscriptions_of_application(

@@ -8,8 +8,9 @@ file, and only they make organizations.
 from typing import Annotated, Any
 
 from fastapi import Body
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
 from starlette.requests import Request
+from typing_extensions import TypedDict
 
 from ostiary.declarative.apply import Applying, Moved
 from ostiary.declarative.complaints import Complaint, Refused
@@ -18,7 +19,7 @@ from ostiary.declarative.endpoints.refusals import refusal
 from ostiary.declarative.limits import refuse_too_much
 from ostiary.declarative.reading import check_file
 from ostiary.declarative.schema import OrganizationFile
-from ostiary.declarative.wire import plans_to_wire
+from ostiary.declarative.wire import OrganizationPlanDocument, plans_to_wire
 from ostiary.foundation.problem import Problem
 from ostiary.foundation.telemetry import get_logger
 from ostiary.identity import HashingBusy
@@ -33,17 +34,24 @@ class ApplyBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     documents: list[dict[str, Any]] = Field(min_length=1, max_length=100)
-    dry_run: bool = False
-    set_secrets: bool = False
-    prune: bool = False
+    dry_run: StrictBool = False
+    set_secrets: StrictBool = False
+    prune: StrictBool = False
+
+
+class AppliedDocument(TypedDict):
+    """What was changed, or would be."""
+
+    applied: bool
+    organizations: list[OrganizationPlanDocument]
 
 
 def router(applying: Applying) -> GuardedRouter:
     """The one route."""
     guarded = GuardedRouter("/api/declarative/v1", tags=["Organization files"])
 
-    @guarded.post("/apply", access=ACCESS)
-    async def apply(request: Request, body: Annotated[ApplyBody, Body()]) -> Any:
+    @guarded.post("/apply", access=ACCESS, refuses=(409,))
+    async def apply(request: Request, body: Annotated[ApplyBody, Body()]) -> AppliedDocument:
         """Apply files in one transaction, or say everything that is wrong with them."""
         refuse_escalation(request)
         try:
@@ -54,7 +62,7 @@ def router(applying: Applying) -> GuardedRouter:
                 files, dry_run=body.dry_run, set_secrets=body.set_secrets, prune=body.prune
             )
         except Refused as refused:
-            return refusal(request, refused, 400, "Bad Request")
+            raise refusal(refused, 400, "Bad Request") from refused
         except Moved as error:
             raise Problem(409, "409", "Conflict", str(error)) from error
         except HashingBusy as error:

@@ -3,7 +3,7 @@
 Where a secret is set the document says `{unchanged: true}`, so it may be sent to `apply` as it is.
 """
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Query
 from starlette.requests import Request
@@ -12,7 +12,7 @@ from ostiary.declarative.complaints import Refused
 from ostiary.declarative.endpoints.access import ACCESS, refuse_escalation
 from ostiary.declarative.endpoints.refusals import refusal
 from ostiary.declarative.export import SECTIONS, TooLarge, export
-from ostiary.declarative.wire import export_to_wire
+from ostiary.declarative.wire import ExportDocument, export_to_wire
 from ostiary.foundation.database import Database
 from ostiary.foundation.problem import Problem
 from ostiary.foundation.telemetry import get_logger
@@ -25,12 +25,12 @@ def router(database: Database) -> GuardedRouter:
     """The one route."""
     guarded = GuardedRouter("/api/declarative/v1", tags=["Organization files"])
 
-    @guarded.get("/export", access=ACCESS)
+    @guarded.get("/export", access=ACCESS, refuses=(404, 409))
     async def export_organization(
         request: Request,
         name: Annotated[str | None, Query(alias="organization", max_length=63)] = None,
         without: Annotated[list[str] | None, Query(max_length=len(SECTIONS))] = None,
-    ) -> Any:
+    ) -> ExportDocument:
         """Describe an organization as a file, without secrets; the URL's own if none is named."""
         refuse_escalation(request)
         wanted = _wanted(request, name)
@@ -39,7 +39,7 @@ def router(database: Database) -> GuardedRouter:
         except TooLarge as error:
             raise Problem(409, "409", "Conflict", str(error)) from error
         except Refused as refused:
-            return refusal(request, refused, 409, "Conflict")
+            raise refusal(refused, 409, "Conflict") from refused
         if exported is None:
             raise _unknown()
         _log.info("organization_exported", by=principal(request).name, organization=wanted)

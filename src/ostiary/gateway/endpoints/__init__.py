@@ -31,7 +31,7 @@ def routers(
         plan.router(PlanFeed(database, box, public_url, clock)),
         introspect.router(database, box, public_url, clock),
         claims.router(database),
-        node_keys.router(database, clock),
+        node_keys.router(database, settings, clock),
         jwks.router(database, settings),
         enrol.router(database, box, settings.node_certificate_lifetime, clock),
         gateway_nodes.router(database, box, clock),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal, NotRequired, cast
 
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from typing_extensions import TypedDict
 
+from ostiary.foundation.answers import NoContent, Shown
 from ostiary.foundation.clock import Clock
 from ostiary.foundation.database import Database
 from ostiary.foundation.problem import Problem
@@ -62,6 +63,38 @@ class ExplanationsBody(BaseModel):
     explanations: list[ExplanationBody] = Field(max_length=500)
 
 
+class CheckDocument(TypedDict):
+    """One check."""
+
+    check: str
+    compared: str
+    outcome: Literal["passed", "failed"]
+    reason: NotRequired[str]
+
+
+class ExplanationDocument(TypedDict):
+    """Why a request was refused; a node says more of it than a worker."""
+
+    request_id: str
+    organization: str
+    at: float
+    method: str
+    path: str
+    status: int
+    refusal: str
+    client: str
+    steps: list[CheckDocument]
+    advice: str
+    node: NotRequired[str]
+    trace_id: NotRequired[str]
+    code: NotRequired[str]
+    api: NotRequired[str]
+    application: NotRequired[str]
+    termination: NotRequired[str]
+    milliseconds: NotRequired[int]
+    backend_milliseconds: NotRequired[int]
+
+
 def routers(database: Database, clock: Clock) -> tuple[GuardedRouter, ...]:
     """Route both sides."""
     return _told(database, clock), _read(database)
@@ -71,11 +104,11 @@ def _told(database: Database, clock: Clock) -> GuardedRouter:
     guarded = GuardedRouter("/internal/gateway/v1", per_organization=False)
 
     @guarded.post("/explanations", access=GATEWAY_NODE, include_in_schema=False)
-    async def tell(request: Request, body: ExplanationsBody) -> Response:
+    async def tell(request: Request, body: ExplanationsBody) -> NoContent:
         """Keep why calls were refused at the node."""
         told = [one.model_dump(exclude_none=True) for one in body.explanations]
         await database.write(lambda connection: note_explanations(connection, told, clock()))
-        return Response(status_code=204)
+        return NoContent()
 
     return guarded
 
@@ -84,16 +117,14 @@ def _read(database: Database) -> GuardedRouter:
     guarded = GuardedRouter("/api/server/v1", tags=["Server"])
 
     @guarded.get("/explanations/{request_id}", access=_ACCESS)
-    async def explanation(request: Request, request_id: str) -> Response:
+    async def explanation(request: Request, request_id: str) -> Shown[ExplanationDocument]:
         """Tell why a request of the organization was refused: each check in order, and what to do."""
         here = None if principal(request).is_local else organization(request).id
         try:
-            found: Any = await database.read(
-                lambda connection: find_explanation(connection, here, request_id)
-            )
+            found = await database.read(lambda connection: find_explanation(connection, here, request_id))
         except UnknownExplanation as error:
             text = "nothing is known of this request: only refused and failed ones are kept, and not for long"
             raise Problem(404, "404", "Not Found", text) from error
-        return JSONResponse(found)
+        return Shown(cast(ExplanationDocument, found))
 
     return guarded

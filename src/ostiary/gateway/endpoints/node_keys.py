@@ -6,13 +6,13 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
-from starlette.responses import Response
 
 from ostiary.foundation.clock import Clock
 from ostiary.foundation.database import Database
 from ostiary.foundation.problem import Problem
 from ostiary.gateway.errors import InvalidNodeKeys
 from ostiary.gateway.nodes import register_node_keys
+from ostiary.gateway.settings import GatewaySettings
 from ostiary.permissions import GATEWAY_NODE, GuardedRouter, principal
 
 
@@ -34,19 +34,26 @@ class NodeKeysBody(BaseModel):
     keys: list[NodeKeyBody] = Field(max_length=10)
 
 
-def router(database: Database, clock: Clock) -> GuardedRouter:
+class RegisteredKeys(BaseModel):
+    """What a node is told of its keys."""
+
+    first: bool
+
+
+def router(database: Database, settings: GatewaySettings, clock: Clock) -> GuardedRouter:
     """Route the registration of a node's keys."""
     guarded = GuardedRouter("/internal/gateway/v1", per_organization=False)
 
     @guarded.put("/node/keys", access=GATEWAY_NODE, include_in_schema=False)
-    async def register(request: Request, body: NodeKeysBody) -> Response:
-        """Publish exactly these keys as the node's."""
+    async def register(request: Request, body: NodeKeysBody) -> RegisteredKeys:
+        """Publish exactly these keys as the node's; `first` says that no list without them is cached."""
         node_id, now = principal(request).name, clock()
         keys = [key.model_dump() for key in body.keys]
         try:
-            await database.write(lambda connection: register_node_keys(connection, node_id, keys, now))
+            cached = settings.announce_key_for
+            first = await database.write(lambda c: register_node_keys(c, node_id, keys, now, cached))
         except InvalidNodeKeys as error:
             raise Problem(400, "400", "Bad Request", str(error)) from error
-        return Response(status_code=204)
+        return RegisteredKeys(first=first)
 
     return guarded

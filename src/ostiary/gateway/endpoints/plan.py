@@ -13,7 +13,7 @@ from starlette.responses import Response
 from ostiary.foundation.clock import utc_now
 from ostiary.foundation.events import TooOld
 from ostiary.foundation.problem import Problem
-from ostiary.gateway.errors import NodeGone
+from ostiary.gateway.errors import InvalidPage, NodeGone
 from ostiary.gateway.feed import LONGEST_WAIT, PlanFeed
 from ostiary.gateway.plan import TIME_HEADER, PlanAnswer, content_digest
 from ostiary.permissions import GATEWAY_NODE, GuardedRouter, principal
@@ -28,20 +28,33 @@ def router(feed: PlanFeed) -> GuardedRouter:
 
     @guarded.get("/plan", access=GATEWAY_NODE, include_in_schema=False)
     async def plan(request: Request) -> Response:
-        """The whole plan, or what changed after a number; waits `wait` seconds for the first change."""
+        """The whole plan, or what changed after a number; waits `wait` seconds for the first change.
+
+        With `page` the whole plan comes in pages: an empty one is the first, each answer names the next.
+        """
         number, wait = _integer(request, "after", _LARGEST_NUMBER), _integer(request, "wait", LONGEST_WAIT)
         node_id = principal(request).name
-        if number == 0:
+        page = request.query_params.get("page")
+        if number == 0 and page is None:
             return _answer(await feed.complete(node_id))
+        if number == 0:
+            return await _page(feed, node_id, page or "")
         await feed.acknowledge(node_id, number)
         try:
-            return await _unless_gone(request, feed.after(node_id, number, wait))
+            return await _unless_gone(request, feed.after(node_id, number, wait, paged=page is not None))
         except NodeGone as error:
             raise Problem(401, "401", "Unauthorized", "this gateway node was removed") from error
         except TooOld as error:
             raise Problem(410, "410", "Gone", f"{error}: ask for the complete plan") from error
 
     return guarded
+
+
+async def _page(feed: PlanFeed, node_id: str, page: str) -> Response:
+    try:
+        return _answer(await feed.page(node_id, page))
+    except InvalidPage as error:
+        raise Problem(400, "400", "Bad Request", "page: what the last answer named was expected") from error
 
 
 async def _unless_gone(request: Request, changes: Coroutine[Any, Any, PlanAnswer]) -> Response:

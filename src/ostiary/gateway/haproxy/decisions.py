@@ -137,7 +137,7 @@ def encode_decision(decision: Decision) -> str:
         "," + "".join(encode(scope) + "," for scope in sorted(decision.scopes)),
         *map(encode, (decision.subject, decision.client_id)),
     )
-    body = "".join(f"{field}|" for field in fields).ljust(_ASSERTION_AT - 1 - _HEAD, "-")
+    body = "".join(f"{field}|" for field in fields).ljust(_ASSERTION_AT - 2 - _HEAD, "-") + "|"
     return _head(decision, _HEAD + len(body) + 1, is_special=any(special)) + body + decision.assertion
 
 

@@ -6,7 +6,6 @@ which is another thing than a refusal.
 
 from __future__ import annotations
 
-import json
 import ssl
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import httpx2
+import orjson
 from pydantic import SecretStr
 
 from ostiary.gateway.node.identity import NamedTransport
@@ -86,29 +86,29 @@ class ControlPlane:
         made: Mapping[str, Any] = answer.json()
         return made
 
-    async def plan(self, after: int, wait: float, within: float | None = None) -> PlanAnswer:
-        """Ask for what changed after `after` (0: everything); the answer may take `wait` + `within` seconds.
+    async def plan(self, after: int, wait: float, within: float | None = None, page: str = "") -> PlanAnswer:
+        """Ask for what changed after `after`; the answer may take `wait` + `within` seconds.
 
-        Without `within`, changes get a few seconds and everything gets as long as a large plan takes.
+        After 0 it is a page of everything, the first unless `page` names another. A control plane of version
+        0.1 knows no pages and answers with everything: without `within` it gets as long as that takes.
 
         Raises:
             PlanTooOld: ask for everything.
             BadPlan: the answer is no plan.
             ControlPlaneDown: nobody answered.
         """
-        query = {"after": str(after), "wait": str(int(wait))}
+        query = {"after": str(after), "wait": str(int(wait)), "page": page}
         if within is None:
             within = _GRACE if after else _COMPLETE_WITHIN
-        response = await self._ask("GET", "/plan", wait + within, params=query, refused=(410,))
-        if response.status_code == 410:
+        response = await self._ask("GET", "/plan", wait + within, params=query, refused=(400, 410))
+        if response.status_code in (400, 410):
             raise PlanTooOld
         with suppress(KeyError, ValueError):
             self.told_time = float(response.headers[TIME_HEADER])
-        digest = response.headers.get("content-digest")
-        if digest is not None and digest != content_digest(response.content):
+        if response.headers.get("content-digest") != content_digest(response.content):
             raise BadPlan("the answer is not what its digest says")
         try:
-            return PlanAnswer.from_wire(json.loads(response.content))
+            return PlanAnswer.from_wire(orjson.loads(response.content))
         except ValueError as error:
             raise BadPlan(f"the answer is no plan: {error}") from error
 
@@ -140,13 +140,16 @@ class ControlPlane:
         except NotTold as error:
             raise ControlPlaneDown(str(error)) from error
 
-    async def register_keys(self, keys: Sequence[Mapping[str, Any]]) -> None:
-        """Have exactly these public keys published as the node's.
+    async def register_keys(self, keys: Sequence[Mapping[str, Any]]) -> bool:
+        """Have exactly these public keys published as the node's; says whether no node's were before.
+
+        A control plane of version 0.1 does not say so.
 
         Raises:
             ControlPlaneDown: nobody confirmed it.
         """
-        await self._ask("PUT", "/node/keys", _GRACE, json={"keys": list(keys)})
+        response = await self._ask("PUT", "/node/keys", _GRACE, json={"keys": list(keys)})
+        return response.status_code == 200 and response.json().get("first") is True
 
     async def tell_explanations(self, batch: Sequence[Mapping[str, Any]]) -> None:
         """Hand over why calls were refused. Told twice is told once.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -20,7 +20,7 @@ from ostiary.foundation.telemetry import get_logger
 from ostiary.gateway.node import keys
 from ostiary.gateway.node.store import NodeStore, StoreUnwritable
 from ostiary.gateway.node.structure import Structure
-from ostiary.gateway.plan import GatewayPlan, PlanAnswer
+from ostiary.gateway.plan import Entry, GatewayPlan, PlanAnswer
 
 _log = get_logger(__name__)
 WAITING_AT_MOST: Final = 50_000
@@ -46,6 +46,10 @@ class Disk:
         self._troubles: dict[str, str] = {}
         self._waiting: deque[_Waiting] = deque()
         self._writing = asyncio.Lock()
+        self._is_staged = False
+        """Whether all of the plan that is being copied is written aside."""
+        self._is_another = False
+        """Whether the plan on disk is not the one in memory at an earlier number."""
 
     @property
     def is_failing(self) -> bool:
@@ -54,12 +58,12 @@ class Disk:
 
     def is_behind(self, number: int) -> bool:
         """Whether something up to `number` is neither on disk nor waiting: it has to be asked for again."""
-        return not self._waiting and self._store.number < number
+        return not self._waiting and self.stored_number < number
 
     @property
     def stored_number(self) -> int:
-        """How far the plan on disk goes."""
-        return self._store.number
+        """How far the plan on disk goes; 0 when it is of no use."""
+        return 0 if self._is_another else self._store.number
 
     @property
     def contacted_at(self) -> float:
@@ -94,10 +98,23 @@ class Disk:
         async with self._writing:
             while self._waiting:
                 one = self._waiting[0]
-                follows = one.answer.complete or one.follows == self._store.number
+                follows = one.follows == self.stored_number
                 if follows and not await self._in_thread(partial(self._store.apply, one.answer, one.at)):
                     return
                 self._waiting.popleft()
+
+    async def stage(self, entries: Sequence[Entry], *, first: bool) -> None:
+        """Write entries of the plan that is being copied, aside."""
+        if first or self._is_staged:
+            async with self._writing:
+                self._is_staged = await self._in_thread(partial(self._store.stage, entries, first=first))
+
+    async def adopt(self, number: int, now: float) -> None:
+        """Let the plan that was copied be the one on disk; what waits was of the one before."""
+        async with self._writing:
+            self._waiting.clear()
+            adopted = self._is_staged and await self._in_thread(partial(self._store.adopt, number, now))
+            self._is_staged, self._is_another = False, not adopted
 
     async def note_contact(self, now: float) -> None:
         """Write when a control plane answered."""

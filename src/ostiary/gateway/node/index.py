@@ -142,6 +142,19 @@ class DecisionIndex:
         touched = list(touched)
         if self.lasting is not None:
             self.lasting.invalidate(before, after, touched)
+        return self._end(before, after, touched)
+
+    def reconcile(self, before: GatewayPlan, after: GatewayPlan) -> list[MapEntry]:
+        """Forget the decisions that do not hold by a plan which need not follow the one before."""
+        if self.lasting is not None:
+            self.lasting.reconcile(before, after)
+        narrowed = [(Kind.EPOCH.value, id) for id in after.epochs]
+        denied = [(Kind.DENIAL.value, id) for id in after.denials]
+        return self._end(before, after, [*self._dependents, *narrowed, *denied, EVERYBODY])
+
+    def _end(
+        self, before: GatewayPlan, after: GatewayPlan, touched: Iterable[tuple[str, str]]
+    ) -> list[MapEntry]:
         gone: dict[int, Stored] = {}
         for kind, id in touched:
             for stored in self._ended_by(kind, id, before, after):

@@ -1,8 +1,8 @@
 """The node's own signing keys: announced → active → retiring, kept in `DIR/node/keys.json` (0600).
 
-A new key is published longer than backends may cache the JWKS before it signs; an old one stays published
-until the last backend JWT it signed has expired. The very first key signs at once: nobody can have cached
-a list without it.
+A new key is published longer than backends may cache the JWKS before it signs, a node's first one too; an
+old one stays published until the last backend JWT it signed has expired. The very first key of all nodes
+signs at once: nobody can have cached a list without it.
 """
 
 from __future__ import annotations
@@ -58,9 +58,9 @@ class KeyRing:
     keys: tuple[NodeKey, ...] = ()
 
     @property
-    def signing(self) -> NodeKey:
-        """The active key."""
-        return next(key for key in self.keys if key.state == ACTIVE)
+    def signing(self) -> NodeKey | None:
+        """The active key; `None` while the first one is announced."""
+        return next((key for key in self.keys if key.state == ACTIVE), None)
 
     @property
     def rotation(self) -> int:
@@ -70,23 +70,26 @@ class KeyRing:
     def step(self, now: float, rotation: int, timing: KeyTiming, make: Callable[[], ECKey]) -> KeyRing:
         """Return the ring as it should be at `now`; `self` when nothing is due."""
         keys = [key for key in self.keys if key.until is None or now < key.until]
-        if not any(key.state == ACTIVE for key in keys):
-            keys = [key for key in keys if key.state != ANNOUNCED]
-            keys.append(_new(make(), ACTIVE, rotation))
-        elif rotation > self.rotation:
+        if rotation > self.rotation or not any(key.state in (ANNOUNCED, ACTIVE) for key in keys):
             keys.append(_new(make(), ANNOUNCED, rotation))
         due = [key for key in keys if _may_sign(key, now, timing)]
         if due:
             keys = [_promoted(key, due[-1], now, timing) for key in keys]
         return self if tuple(keys) == self.keys else KeyRing(tuple(keys))
 
-    def registered(self, kids: frozenset[str], now: float) -> KeyRing:
-        """Note that the control plane publishes these keys since `now` at the latest."""
-        keys = (
-            replace(key, registered_at=now) if key.kid in kids and key.registered_at is None else key
-            for key in self.keys
-        )
-        return KeyRing(tuple(keys))
+    def registered(self, kids: frozenset[str], now: float, *, first: bool = False) -> KeyRing:
+        """Note that the control plane publishes these keys since `now` at the latest.
+
+        Where they are the `first` that any node has, one of them signs from now on.
+        """
+        at_once = first and self.signing is None
+
+        def noted(key: NodeKey) -> NodeKey:
+            if key.kid not in kids or key.registered_at is not None:
+                return key
+            return replace(key, registered_at=now, state=ACTIVE if at_once else key.state)
+
+        return KeyRing(tuple(map(noted, self.keys)))
 
     def public(self) -> list[dict[str, Any]]:
         """Return what is registered: `{kid, jwk, state}` without anything private."""

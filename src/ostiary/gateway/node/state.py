@@ -41,7 +41,7 @@ class NodeState:
     def ring(self, ring: KeyRing) -> None:
         self._ring = ring
         active = ring.signing
-        if self._signing is None or self._signing.kid != active.kid:
+        if active is not None and (self._signing is None or self._signing.kid != active.kid):
             self._signing = SigningKey(active.kid, ECKey.import_key(dict(active.private_jwk)))
 
     @property

@@ -7,27 +7,39 @@ still good: `number` says how far it goes. A power loss may cost the last change
 
 from __future__ import annotations
 
-import json
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
+import orjson
+
 from ostiary.foundation.telemetry import get_logger
 from ostiary.gateway.plan import SCHEMA_VERSION, BadPlan, Entry, GatewayPlan, PlanAnswer
 
 _log = get_logger(__name__)
-_SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS entries (
+_ENTRIES: Final = """
+CREATE TABLE IF NOT EXISTS {table} (
   kind TEXT, id TEXT, value TEXT NOT NULL, PRIMARY KEY (kind, id)
 ) WITHOUT ROWID;
+"""
+_SCHEMA: Final = f"""
+{_ENTRIES.format(table="entries")}
+{_ENTRIES.format(table="incoming")}
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 """
 
 
+_WRITE: Final = {
+    table: (
+        f"DELETE FROM {table} WHERE kind = ? AND id = ?",  # noqa: S608 (names of ours)
+        f"INSERT OR REPLACE INTO {table} VALUES (?, ?, ?)",  # noqa: S608
+    )
+    for table in ("entries", "incoming")
+}
 _DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 
@@ -57,9 +69,10 @@ class NodeStore:
             if meta.get("schema_version") != SCHEMA_VERSION:
                 return GatewayPlan()
             self._contacted_at = float(meta.get("contacted_at", 0))
-            rows = self._connection.execute("SELECT kind, id, value FROM entries")
-            entries = [Entry(kind, id, json.loads(value)) for kind, id, value in rows]
-            plan = GatewayPlan().apply(meta["number"], entries)
+            made = GatewayPlan().change()
+            for kind, id, value in self._connection.execute("SELECT kind, id, value FROM entries"):
+                made.add(Entry(kind, id, orjson.loads(value)))
+            plan = made.finish(meta["number"])
             self.number = plan.number
             return plan
         except (sqlite3.DatabaseError, ValueError, KeyError, BadPlan) as error:
@@ -82,21 +95,39 @@ class NodeStore:
         self._contacted_at = now
 
     def apply(self, answer: PlanAnswer, now: float) -> None:
-        """Write a change, or the whole plan, in one transaction.
+        """Write a change in one transaction.
 
         Raises:
             StoreUnwritable: nothing of it was written.
         """
-        gone = [(one.kind, one.id) for one in answer.entries if one.value is None]
-        there = [(one.kind, one.id, json.dumps(one.value)) for one in answer.entries if one.value is not None]
-        meta = [("number", answer.number), ("schema_version", SCHEMA_VERSION), ("contacted_at", int(now))]
         with self._writing() as transaction:
-            if answer.complete:
-                transaction.execute("DELETE FROM entries")
-            transaction.executemany("DELETE FROM entries WHERE kind = ? AND id = ?", gone)
-            transaction.executemany("INSERT OR REPLACE INTO entries VALUES (?, ?, ?)", there)
-            transaction.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", meta)
+            _put(transaction, "entries", answer.entries)
+            _note(transaction, answer.number, now)
         self._contacted_at, self.number = now, answer.number
+
+    def stage(self, entries: Sequence[Entry], *, first: bool) -> None:
+        """Write entries of a plan that is being copied, aside; `first` forgets an earlier attempt.
+
+        Raises:
+            StoreUnwritable: nothing of them was written.
+        """
+        with self._writing() as transaction:
+            if first:
+                _empty(transaction, "incoming")
+            _put(transaction, "incoming", entries)
+
+    def adopt(self, number: int, now: float) -> None:
+        """Let what was written aside be the plan, in one step.
+
+        Raises:
+            StoreUnwritable: the plan before is still there.
+        """
+        with self._writing() as transaction:
+            transaction.execute("DROP TABLE entries")
+            transaction.execute("ALTER TABLE incoming RENAME TO entries")
+            _empty(transaction, "incoming")
+            _note(transaction, number, now)
+        self._contacted_at, self.number = now, number
 
     def close(self) -> None:
         """Let go of the file."""
@@ -155,6 +186,24 @@ class NodeStore:
             connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
             connection.executescript(_SCHEMA)
         return connection
+
+
+def _put(transaction: sqlite3.Connection, table: str, entries: Sequence[Entry]) -> None:
+    gone = [(one.kind, one.id) for one in entries if one.value is None]
+    there = [(one.kind, one.id, orjson.dumps(one.value).decode()) for one in entries if one.value is not None]
+    delete, put = _WRITE[table]
+    transaction.executemany(delete, gone)
+    transaction.executemany(put, there)
+
+
+def _note(transaction: sqlite3.Connection, number: int, now: float) -> None:
+    meta = [("number", number), ("schema_version", SCHEMA_VERSION), ("contacted_at", int(now))]
+    transaction.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", meta)
+
+
+def _empty(transaction: sqlite3.Connection, table: str) -> None:
+    transaction.execute(f"DROP TABLE IF EXISTS {table}")
+    transaction.execute(_ENTRIES.format(table=table))
 
 
 def _is_damage(error: Exception) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from ostiary.gateway.plan.parted import Edit, Parted, parted
 from ostiary.gateway.plan.things import (
     API,
     APIKey,
@@ -44,25 +45,25 @@ class GatewayPlan:
     """The whole picture at one outbox number. Immutable: `apply` returns the next one."""
 
     number: int = 0
-    organizations: Mapping[str, Organization] = field(default_factory=dict)
-    apis: Mapping[str, API] = field(default_factory=dict)
-    applications: Mapping[str, Application] = field(default_factory=dict)
-    clients: Mapping[str, Client] = field(default_factory=dict)
-    subscriptions: Mapping[str, Subscription] = field(default_factory=dict)
-    plans: Mapping[str, Plan] = field(default_factory=dict)
-    keys: Mapping[str, Key] = field(default_factory=dict)
-    epochs: Mapping[str, Epoch] = field(default_factory=dict)
-    revocations: Mapping[str, Revocation] = field(default_factory=dict)
-    nodes: Mapping[str, Node] = field(default_factory=dict)
-    api_keys: Mapping[str, APIKey] = field(default_factory=dict)
-    denials: Mapping[str, Denial] = field(default_factory=dict)
-    unreadable: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    organizations: Mapping[str, Organization] = field(default_factory=Parted)
+    apis: Mapping[str, API] = field(default_factory=Parted)
+    applications: Mapping[str, Application] = field(default_factory=Parted)
+    clients: Mapping[str, Client] = field(default_factory=Parted)
+    subscriptions: Mapping[str, Subscription] = field(default_factory=Parted)
+    plans: Mapping[str, Plan] = field(default_factory=Parted)
+    keys: Mapping[str, Key] = field(default_factory=Parted)
+    epochs: Mapping[str, Epoch] = field(default_factory=Parted)
+    revocations: Mapping[str, Revocation] = field(default_factory=Parted)
+    nodes: Mapping[str, Node] = field(default_factory=Parted)
+    api_keys: Mapping[str, APIKey] = field(default_factory=Parted)
+    denials: Mapping[str, Denial] = field(default_factory=Parted)
+    unreadable: Mapping[tuple[str, str], str] = field(default_factory=Parted)
     """Entries this version cannot read → why. It is not in its own mapping, so it allows nothing."""
-    barred: Mapping[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
+    barred: Mapping[tuple[str, str], tuple[str, str]] = field(default_factory=Parted)
     """Entries of unknown kinds → what they bar: ("api", id), ("organization", id) or ("everything", "")."""
-    subscription_of: Mapping[tuple[str, str], str] = field(default_factory=dict)
-    """(application id, API id) → subscription id."""
-    denial_of: Mapping[tuple[str, str, str], str] = field(default_factory=dict)
+    subscribed: Mapping[str, Mapping[str, Subscription]] = field(default_factory=Parted)
+    """Application id → API id → its subscription."""
+    denial_of: Mapping[tuple[str, str, str], str] = field(default_factory=Parted)
     """(organization id, condition, value) → denial id, of the conditions that are looked up."""
 
     def apply(self, number: int, entries: Iterable[Entry]) -> GatewayPlan:
@@ -74,10 +75,14 @@ class GatewayPlan:
         Raises:
             BadPlan: an epoch cannot be read; leaving that out would allow calls, so nothing applies.
         """
-        change = _Change(self)
+        change = self.change()
         for entry in entries:
             change.add(entry)
         return change.finish(number)
+
+    def change(self) -> Change:
+        """Begin the plan that follows this one."""
+        return Change(self)
 
     def minimum(self, organization_id: str, kind: str, key: str) -> int:
         """Return the lowest epoch a token may carry for this client, subject, …; 0 when never narrowed."""
@@ -86,8 +91,7 @@ class GatewayPlan:
 
     def subscription(self, application_id: str, api_id: str) -> Subscription | None:
         """Find the one subscription of an application to an API version."""
-        found = self.subscription_of.get((application_id, api_id))
-        return None if found is None else self.subscriptions.get(found)
+        return self.subscribed.get(application_id, {}).get(api_id)
 
     def denies(self, organization_id: str, condition: str, value: str) -> bool:
         """Whether calls of this user, application or API are denied; `condition` is one of `LOOKED_UP`."""
@@ -106,19 +110,29 @@ class GatewayPlan:
             reasons |= {kind for (kind, _), barred in self.barred.items() if barred in about}
         return frozenset(reasons)
 
+    @property
+    def size(self) -> int:
+        """How many things there are."""
+        return sum(len(getattr(self, slot)) for slot in SLOT.values())
+
     def entries(self) -> list[Entry]:
         """Return the plan as entries that give the same plan when applied to an empty one."""
         return [to_wire(thing) for slot in SLOT.values() for thing in getattr(self, slot).values()]
 
 
-class _Change:
-    """Copies a mapping of the plan at its first change, so that a small change costs little."""
+class Change:
+    """The plan that comes next, entry by entry; what does not change is shared with the one before."""
 
     def __init__(self, plan: GatewayPlan) -> None:
         self._plan = plan
-        self._changed: dict[str, dict[Any, Any]] = {}
+        self._changed: dict[str, Edit[Any, Any]] = {}
 
     def add(self, entry: Entry) -> None:
+        """Take an entry; the same one again changes nothing.
+
+        Raises:
+            BadPlan: an epoch or revocation cannot be read.
+        """
         slot = SLOT.get(entry.kind)
         if slot is None:
             self._bar(entry)
@@ -143,12 +157,14 @@ class _Change:
             self._put(slot, thing)
 
     def finish(self, number: int) -> GatewayPlan:
-        return replace(self._plan, number=number, **self._changed)
+        """Return the plan; nothing can be added any more."""
+        return replace(self._plan, number=number, **{slot: one.done() for slot, one in self._changed.items()})
 
     def _put(self, slot: str, thing: Thing) -> None:
         if isinstance(thing, Subscription):
             self._forget_subscription(thing.id)
-            self._open("subscription_of")[(thing.application_id, thing.api_id)] = thing.id
+            mine = self._current("subscribed").get(thing.application_id, {})
+            self._open("subscribed")[thing.application_id] = {**mine, thing.api_id: thing}
         if isinstance(thing, Denial):
             self._forget_denial(thing.id)
             if thing.condition in LOOKED_UP:
@@ -163,11 +179,15 @@ class _Change:
         self._open(slot).pop(entry.id, None)
 
     def _forget_subscription(self, id: str) -> None:
-        old = self._current("subscriptions").get(id)
-        if old is not None:
-            pair = (old.application_id, old.api_id)
-            if self._current("subscription_of").get(pair) == id:
-                self._open("subscription_of").pop(pair)
+        old: Subscription | None = self._current("subscriptions").get(id)
+        if old is None:
+            return
+        mine = self._current("subscribed").get(old.application_id, {})
+        if mine.get(old.api_id) is old:
+            left = {api_id: one for api_id, one in mine.items() if one is not old}
+            self._open("subscribed")[old.application_id] = left
+            if not left:
+                self._open("subscribed").pop(old.application_id)
 
     def _forget_denial(self, id: str) -> None:
         old = self._current("denials").get(id)
@@ -209,9 +229,9 @@ class _Change:
         mapping: Mapping[Any, Any] = getattr(self._plan, slot)
         return mapping
 
-    def _open(self, slot: str) -> dict[Any, Any]:
+    def _open(self, slot: str) -> Edit[Any, Any]:
         if slot not in self._changed:
-            self._changed[slot] = dict(getattr(self._plan, slot))
+            self._changed[slot] = parted(getattr(self._plan, slot)).edit()
         return self._changed[slot]
 
 
@@ -226,6 +246,10 @@ class PlanAnswer:
     number: int
     complete: bool
     entries: tuple[Entry, ...]
+    next_page: str | None = None
+    """Of a complete plan in pages: what to ask for next; `None` at the last page."""
+    more: bool = False
+    """Whether these changes are only the first part of a change: what follows `number` belongs to it."""
 
     def to_wire(self) -> dict[str, Any]:
         """Write the answer as the JSON object of schema version 1."""
@@ -235,6 +259,8 @@ class PlanAnswer:
             "number": self.number,
             "complete": self.complete,
             "entries": entries,
+            **({} if self.next_page is None else {"next_page": self.next_page}),
+            **({"more": True} if self.more else {}),
         }
 
     @classmethod
@@ -244,19 +270,19 @@ class PlanAnswer:
         Raises:
             BadPlan: another schema version, or not the agreed form.
         """
-        f = Fields("plan", document)
+        f = Fields("plan", "", document)
         version = f.take("schema_version", int)
         if version != SCHEMA_VERSION:
             raise BadPlan(f"plan: schema version {version} is not known here, {SCHEMA_VERSION} is")
         number, complete = f.take("number", int), f.take("complete", bool)
         entries = tuple(_entry(one) for one in f.take("entries", list))
-        return cls(number, complete, entries)
+        return cls(number, complete, entries, f.take_or_none("next_page", str), f.take("more", bool, False))
 
     def next_plan(self, plan: GatewayPlan) -> GatewayPlan:
-        """Return the plan that follows `plan` by this answer."""
+        """Return the plan that follows `plan` by this answer, which is not one of several."""
         return (GatewayPlan() if self.complete else plan).apply(self.number, self.entries)
 
 
 def _entry(document: object) -> Entry:
-    f = Fields("entry", document)
+    f = Fields("entry", "", document)
     return Entry(f.take("kind", str), f.take("id", str), f.take_or_none("value", dict))

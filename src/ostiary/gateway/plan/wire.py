@@ -11,15 +11,18 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass, replace
+from functools import cache
 from ipaddress import ip_address
+from sys import intern
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
 from ostiary.gateway.plan.things import (
     API,
     CORS,
+    NOTHING,
     APIKey,
     Application,
     Backend,
@@ -64,11 +67,16 @@ class Entry:
 class Fields:
     """Reads the members of a value one by one; what nobody asked for is `unknown`."""
 
-    def __init__(self, what: str, value: object) -> None:
+    def __init__(self, kind: str, id: str, value: object) -> None:
+        """Name the thing by its kind and identifier, or the part of a thing."""
+        self._kind, self._id = kind, id
         if not isinstance(value, Mapping):
-            raise BadPlan(f"{what}: an object was expected")
-        self._what = what
+            raise BadPlan(f"{self._what}: an object was expected")
         self._left = dict(value)
+
+    @property
+    def _what(self) -> str:
+        return f"{self._kind} {self._id}".rstrip()
 
     def take(self, name: str, expected: type[_T], default: _T = _REQUIRED) -> _T:
         """Read a member; one that is missing has its default, and without a default is an error."""
@@ -85,6 +93,10 @@ class Fields:
             return None
         return self.take(name, expected)
 
+    def name(self, name: str) -> str:
+        """Read a string that many things have in common, and keep it once."""
+        return intern(self.take(name, str))
+
     def texts(self, name: str, default: tuple[str, ...] = ()) -> tuple[str, ...]:
         """Read a list of strings; a missing one is empty, or the default."""
         values = self.take(name, list, list(default))
@@ -94,7 +106,7 @@ class Fields:
 
     def list_of(self, name: str, read: Callable[[Fields], _T]) -> tuple[tuple[_T, ...], frozenset[str]]:
         """Read objects, none when missing: what was read, and the names of unknown fields inside."""
-        inner = [Fields(f"{self._what}.{name}", value) for value in self.take(name, list, [])]
+        inner = [Fields(f"{self._what}.{name}", "", value) for value in self.take(name, list, [])]
         things = tuple(read(one) for one in inner)
         return things, frozenset(f"{name}.{unknown}" for one in inner for unknown in one.unknown)
 
@@ -103,14 +115,14 @@ class Fields:
         if self._left.get(name) is None:
             self._left.pop(name, None)
             return None
-        inner = Fields(f"{self._what}.{name}", self.take(name, dict))
+        inner = Fields(f"{self._what}.{name}", "", self.take(name, dict))
         limit = Limit(inner.take("requests", int), inner.take("per", str))
         self._left |= {f"{name}.{unknown}": None for unknown in inner.unknown}
         return limit
 
     @property
     def unknown(self) -> frozenset[str]:
-        return frozenset(self._left) - {IGNORABLE}
+        return frozenset(self._left) - {IGNORABLE} if self._left else NOTHING
 
 
 def _organization(id: str, f: Fields) -> Organization:
@@ -152,10 +164,10 @@ def _backend(f: Fields) -> Backend:
 
 
 def _api(id: str, f: Fields) -> API:
-    addresses = Fields(f"api {id}.backend", f.take("backend", dict))
+    addresses = Fields("api", f"{id}.backend", f.take("backend", dict))
     backend = _backend(addresses)
     resources, inside = f.list_of("resources", _resource)
-    sharing = Fields(f"api {id}.cors", f.take("cors", dict, {}))
+    sharing = Fields("api", f"{id}.cors", f.take("cors", dict, {}))
     api = API(
         id=id,
         organization_id=f.take("organization_id", str),
@@ -177,20 +189,21 @@ def _api(id: str, f: Fields) -> API:
 
 
 def _application(id: str, f: Fields) -> Application:
-    organization_id, name = f.take("organization_id", str), f.take("name", str)
-    owner, tier = f.take("owner", str), f.take("tier", str)
+    organization_id, name = f.name("organization_id"), f.take("name", str)
+    owner, tier = f.name("owner"), f.name("tier")
     return Application(id, organization_id, name, owner, tier, f.limit("limit"), f.unknown)
 
 
 def _client(id: str, f: Fields) -> Client:
-    organization_id = f.take("organization_id", str)
-    application_id, key_type = f.take_or_none("application_id", str), f.take("key_type", str)
+    organization_id = f.name("organization_id")
+    application_id, key_type = f.take_or_none("application_id", str), f.name("key_type")
+    application_id = None if application_id is None else intern(application_id)
     return Client(id, organization_id, application_id, key_type, f.unknown)
 
 
 def _subscription(id: str, f: Fields) -> Subscription:
-    organization_id, application_id = f.take("organization_id", str), f.take("application_id", str)
-    api_id, plan_id, state = f.take("api_id", str), f.take("plan_id", str), f.take("state", str)
+    organization_id, application_id = f.name("organization_id"), f.name("application_id")
+    api_id, plan_id, state = f.name("api_id"), f.name("plan_id"), f.name("state")
     return Subscription(id, organization_id, application_id, api_id, plan_id, state, f.unknown)
 
 
@@ -277,6 +290,8 @@ _READ: Final[Mapping[str, Callable[[str, Fields], Thing]]] = {
 }
 MUST_BE_READ: Final = frozenset({Kind.EPOCH, Kind.REVOCATION})
 """Kinds whose absence would allow a call: an unreadable one refuses the whole change."""
+_NAMED: Final = frozenset({Kind.ORGANIZATION, Kind.API, Kind.APPLICATION, Kind.PLAN})
+"""Kinds that other things name by their identifiers, which are kept once."""
 _KIND_OF: Final[Mapping[type, Kind]] = {
     Organization: Kind.ORGANIZATION,
     API: Kind.API,
@@ -314,7 +329,8 @@ def read(entry: Entry) -> Thing:
     Raises:
         BadPlan: the value lacks a field or has one of the wrong type.
     """
-    return _READ[entry.kind](entry.id, Fields(f"{entry.kind} {entry.id}", entry.value))
+    id = intern(entry.id) if entry.kind in _NAMED else entry.id
+    return _READ[entry.kind](id, Fields(entry.kind, entry.id, entry.value))
 
 
 def to_wire(thing: Thing) -> Entry:
@@ -328,17 +344,25 @@ def to_wire(thing: Thing) -> Entry:
 
 
 def _plain(value: Any) -> Any:
-    if is_dataclass(value):
-        said = [one for one in fields(value) if one.name not in _NOT_ON_THE_WIRE]
-        return {one.name: _plain(getattr(value, one.name)) for one in said if not _is_default(one, value)}
+    said = _said(type(value))  # type: ignore[arg-type]  # a class is hashable
+    if said is not None:
+        pairs = [(name, getattr(value, name), default) for name, default in said]
+        return {name: _plain(one) for name, one, default in pairs if default is MISSING or one != default}
     if isinstance(value, tuple):
         return [_plain(one) for one in value]
     return dict(value) if isinstance(value, Mapping) else value
 
 
-def _is_default(field: Field[Any], thing: Any) -> bool:
-    default = field.default if field.default_factory is MISSING else field.default_factory()
-    return default is not MISSING and getattr(thing, field.name) == default
+@cache
+def _said(kind: Hashable) -> tuple[tuple[str, Any], ...] | None:
+    """The fields of a dataclass that are on the wire, with their defaults; `None` for another type."""
+    if not (isinstance(kind, type) and is_dataclass(kind)):
+        return None
+    return tuple((one.name, _default(one)) for one in fields(kind) if one.name not in _NOT_ON_THE_WIRE)
+
+
+def _default(field: Field[Any]) -> Any:
+    return field.default if field.default_factory is MISSING else field.default_factory()
 
 
 def content_digest(body: bytes) -> str:

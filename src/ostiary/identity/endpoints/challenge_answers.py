@@ -8,17 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Body
 from starlette.requests import Request
-from starlette.responses import Response
 
+from ostiary.foundation.answers import Empty, Made, NoContent
 from ostiary.identity.challenges import ChallengeAnswers, Change, GivenAnswer, Person
 from ostiary.identity.challenges.model import MOST_ANSWERS
 from ostiary.identity.endpoints.challenge_documents import (
     AnswerBody,
+    AnsweredDocument,
     AnswerOfSetBody,
+    SetDocument,
     answered_document,
     challenge_problems,
     sets_document,
@@ -27,6 +29,7 @@ from ostiary.identity.endpoints.challenges import Limit, Offset
 from ostiary.permissions import LOGGED_IN, Access, GuardedRouter, needs, organization, principal
 
 PREFIX = "/api/users/v1"
+_CHANGED = (404, 409, 429)
 _VERBS = ("view", "create", "update", "delete")
 _Answers = Annotated[list[AnswerOfSetBody], Body(min_length=1, max_length=MOST_ANSWERS)]
 
@@ -75,16 +78,14 @@ def router(answers: ChallengeAnswers) -> GuardedRouter:
 
 def _reading(guarded: GuardedRouter, side: _Side, answers: ChallengeAnswers) -> None:
     @guarded.get(f"{side.path}/challenges", access=side.access["view"])
-    async def list_challenges(
-        request: Request, limit: Limit = 100, offset: Offset = 0
-    ) -> list[dict[str, Any]]:
+    async def list_challenges(request: Request, limit: Limit = 100, offset: Offset = 0) -> list[SetDocument]:
         """The challenge sets that the user may answer, in the user's locale."""
         with challenge_problems():
             sets = await answers.questions(side.person(request))
         return sets_document(sets[offset : offset + limit])
 
     @guarded.get(f"{side.path}/challenge-answers", access=side.access["view"])
-    async def list_answered(request: Request) -> list[dict[str, Any]]:
+    async def list_answered(request: Request) -> list[AnsweredDocument]:
         """Which challenge sets the user has answered, and which question of each; never the answers."""
         with challenge_problems():
             return answered_document(await answers.answered(side.person(request)))
@@ -97,45 +98,45 @@ def _all(guarded: GuardedRouter, side: _Side, answers: ChallengeAnswers) -> None
         given = [one.given(one.questionSetId) for one in body]
         await _change(request, side, answers, change, given)
 
-    @guarded.post(path, access=side.access["create"])
-    async def answer_all(request: Request, body: _Answers) -> Response:
+    @guarded.post(path, access=side.access["create"], refuses=_CHANGED)
+    async def answer_all(request: Request, body: _Answers) -> Made:
         """Answer challenge sets, where none is answered yet."""
         await change(request, Change.ANSWER_ALL, body)
         return _created(request)
 
-    @guarded.put(path, access=side.access["update"])
-    async def replace_all(request: Request, body: _Answers) -> Response:
+    @guarded.put(path, access=side.access["update"], refuses=_CHANGED)
+    async def replace_all(request: Request, body: _Answers) -> Empty:
         """Answer anew, in place of every answer there is."""
         await change(request, Change.REPLACE_ALL, body)
-        return Response(status_code=200)
+        return Empty()
 
-    @guarded.delete(path, access=side.access["delete"])
-    async def forget_all(request: Request) -> Response:
+    @guarded.delete(path, access=side.access["delete"], refuses=(404,))
+    async def forget_all(request: Request) -> NoContent:
         """Forget every answer of the user."""
         await _forget(request, side, answers, None)
-        return Response(status_code=204)
+        return NoContent()
 
 
 def _one(guarded: GuardedRouter, side: _Side, answers: ChallengeAnswers) -> None:
     path = f"{side.path}/challenge-answers/{{set_id}}"
 
-    @guarded.post(path, access=side.access["create"])
-    async def answer_one(request: Request, set_id: str, body: Annotated[AnswerBody, Body()]) -> Response:
+    @guarded.post(path, access=side.access["create"], refuses=_CHANGED)
+    async def answer_one(request: Request, set_id: str, body: Annotated[AnswerBody, Body()]) -> Made:
         """Answer a challenge set that is not answered yet."""
         await _change(request, side, answers, Change.ANSWER_ONE, [body.given(set_id)])
         return _created(request)
 
-    @guarded.put(path, access=side.access["update"])
-    async def replace_one(request: Request, set_id: str, body: Annotated[AnswerBody, Body()]) -> Response:
+    @guarded.put(path, access=side.access["update"], refuses=_CHANGED)
+    async def replace_one(request: Request, set_id: str, body: Annotated[AnswerBody, Body()]) -> Empty:
         """Answer a challenge set anew."""
         await _change(request, side, answers, Change.REPLACE_ONE, [body.given(set_id)])
-        return Response(status_code=200)
+        return Empty()
 
-    @guarded.delete(path, access=side.access["delete"])
-    async def forget_one(request: Request, set_id: str) -> Response:
+    @guarded.delete(path, access=side.access["delete"], refuses=(404,))
+    async def forget_one(request: Request, set_id: str) -> NoContent:
         """Forget the answer of a challenge set."""
         await _forget(request, side, answers, set_id)
-        return Response(status_code=204)
+        return NoContent()
 
 
 async def _change(
@@ -150,8 +151,8 @@ async def _forget(request: Request, side: _Side, answers: ChallengeAnswers, set_
         await answers.forget(side.person(request), set_id)
 
 
-def _created(request: Request) -> Response:
+def _created(request: Request) -> Made:
     """What was made is where it was posted to."""
     here = organization(request).name
     path = request.url.path.removeprefix(f"/t/{here}")
-    return Response(status_code=201, headers={"Location": f"/t/{here}{path}"})
+    return Made({"Location": f"/t/{here}{path}"})

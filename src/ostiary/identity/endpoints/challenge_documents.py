@@ -5,9 +5,10 @@ An answer is in bodies only, never in a document of ours.
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from typing_extensions import TypedDict
 
 from ostiary.foundation.problem import Problem
 from ostiary.identity.challenges import (
@@ -117,17 +118,41 @@ class AnswerOfSetBody(AnswerBody):
     questionSetId: str
 
 
-def sets_document(sets: Iterable[QuestionSet]) -> list[dict[str, Any]]:
+class QuestionDocument(TypedDict):
+    """A question in a locale."""
+
+    locale: str
+    question: str
+    questionId: str
+
+
+class SetDocument(TypedDict):
+    """Questions of which a person may answer one."""
+
+    questionSetId: str
+    questions: list[QuestionDocument]
+
+
+class AnsweredDocument(TypedDict):
+    """A set that is answered, and which question of it; never the answer."""
+
+    questionSetId: str
+    question: str
+
+
+def sets_document(sets: Iterable[QuestionSet]) -> list[SetDocument]:
     """Sets with their questions."""
     return [set_document(one) for one in sets]
 
 
-def set_document(one: QuestionSet) -> dict[str, Any]:
+def set_document(one: QuestionSet) -> SetDocument:
     """A set with its questions."""
-    questions = [{"locale": q.locale, "question": q.text, "questionId": q.id} for q in one.questions]
+    questions: list[QuestionDocument] = [
+        {"locale": q.locale, "question": q.text, "questionId": q.id} for q in one.questions
+    ]
     return {"questionSetId": one.id, "questions": questions}
 
 
-def answered_document(answered: Iterable[Answered]) -> list[dict[str, Any]]:
+def answered_document(answered: Iterable[Answered]) -> list[AnsweredDocument]:
     """Which sets are answered, and which question of each."""
     return [{"questionSetId": one.set_id, "question": one.question} for one in answered]

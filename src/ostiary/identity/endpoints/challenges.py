@@ -6,12 +6,12 @@ number them, and an operation that does not exist is 400.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Body, Query
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
 
+from ostiary.foundation.answers import Created, NoContent
 from ostiary.foundation.database import Database
 from ostiary.foundation.problem import Problem
 from ostiary.identity.challenges import (
@@ -27,6 +27,7 @@ from ostiary.identity.endpoints.challenge_documents import (
     AdditionBody,
     QuestionBody,
     SetBody,
+    SetDocument,
     challenge_problems,
     set_document,
     sets_document,
@@ -57,7 +58,7 @@ def _reading(guarded: GuardedRouter, database: Database) -> None:
     @guarded.get("", access=_access("view"))
     async def list_all(
         request: Request, locale: str | None = None, limit: Limit = 100, offset: Offset = 0
-    ) -> list[dict[str, Any]]:
+    ) -> list[SetDocument]:
         """Every challenge set with its questions; with `locale` those in it alone."""
         here = organization(request).id
         with challenge_problems():
@@ -65,7 +66,7 @@ def _reading(guarded: GuardedRouter, database: Database) -> None:
         return sets_document(sets[offset : offset + limit])
 
     @guarded.get("/{set_id}", access=_access("view"))
-    async def read_one(request: Request, set_id: str, locale: str | None = None) -> dict[str, Any]:
+    async def read_one(request: Request, set_id: str, locale: str | None = None) -> SetDocument:
         """One challenge set."""
         here = organization(request).id
         with challenge_problems():
@@ -75,23 +76,23 @@ def _reading(guarded: GuardedRouter, database: Database) -> None:
 
 
 def _writing(guarded: GuardedRouter, database: Database) -> None:
-    @guarded.post("", access=_access("create"))
+    @guarded.post("", access=_access("create"), refuses=(409,))
     async def create(
         request: Request, body: Annotated[list[SetBody], Body(min_length=1, max_length=MOST_AT_ONCE)]
-    ) -> Response:
+    ) -> Created[list[SetDocument]]:
         """Add challenge sets, or more questions to sets there are; all or none."""
         here = organization(request)
         described = [(one.questionSetId, [q.described() for q in one.questions]) for one in body]
         with challenge_problems():
             sets = await database.write(lambda connection: add_sets(connection, here.id, described))
-        return JSONResponse(sets_document(sets), 201, {"Location": f"/t/{here.name}{PREFIX}"})
+        return Created(sets_document(sets), {"Location": f"/t/{here.name}{PREFIX}"})
 
-    @guarded.put("/{set_id}", access=_access("update"))
+    @guarded.put("/{set_id}", access=_access("update"), refuses=(409,))
     async def replace(
         request: Request,
         set_id: str,
         body: Annotated[list[QuestionBody], Body(min_length=1, max_length=MOST_AT_ONCE)],
-    ) -> dict[str, Any]:
+    ) -> SetDocument:
         """Give a challenge set these questions in place of all it had."""
         here = organization(request).id
         described = [one.described() for one in body]
@@ -100,8 +101,8 @@ def _writing(guarded: GuardedRouter, database: Database) -> None:
                 await database.write(lambda connection: replace_set(connection, here, set_id, described))
             )
 
-    @guarded.patch("/{set_id}", access=_access("update"))
-    async def add(request: Request, set_id: str, body: Annotated[AdditionBody, Body()]) -> dict[str, Any]:
+    @guarded.patch("/{set_id}", access=_access("update"), refuses=(409,))
+    async def add(request: Request, set_id: str, body: Annotated[AdditionBody, Body()]) -> SetDocument:
         """Add one question to a challenge set."""
         here = organization(request).id
         if body.operation != "ADD":
@@ -114,22 +115,22 @@ def _writing(guarded: GuardedRouter, database: Database) -> None:
 
 
 def _removing(guarded: GuardedRouter, database: Database) -> None:
-    async def remove(request: Request, set_id: str, question_id: str | None, locale: str | None) -> Response:
+    async def remove(request: Request, set_id: str, question_id: str | None, locale: str | None) -> NoContent:
         here = organization(request).id
         with challenge_problems():
             await database.write(
                 lambda connection: remove_questions(connection, here, set_id, question_id, locale)
             )
-        return Response(status_code=204)
+        return NoContent()
 
     @guarded.delete("/{set_id}", access=_access("delete"))
-    async def delete(request: Request, set_id: str, locale: str | None = None) -> Response:
+    async def delete(request: Request, set_id: str, locale: str | None = None) -> NoContent:
         """Remove a challenge set, or what it has in a locale. What was answered stays answered."""
         return await remove(request, set_id, None, locale)
 
     @guarded.delete("/{set_id}/questions/{question_id}", access=_access("delete"))
     async def delete_question(
         request: Request, set_id: str, question_id: str, locale: str | None = None
-    ) -> Response:
+    ) -> NoContent:
         """Remove a question in every locale, or in one."""
         return await remove(request, set_id, question_id, locale)

@@ -6,12 +6,11 @@ ten seconds: they are not here.
 
 from __future__ import annotations
 
-from typing import Any
-
 from sqlalchemy import Connection
 from starlette.requests import Request
-from starlette.responses import Response
+from typing_extensions import TypedDict
 
+from ostiary.foundation.answers import NoContent
 from ostiary.foundation.clock import Clock
 from ostiary.foundation.database import Database
 from ostiary.identity.endpoints.challenges import Limit, Offset
@@ -26,12 +25,32 @@ _PERMISSION = "/permission/admin/manage/identity/authentication/lock"
 _LONGEST = 36
 
 
+class LockDocument(TypedDict):
+    """Somebody who has to wait, at a client or, where it is null, at every one."""
+
+    sub: str
+    user: str
+    store: str
+    client: str | None
+    failures: int
+    since: str
+    until: str
+
+
+class LocksDocument(TypedDict):
+    """People who are locked out; `others` are names that nobody has."""
+
+    locks: list[LockDocument]
+    total: int
+    others: int
+
+
 def router(database: Database, clock: Clock) -> GuardedRouter:
     """Show who of the URL's organization is locked out, and let them in again."""
     guarded = GuardedRouter("/api/identity/v1/locks", tags=["Locks"])
 
     @guarded.get("", access=needs(f"{_PERMISSION}/view", "internal_lock_view"))
-    async def list_all(request: Request, limit: Limit = 100, offset: Offset = 0) -> dict[str, Any]:
+    async def list_all(request: Request, limit: Limit = 100, offset: Offset = 0) -> LocksDocument:
         """People who are locked out, those for longest first; `others` are names that nobody has.
 
         `client` is where the password was wrong too often, for the management API with the address. Where it
@@ -47,7 +66,7 @@ def router(database: Database, clock: Clock) -> GuardedRouter:
         return {"locks": [_present(lock, here.name) for lock in found], "total": total, "others": others}
 
     @guarded.delete("/{sub}", access=needs(f"{_PERMISSION}/delete", "internal_lock_delete"))
-    async def lift(request: Request, sub: str) -> Response:
+    async def lift(request: Request, sub: str) -> NoContent:
         """End every lock of somebody: the next login is tried at once."""
         here, caller = organization(request).id, principal(request)
 
@@ -59,12 +78,12 @@ def router(database: Database, clock: Clock) -> GuardedRouter:
             if not is_text(sub, _LONGEST):
                 raise UnknownUser(sub)
             await database.write(unit)
-        return Response(status_code=204)
+        return NoContent()
 
     return guarded
 
 
-def _present(lock: Lock, organization_name: str) -> dict[str, Any]:
+def _present(lock: Lock, organization_name: str) -> LockDocument:
     return {
         "sub": lock.subject_id,
         "user": display_name(lock.store, lock.username, organization_name),

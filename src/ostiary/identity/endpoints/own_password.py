@@ -9,8 +9,8 @@ from typing import Annotated
 from fastapi import Body
 from pydantic import BaseModel, ConfigDict, SecretStr
 from starlette.requests import Request
-from starlette.responses import Response
 
+from ostiary.foundation.answers import NoContent
 from ostiary.foundation.clock import Clock
 from ostiary.foundation.database import Database
 from ostiary.foundation.problem import Problem
@@ -21,7 +21,7 @@ from ostiary.identity.own_password import change_own_password
 from ostiary.permissions import LOGGED_IN, GuardedRouter, organization, principal
 
 
-class ChangeBody(BaseModel):
+class PasswordChangeBody(BaseModel):
     """The old password, and the new one."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -34,14 +34,14 @@ def router(database: Database, authentication: Authentication, clock: Clock) -> 
     """For users of PRIMARY; others are told where their password is."""
     guarded = GuardedRouter("/api/users/v1/me", tags=["Own password (WSO2)"])
 
-    @guarded.post("/change-password", access=LOGGED_IN)
-    async def change(request: Request, body: Annotated[ChangeBody, Body()]) -> Response:
+    @guarded.post("/change-password", access=LOGGED_IN, refuses=(409,))
+    async def change(request: Request, body: Annotated[PasswordChangeBody, Body()]) -> NoContent:
         """Set a new password. Every token and session of before ends, this call's too."""
         here, subject_id = organization(request), principal(request).subject_id or ""
         current, new = body.currentPassword, body.newPassword
         with problems(), _numbered(request):
             await change_own_password(database, authentication, here, subject_id, current, new, clock)
-        return Response(status_code=204)
+        return NoContent()
 
     return guarded
 

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
-from scim2_models import Error, InvalidSyntaxException, PayloadTooLargeException
+from scim2_models import Error, InvalidSyntaxException, NotFoundException, PayloadTooLargeException
 from scim2_server.requests import ScimRequest
 from scim2_server.responses import SCIM_MEDIA_TYPE, ScimResponse
 from starlette.exceptions import HTTPException
@@ -21,8 +21,9 @@ from ostiary.foundation.database import Database
 from ostiary.foundation.problem import Problem
 from ostiary.foundation.web import BodyTooLong, bounded_body, strict_json
 from ostiary.identity.authentication import Authentication
+from ostiary.identity.endpoints import scim_documents as documents
 from ostiary.identity.scim import LARGEST_BULK, Caller, Handler, Service, Storage
-from ostiary.organizations import DEFAULT_ORGANIZATION, Organization
+from ostiary.organizations import DEFAULT_ORGANIZATION, Organization, find
 from ostiary.permissions import (
     LOGGED_IN,
     OPEN,
@@ -40,7 +41,7 @@ from ostiary.permissions import (
 PREFIX: Final = "/scim2"
 LARGEST_BODY: Final = 256 * 1024
 """Bytes of the body of any request but a bulk one."""
-_PLACE: Final = re.compile(rf"(/t/[^/]+)?{PREFIX}(/|\Z)")
+PLACE: Final = re.compile(rf"(/t/[^/]+)?{PREFIX}(/|\Z)")
 _IDENTITY: Final = "/permission/admin/manage/identity"
 
 
@@ -113,11 +114,6 @@ ROUTES: Final = (
 )
 
 
-def is_scim(path: str) -> bool:
-    """Whether whoever asks at this address reads SCIM errors."""
-    return _PLACE.match(path) is not None
-
-
 def refusal(problem: Problem) -> Response:
     """How a refusal looks that comes before the protocol, such as the guard's (RFC 7644 §3.12)."""
     error = Error(status=problem.status, detail=problem.description)
@@ -132,7 +128,15 @@ def router(
     guarded = GuardedRouter(PREFIX, tags=["SCIM 2.0"])
     answers = _Answers(database, authentication, public_url, clock, guarded)
     for row in ROUTES:
-        guarded.add(row.path, answers.endpoint(row), methods=[row.method], access=row.access)
+        guarded.add(
+            row.path,
+            answers.endpoint(row),
+            methods=[row.method],
+            access=row.access,
+            answers=documents.ANSWERS[row.operation],
+            refuses=documents.REFUSALS.get(row.operation, ()),
+            openapi_extra=documents.request_body(row.operation),
+        )
     return guarded
 
 
@@ -171,7 +175,7 @@ class _Answers:
             )
             try:
                 scim.body = await _body(request, row)
-                scim.subject = self._caller(request, row)
+                scim.subject = await self._caller(request, row)
                 return _rendered(await getattr(self._handler(scim.subject), row.operation)(scim))
             except Exception as error:
                 return _rendered(self._service.error_response(error))
@@ -182,8 +186,11 @@ class _Answers:
     def _handler(self, caller: Caller) -> Handler:
         return Handler(self._service, Storage(self._database, self._authentication, self._clock, caller))
 
-    def _caller(self, request: Request, row: Row) -> Caller:
+    async def _caller(self, request: Request, row: Row) -> Caller:
         if row.access.audience is Audience.ANYBODY:
+            name = request.path_params.get("organization", DEFAULT_ORGANIZATION)
+            if await self._database.recall(("organization", name), lambda c: find(c, name)) is None:
+                raise NotFoundException(detail="there is no such organization")
             return Caller(Organization("", "", ""), _NOBODY, lambda endpoint, operation: None)
 
         def authorize(endpoint: str, operation: str) -> None:

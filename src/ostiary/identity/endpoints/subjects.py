@@ -7,8 +7,9 @@ from fastapi import Query
 from fastapi.encoders import jsonable_encoder
 from sqlalchemy import Connection
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from typing_extensions import TypedDict
 
+from ostiary.foundation.answers import NoContent, Shown
 from ostiary.foundation.database import Database
 from ostiary.foundation.people import Holding
 from ostiary.foundation.secrets import SecretBox
@@ -25,12 +26,18 @@ _DELETE = needs(f"{_PERMISSION}/delete", "internal_identity_mgt_delete")
 _Name = Annotated[str, Query(min_length=1, max_length=400, pattern=r"^[^\x00]*$")]
 
 
+class SubjectDocument(TypedDict):
+    """The `sub` of a person."""
+
+    subject: str
+
+
 def router(database: Database, box: SecretBox, holdings: Sequence[Holding]) -> GuardedRouter:
     """Find a person, hand out what is held, erase it."""
     guarded = GuardedRouter("/api/identity/v1/subjects", tags=["Subjects"])
 
-    @guarded.get("", access=_VIEW)
-    async def find(request: Request, name: _Name) -> dict[str, Any]:
+    @guarded.get("", access=_VIEW, refuses=(404,))
+    async def find(request: Request, name: _Name) -> SubjectDocument:
         """The subject that was last seen as `name`, written `[STORE/]name` in its canonical form."""
         here = organization(request).id
         found = await database.read(lambda connection: id_of_name(connection, here, name))
@@ -40,7 +47,7 @@ def router(database: Database, box: SecretBox, holdings: Sequence[Holding]) -> G
         return {"subject": found}
 
     @guarded.get("/{subject_id}", access=_VIEW)
-    async def export(request: Request, subject_id: str) -> Response:
+    async def export(request: Request, subject_id: str) -> Shown[dict[str, Any]]:
         """Everything that is held about a person, without secrets."""
         here = organization(request)
 
@@ -48,10 +55,10 @@ def router(database: Database, box: SecretBox, holdings: Sequence[Holding]) -> G
             return held_about(connection, box, holdings, find_person(connection, here, subject_id))
 
         with problems():
-            return JSONResponse(jsonable_encoder(await database.read(unit)))
+            return Shown(jsonable_encoder(await database.read(unit)))
 
     @guarded.delete("/{subject_id}", access=_DELETE)
-    async def forget(request: Request, subject_id: str) -> Response:
+    async def forget(request: Request, subject_id: str) -> NoContent:
         """Erase a person: tokens end within a second, and the audit log keeps nothing that is theirs."""
         here, caller = organization(request), principal(request)
 
@@ -62,6 +69,6 @@ def router(database: Database, box: SecretBox, holdings: Sequence[Holding]) -> G
         with problems():
             await database.write(unit)
         await database.settle()
-        return Response(status_code=204)
+        return NoContent()
 
     return guarded

@@ -7,15 +7,16 @@ the one to list them.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import Body
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from sqlalchemy import Connection
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from typing_extensions import TypedDict
 
 from ostiary.foundation import audit
+from ostiary.foundation.answers import Created, Empty, NoContent
 from ostiary.foundation.clock import Clock
 from ostiary.foundation.database import Database
 from ostiary.foundation.identifiers import new_id
@@ -99,6 +100,25 @@ class NewTenantBody(TenantBody):
             raise Problem(400, "400", "Bad Request", f"domain: {error}") from error
 
 
+class TenantDocument(TypedDict):
+    """An organization."""
+
+    id: str
+    domain: str
+    displayName: str
+    features: list[str]
+    chain: ChainPolicy
+
+
+class TenantsDocument(TypedDict):
+    """Organizations by name; `startIndex` counts from one."""
+
+    totalResults: int
+    startIndex: int
+    count: int
+    tenants: list[TenantDocument]
+
+
 def router(database: Database, hasher: PasswordHasher, clock: Clock) -> GuardedRouter:
     """List, read, make, change and remove organizations; below no organization's URL."""
     guarded = GuardedRouter(PREFIX, tags=["Tenants (WSO2)"], per_organization=False)
@@ -111,7 +131,7 @@ def router(database: Database, hasher: PasswordHasher, clock: Clock) -> GuardedR
 
 def _reading(guarded: GuardedRouter, database: Database) -> None:
     @guarded.get("", access=_LIST)
-    async def list_all(request: Request, limit: Limit = 100, offset: Offset = 0) -> dict[str, Any]:
+    async def list_all(request: Request, limit: Limit = 100, offset: Offset = 0) -> TenantsDocument:
         """Organizations by name, from the first after `offset`."""
         total, found = await database.read(lambda c: (count(c), page(c, offset, limit)))
         return {
@@ -122,24 +142,26 @@ def _reading(guarded: GuardedRouter, database: Database) -> None:
         }
 
     @guarded.get("/domain/{name}", access=_LIST)
-    async def read_named(request: Request, name: str) -> dict[str, Any]:
+    async def read_named(request: Request, name: str) -> TenantDocument:
         """The organization of that name."""
         return _present(_known(await database.read(lambda connection: find(connection, name))))
 
     @guarded.route("/domain/{name}", methods=["HEAD"], access=_LIST)
-    async def tell_taken(request: Request, name: str) -> Response:
+    async def tell_taken(request: Request, name: str) -> Empty:
         """Whether the name is taken, also by one that is being removed: 200, or 404 where it is free."""
-        return Response(status_code=200 if await database.read(lambda c: is_taken(c, name)) else 404)
+        if not await database.read(lambda connection: is_taken(connection, name)):
+            raise _unknown()
+        return Empty()
 
     @guarded.get("/{tenant_id}", access=_LIST)
-    async def read_one(request: Request, tenant_id: str) -> dict[str, Any]:
+    async def read_one(request: Request, tenant_id: str) -> TenantDocument:
         """One organization."""
         return _present(_known(await database.read(lambda connection: by_id(connection, tenant_id))))
 
 
 def _founding(guarded: GuardedRouter, database: Database, hasher: PasswordHasher, clock: Clock) -> None:
-    @guarded.post("", access=_MODIFY)
-    async def create(request: Request, body: Annotated[NewTenantBody, Body()]) -> Response:
+    @guarded.post("", access=_MODIFY, refuses=(409,))
+    async def create(request: Request, body: Annotated[NewTenantBody, Body()]) -> Created[TenantDocument]:
         """Make an organization with the roles that each begins with and, if said, a first administrator."""
         here, new = organization(request).id, body.founded()
 
@@ -155,14 +177,14 @@ def _founding(guarded: GuardedRouter, database: Database, hasher: PasswordHasher
                 audit.note(connection, here, "organization", new.name, None, new)
 
             await database.write(unit)
-        return JSONResponse(_present(new), 201, {"Location": f"{PREFIX}/{new.id}"})
+        return Created(_present(new), {"Location": f"{PREFIX}/{new.id}"})
 
 
 def _changing(guarded: GuardedRouter, database: Database) -> None:
     @guarded.put("/{tenant_id}", access=_MODIFY)
     async def replace(
         request: Request, tenant_id: str, body: Annotated[TenantBody, Body()]
-    ) -> dict[str, Any]:
+    ) -> TenantDocument:
         """Change what an organization says of itself. Its name stays."""
         here = organization(request).id
 
@@ -178,8 +200,8 @@ def _changing(guarded: GuardedRouter, database: Database) -> None:
 
 
 def _removing(guarded: GuardedRouter, database: Database, clock: Clock) -> None:
-    @guarded.delete("/{tenant_id}", access=_MODIFY)
-    async def delete(request: Request, tenant_id: str) -> Response:
+    @guarded.delete("/{tenant_id}", access=_MODIFY, refuses=(409,))
+    async def delete(request: Request, tenant_id: str) -> NoContent:
         """Remove an organization: everything of it ends within a second, and is deleted after that.
 
         `HEAD /domain/{name}` says when the name is free again.
@@ -195,20 +217,24 @@ def _removing(guarded: GuardedRouter, database: Database, clock: Clock) -> None:
         except DefaultStays as error:
             text = "the organization default runs the installation: it cannot be removed"
             raise Problem(409, "409", "Conflict", text) from error
-        return Response(status_code=204)
+        return NoContent()
 
 
 def _known(found: Organization | None) -> Organization:
     if found is None:
-        raise Problem(404, "404", "Not Found", "there is no such organization")
+        raise _unknown()
     return found
 
 
-def _present(one: Organization) -> dict[str, Any]:
+def _unknown() -> Problem:
+    return Problem(404, "404", "Not Found", "there is no such organization")
+
+
+def _present(one: Organization) -> TenantDocument:
     return {
         "id": one.id,
         "domain": one.name,
         "displayName": one.display_name,
         "features": sorted(one.features),
-        "chain": one.chain.value,
+        "chain": one.chain,
     }

@@ -9,14 +9,15 @@ from fastapi import Body
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from sqlalchemy import Connection
 from starlette.requests import Request
+from typing_extensions import TypedDict
 
 from ostiary.foundation.database import Database
 from ostiary.identity.authentication import Authentication
 from ostiary.identity.endpoints.problems import problems
 from ostiary.identity.endpoints.user_stores import PREFIX, NewUserStoreBody
 from ostiary.identity.errors import UnknownUserStore
-from ostiary.identity.model import UserStoreSettings
-from ostiary.identity.rehearsal import rehearse
+from ostiary.identity.model import AuthenticatedUser, UserStoreSettings
+from ostiary.identity.rehearsal import Decision, rehearse
 from ostiary.identity.user_stores.configuration import find_user_store, settings_of
 from ostiary.identity.user_stores.steps import Step
 from ostiary.identity.user_stores.testing import Tested
@@ -36,6 +37,42 @@ class RehearsalBody(BaseModel):
     """Those that a client asks, in its order; without it PRIMARY and the chain."""
 
 
+class StepDocument(TypedDict):
+    """One thing that was done, and what an administrator may read of it."""
+
+    at_ms: float
+    what: str
+    facts: dict[str, object]
+
+
+class TestedDocument(TypedDict):
+    """What came of a test; one that accepts anybody proves nothing."""
+
+    connection: bool
+    problem: str | None
+    accepts_anybody: bool
+    steps: list[StepDocument]
+
+
+class RehearsedUserDocument(TypedDict):
+    """Who would have been logged in."""
+
+    name: str
+    sub: str
+    groups: list[str]
+    claims: dict[str, Any]
+    roles: list[str]
+
+
+class RehearsalDocument(TypedDict):
+    """What a login would have come to."""
+
+    decision: Decision
+    reason: str
+    user: RehearsedUserDocument | None
+    steps: list[StepDocument]
+
+
 def router(database: Database, authentication: Authentication) -> GuardedRouter:
     """Test connections of user stores, and rehearse logins, in the URL's organization."""
     guarded = GuardedRouter("/api/identity/v1", tags=["User stores"])
@@ -48,7 +85,7 @@ def _connections(guarded: GuardedRouter, database: Database, authentication: Aut
     stores = PREFIX.removeprefix("/api/identity/v1")
 
     @guarded.post(f"{stores}/test-connection", access=_ACCESS)
-    async def test_described(request: Request, body: Annotated[NewUserStoreBody, Body()]) -> dict[str, Any]:
+    async def test_described(request: Request, body: Annotated[NewUserStoreBody, Body()]) -> TestedDocument:
         """Try a store as it is described, saved or not. A secret that is not given is the saved one,
         unless it would go to another address."""
         here = organization(request).id
@@ -61,7 +98,7 @@ def _connections(guarded: GuardedRouter, database: Database, authentication: Aut
             return _tested(await authentication.test(await database.read(unit), spec.settings.secrets()))
 
     @guarded.post(f"{stores}/{{name}}/test-connection", access=_ACCESS)
-    async def test_saved(request: Request, name: str) -> dict[str, Any]:
+    async def test_saved(request: Request, name: str) -> TestedDocument:
         """Try a store as it is."""
         here = organization(request).id
 
@@ -77,21 +114,27 @@ def _connections(guarded: GuardedRouter, database: Database, authentication: Aut
 
 def _rehearsals(guarded: GuardedRouter, database: Database, authentication: Authentication) -> None:
     @guarded.post("/rehearsals", access=_ACCESS)
-    async def rehearse_login(request: Request, body: Annotated[RehearsalBody, Body()]) -> dict[str, Any]:
+    async def rehearse_login(request: Request, body: Annotated[RehearsalBody, Body()]) -> RehearsalDocument:
         """Do all that a login does, issue nothing, and tell each step. Wrong passwords count."""
         here = organization(request)
         done = await rehearse(database, authentication, here, body.username, body.password, body.user_stores)
-        user = done.user and {
-            "name": done.user.subject.display(here.name),
-            "sub": done.user.subject.id,
-            "groups": sorted(done.user.groups),
-            "claims": dict(done.user.claims),
-            "roles": list(done.roles),
-        }
+        user = None if done.user is None else _rehearsed(done.user, done.roles, here.name)
         return {"decision": done.decision, "reason": done.reason, "user": user, "steps": _steps(done.steps)}
 
 
-def _tested(tested: Tested) -> dict[str, Any]:
+def _rehearsed(
+    user: AuthenticatedUser, roles: Iterable[str], organization_name: str
+) -> RehearsedUserDocument:
+    return {
+        "name": user.subject.display(organization_name),
+        "sub": user.subject.id,
+        "groups": sorted(user.groups),
+        "claims": dict(user.claims),
+        "roles": list(roles),
+    }
+
+
+def _tested(tested: Tested) -> TestedDocument:
     return {
         "connection": tested.problem is None,
         "problem": tested.problem,
@@ -100,5 +143,5 @@ def _tested(tested: Tested) -> dict[str, Any]:
     }
 
 
-def _steps(steps: Iterable[Step]) -> list[dict[str, Any]]:
+def _steps(steps: Iterable[Step]) -> list[StepDocument]:
     return [{"at_ms": step.at, "what": step.what, "facts": step.facts} for step in steps]

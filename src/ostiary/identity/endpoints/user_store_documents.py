@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic import BaseModel, SecretStr
+from typing_extensions import TypedDict
 
 from ostiary.identity.errors import InvalidUserStore, UnknownUserStore
 from ostiary.identity.model import StoreOptions, UserStoreSettings, UserStoreSpec
@@ -18,6 +19,74 @@ from ostiary.identity.user_stores.type_settings import Section, inner_types, sho
 
 MASK = "********"
 """A secret that is set; sent back, it is left as it is."""
+
+
+class StoreProperty(TypedDict):
+    """A setting: a dotted name, and its value as text."""
+
+    name: str
+    value: str
+
+
+class ClaimMapping(TypedDict):
+    """A claim, and the attribute it is from."""
+
+    claimURI: str
+    mappedAttribute: str
+
+
+class StoreSummary(TypedDict):
+    """A store as a list shows it."""
+
+    id: str
+    name: str
+    description: str
+    enabled: bool
+    typeName: str
+    typeId: str
+    self: str
+
+
+class WholeStore(TypedDict):
+    """A whole store; secrets are masked."""
+
+    typeId: str
+    typeName: str
+    name: str
+    description: str
+    properties: list[StoreProperty]
+    claimAttributeMappings: list[ClaimMapping]
+
+
+class StoreType(TypedDict):
+    """A type of user stores."""
+
+    typeId: str
+    typeName: str
+    description: str
+
+
+class TypeProperty(TypedDict):
+    """A setting that stores of a type may have."""
+
+    name: str
+    required: bool
+    secret: bool
+    default: str
+    description: str
+
+
+class TypeProperties(TypedDict):
+    """The settings that a store of a type must have, and may have."""
+
+    Mandatory: list[TypeProperty]
+    Optional: list[TypeProperty]
+
+
+class WholeStoreType(StoreType):
+    """A type with its settings."""
+
+    properties: TypeProperties
 
 
 def identifier(name: str) -> str:
@@ -37,7 +106,7 @@ def named(text: str) -> str:
         raise UnknownUserStore(text) from error
 
 
-def summary(store: UserStoreSettings, prefix: str) -> dict[str, Any]:
+def summary(store: UserStoreSettings, prefix: str) -> StoreSummary:
     """A store as a list shows it."""
     own = identifier(store.name)
     return {
@@ -51,7 +120,7 @@ def summary(store: UserStoreSettings, prefix: str) -> dict[str, Any]:
     }
 
 
-def document(store: UserStoreSettings) -> dict[str, Any]:
+def document(store: UserStoreSettings) -> WholeStore:
     """A whole store; of its secrets whether they are set."""
     told = shown(read_settings(store.type, store.settings), store.sealed)
     options = store.options.model_dump(mode="json", exclude={"description"}, exclude_none=True)
@@ -66,7 +135,7 @@ def document(store: UserStoreSettings) -> dict[str, Any]:
     }
 
 
-def mappings(store: UserStoreSettings) -> list[dict[str, str]]:
+def mappings(store: UserStoreSettings) -> list[ClaimMapping]:
     """Claims and the attributes they are from."""
     claims = store.settings.get("claims", {})
     return [{"claimURI": claim, "mappedAttribute": attribute} for claim, attribute in claims.items()]
@@ -100,7 +169,14 @@ def spec(
     )
 
 
-def type_document(type_name: str) -> dict[str, Any]:
+def store_type(type_name: str) -> StoreType:
+    """A type without its settings."""
+    model = USER_STORES[type_name].settings
+    description = (model.__doc__ or "").strip()
+    return {"typeId": identifier(type_name), "typeName": type_name, "description": description}
+
+
+def type_document(type_name: str) -> WholeStoreType:
     """A type with its properties.
 
     Raises:
@@ -111,9 +187,7 @@ def type_document(type_name: str) -> dict[str, Any]:
     model = USER_STORES[type_name].settings
     found = [*_properties(model, ""), *_properties(StoreOptions, "")]
     return {
-        "typeId": identifier(type_name),
-        "typeName": type_name,
-        "description": (model.__doc__ or "").strip(),
+        **store_type(type_name),
         "properties": {
             "Mandatory": [one for one in found if one["required"]],
             "Optional": [one for one in found if not one["required"]],
@@ -121,7 +195,7 @@ def type_document(type_name: str) -> dict[str, Any]:
     }
 
 
-def _properties(model: type[BaseModel], before: str) -> Iterator[dict[str, Any]]:
+def _properties(model: type[BaseModel], before: str) -> Iterator[TypeProperty]:
     for name, field in model.model_fields.items():
         types = list(inner_types(field.annotation))
         sections = [one for one in types if isinstance(one, type) and issubclass(one, Section)]

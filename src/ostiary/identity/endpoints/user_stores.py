@@ -1,13 +1,14 @@
 """The internal REST API of user stores: /api/identity/v1/user-stores. No secret is ever given out."""
 
-from typing import Annotated, Any
+from typing import Annotated, cast
 
 from fastapi import Body
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, StrictInt, with_config
 from sqlalchemy import Connection
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from typing_extensions import TypedDict
 
+from ostiary.foundation.answers import Created, NoContent
 from ostiary.foundation.clock import Clock
 from ostiary.foundation.database import Database
 from ostiary.foundation.http_client import OutboundPolicy
@@ -43,7 +44,7 @@ class UserStoreBody(StoreOptions):
     model_config = ConfigDict(extra="allow", frozen=True)
 
     type: str
-    position: Annotated[int, Field(ge=-1_000_000, le=1_000_000)] | None = None
+    position: Annotated[StrictInt, Field(ge=-1_000_000, le=1_000_000)] | None = None
 
     def spec(self, organization_id: str, name: str) -> UserStoreSpec:
         """As the use case takes it.
@@ -68,6 +69,41 @@ class NewUserStoreBody(UserStoreBody):
     name: str
 
 
+@with_config(ConfigDict(extra="allow"))
+class UserStoreDocument(TypedDict):
+    """A user store; the settings of its type stand beside these. Of each secret, whether it is set."""
+
+    name: str
+    type: str
+    position: int
+    timeout_ms: int
+    concurrency: int
+    accepts: str | None
+    case_sensitive: bool
+    enabled: bool
+    description: str | None
+    ask_again_after_seconds: int
+    reauthenticate_after_seconds: int | None
+    migrate_until: str | None
+
+
+class UserStoresDocument(TypedDict):
+    """The stores in the order they are asked after PRIMARY."""
+
+    user_stores: list[UserStoreDocument]
+
+
+class MigrationDocument(TypedDict):
+    """How far moving away from a store is."""
+
+    migrate_until: str | None
+    days_left: int | None
+    seen: int
+    kept: int
+    not_moved: int
+    last_kept_at: str | None
+
+
 def router(
     database: Database, box: SecretBox, policy: OutboundPolicy, clock: Clock, asking: AskingClients
 ) -> GuardedRouter:
@@ -82,14 +118,14 @@ def router(
 
 def _reading(guarded: GuardedRouter, database: Database) -> None:
     @guarded.get("", access=needs(f"{_PERMISSION}/view", f"{_SCOPE}_view"))
-    async def list_all(request: Request) -> dict[str, Any]:
+    async def list_all(request: Request) -> UserStoresDocument:
         """The organization's stores in the order they are asked after PRIMARY."""
         here = organization(request).id
         found = await database.read(lambda connection: list_user_stores(connection, here))
         return {"user_stores": [_present(store) for store in found]}
 
     @guarded.get("/{name}", access=needs(f"{_PERMISSION}/view", f"{_SCOPE}_view"))
-    async def read_one(request: Request, name: str) -> dict[str, Any]:
+    async def read_one(request: Request, name: str) -> UserStoreDocument:
         """One store."""
         here = organization(request).id
         with problems():
@@ -98,22 +134,22 @@ def _reading(guarded: GuardedRouter, database: Database) -> None:
 
 def _migration(guarded: GuardedRouter, database: Database, clock: Clock) -> None:
     @guarded.get("/{name}/migration", access=needs(f"{_PERMISSION}/view", f"{_SCOPE}_view"))
-    async def read_migration(request: Request, name: str) -> dict[str, Any]:
+    async def read_migration(request: Request, name: str) -> MigrationDocument:
         """How far moving away from a store is: people seen, those whose password is kept here, days left."""
         here = organization(request).id
         with problems():
             found = await database.read(lambda c: migration_of(c, _known(c, here, name), clock()))
         return {
-            "migrate_until": found.until and found.until.isoformat(),
+            "migrate_until": None if found.until is None else found.until.isoformat(),
             "days_left": found.days_left,
             "seen": found.seen,
             "kept": found.moved,
             "not_moved": found.not_moved,
-            "last_kept_at": found.last_moved_at and found.last_moved_at.isoformat(),
+            "last_kept_at": None if found.last_moved_at is None else found.last_moved_at.isoformat(),
         }
 
     @guarded.delete("/{name}/migration/{username}", access=needs(f"{_PERMISSION}/update", f"{_SCOPE}_update"))
-    async def forget(request: Request, name: str, username: str) -> Response:
+    async def forget(request: Request, name: str, username: str) -> NoContent:
         """Forget the kept password of a person and refuse their tokens; the old store is asked again."""
         here, caller = organization(request).id, principal(request)
 
@@ -123,12 +159,14 @@ def _migration(guarded: GuardedRouter, database: Database, clock: Clock) -> None
 
         with problems():
             await database.write(unit)
-        return Response(status_code=204)
+        return NoContent()
 
 
 def _writing(guarded: GuardedRouter, database: Database, box: SecretBox, policy: OutboundPolicy) -> None:
-    @guarded.post("", access=needs(f"{_PERMISSION}/create", f"{_SCOPE}_create"))
-    async def create(request: Request, body: Annotated[NewUserStoreBody, Body()]) -> Response:
+    @guarded.post("", access=needs(f"{_PERMISSION}/create", f"{_SCOPE}_create"), refuses=(409,))
+    async def create(
+        request: Request, body: Annotated[NewUserStoreBody, Body()]
+    ) -> Created[UserStoreDocument]:
         """Connect a user store; it is asked after those there are."""
         here, caller = organization(request).id, principal(request)
 
@@ -141,10 +179,12 @@ def _writing(guarded: GuardedRouter, database: Database, box: SecretBox, policy:
 
         with problems():
             spec = body.spec(here, body.name)
-            return JSONResponse(_present(await database.write(unit)), 201)
+            return Created(_present(await database.write(unit)))
 
     @guarded.put("/{name}", access=needs(f"{_PERMISSION}/update", f"{_SCOPE}_update"))
-    async def replace(request: Request, name: str, body: Annotated[UserStoreBody, Body()]) -> dict[str, Any]:
+    async def replace(
+        request: Request, name: str, body: Annotated[UserStoreBody, Body()]
+    ) -> UserStoreDocument:
         """Change a store. Another address or user name needs its password again."""
         here, caller = organization(request).id, principal(request)
 
@@ -159,8 +199,8 @@ def _writing(guarded: GuardedRouter, database: Database, box: SecretBox, policy:
 
 
 def _deleting(guarded: GuardedRouter, database: Database, asking: AskingClients) -> None:
-    @guarded.delete("/{name}", access=needs(f"{_PERMISSION}/delete", f"{_SCOPE}_delete"))
-    async def delete(request: Request, name: str) -> Response:
+    @guarded.delete("/{name}", access=needs(f"{_PERMISSION}/delete", f"{_SCOPE}_delete"), refuses=(409,))
+    async def delete(request: Request, name: str) -> NoContent:
         """Disconnect a store. Tokens of its users are refused within a second."""
         here, caller = organization(request).id, principal(request)
 
@@ -170,7 +210,7 @@ def _deleting(guarded: GuardedRouter, database: Database, asking: AskingClients)
 
         with problems():
             await database.write(unit)
-        return Response(status_code=204)
+        return NoContent()
 
 
 def _known(connection: Connection, here: str, name: str) -> UserStoreSettings:
@@ -180,11 +220,7 @@ def _known(connection: Connection, here: str, name: str) -> UserStoreSettings:
     return found
 
 
-def _present(store: UserStoreSettings) -> dict[str, Any]:
-    return {
-        "name": store.name,
-        "type": store.type,
-        "position": store.position,
-        **store.options.model_dump(mode="json"),
-        **shown(read_settings(store.type, store.settings), store.sealed),
-    }
+def _present(store: UserStoreSettings) -> UserStoreDocument:
+    own = {"name": store.name, "type": store.type, "position": store.position}
+    settings = shown(read_settings(store.type, store.settings), store.sealed)
+    return cast(UserStoreDocument, own | store.options.model_dump(mode="json") | settings)

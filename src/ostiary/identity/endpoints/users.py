@@ -1,16 +1,16 @@
 """The internal REST API of PRIMARY users: /api/identity/v1/users."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Body, Query
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StrictBool
 from sqlalchemy import Connection
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from typing_extensions import TypedDict
 
+from ostiary.foundation.answers import Created, NoContent
 from ostiary.foundation.clock import Clock
 from ostiary.foundation.database import Database
 from ostiary.identity.endpoints.problems import Taken, problems
@@ -44,7 +44,7 @@ class UserBody(BaseModel):
 
     password: SecretStr | None = None
     claims: dict[str, str] = Field(default_factory=dict)
-    disabled: bool = False
+    disabled: StrictBool = False
 
 
 class NewUserBody(UserBody):
@@ -61,7 +61,7 @@ class ImportedBody(BaseModel):
     username: Annotated[str, Field(max_length=512)]
     hash: SecretStr
     claims: dict[str, str] = Field(default_factory=dict)
-    disabled: bool = False
+    disabled: StrictBool = False
 
 
 class ImportBody(BaseModel):
@@ -70,7 +70,30 @@ class ImportBody(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     users: Annotated[list[ImportedBody], Field(min_length=1, max_length=MOST_AT_ONCE)]
-    dry_run: bool = False
+    dry_run: StrictBool = False
+
+
+class UserDocument(TypedDict):
+    """A user of PRIMARY."""
+
+    username: str
+    subject: str
+    claims: dict[str, str]
+    disabled: bool
+    created_at: str
+    updated_at: str
+
+
+class UsersDocument(TypedDict):
+    """Users in the order of their names."""
+
+    users: list[UserDocument]
+
+
+class ImportDocument(TypedDict):
+    """What became of each user of an import, in its order."""
+
+    users: list[Imported]
 
 
 def router(database: Database, hasher: PasswordHasher, clock: Clock) -> GuardedRouter:
@@ -88,14 +111,14 @@ def _reading(guarded: GuardedRouter, database: Database) -> None:
         request: Request,
         after: Annotated[str, Query(max_length=255, pattern=r"^[^\x00]*$")] = "",
         limit: Annotated[int, Query(ge=1, le=1_000)] = 100,
-    ) -> dict[str, Any]:
+    ) -> UsersDocument:
         """Users in the order of their names; `after` is the last name of the page before."""
         here = organization(request).id
         found = await database.read(lambda connection: list_users(connection, here, after, limit))
         return {"users": [_present(user) for user in found]}
 
     @guarded.get("/{username}", access=needs(f"{_PERMISSION}/view", f"{_SCOPE}_view"))
-    async def read_one(request: Request, username: str) -> dict[str, Any]:
+    async def read_one(request: Request, username: str) -> UserDocument:
         """One user."""
         here = organization(request).id
         with problems():
@@ -103,8 +126,8 @@ def _reading(guarded: GuardedRouter, database: Database) -> None:
 
 
 def _writing(guarded: GuardedRouter, database: Database, hasher: PasswordHasher, clock: Clock) -> None:
-    @guarded.post("", access=needs(f"{_PERMISSION}/create", f"{_SCOPE}_create"))
-    async def create(request: Request, body: Annotated[NewUserBody, Body()]) -> Response:
+    @guarded.post("", access=needs(f"{_PERMISSION}/create", f"{_SCOPE}_create"), refuses=(409,))
+    async def create(request: Request, body: Annotated[NewUserBody, Body()]) -> Created[UserDocument]:
         """Create a user."""
         here, caller = organization(request).id, principal(request)
         with problems():
@@ -120,10 +143,10 @@ def _writing(guarded: GuardedRouter, database: Database, hasher: PasswordHasher,
                     disable_user(connection, here, body.username, clock)
                 return _known(connection, here, body.username)
 
-            return JSONResponse(_present(await database.write(unit)), 201)
+            return Created(_present(await database.write(unit)))
 
     @guarded.put("/{username}", access=needs(f"{_PERMISSION}/update", f"{_SCOPE}_update"))
-    async def replace(request: Request, username: str, body: Annotated[UserBody, Body()]) -> dict[str, Any]:
+    async def replace(request: Request, username: str, body: Annotated[UserBody, Body()]) -> UserDocument:
         """Change a user. A new password or disabling ends its tokens within a second."""
         here, caller = organization(request).id, principal(request)
         with problems():
@@ -136,7 +159,7 @@ def _writing(guarded: GuardedRouter, database: Database, hasher: PasswordHasher,
             return _present(await database.write(unit))
 
     @guarded.delete("/{username}", access=needs(f"{_PERMISSION}/delete", f"{_SCOPE}_delete"))
-    async def delete(request: Request, username: str) -> Response:
+    async def delete(request: Request, username: str) -> NoContent:
         """Delete a user. Its tokens are refused within a second."""
         here, caller = organization(request).id, principal(request)
 
@@ -146,12 +169,12 @@ def _writing(guarded: GuardedRouter, database: Database, hasher: PasswordHasher,
 
         with problems():
             await database.write(unit)
-        return Response(status_code=204)
+        return NoContent()
 
 
 def _importing(guarded: GuardedRouter, database: Database, clock: Clock) -> None:
     @guarded.post("/import", access=needs(f"{_PERMISSION}/create", f"{_SCOPE}_create"))
-    async def import_some(request: Request, body: Annotated[ImportBody, Body()]) -> dict[str, Any]:
+    async def import_some(request: Request, body: Annotated[ImportBody, Body()]) -> ImportDocument:
         """Make users with hashes that others made. Those that are there already stay as they are."""
         here, caller = organization(request).id, principal(request)
         users = [
@@ -168,7 +191,7 @@ def _importing(guarded: GuardedRouter, database: Database, clock: Clock) -> None
         done: list[Imported] = []
         for some in units_of(users):
             done += await database.write(partial(unit, some=some))
-        return {"users": [asdict(one) for one in done]}
+        return {"users": done}
 
 
 async def _spec(here: str, username: str, body: UserBody, hasher: PasswordHasher) -> UserSpec:
@@ -192,7 +215,7 @@ def _known(connection: Connection, here: str, username: str) -> User:
     return found
 
 
-def _present(user: User) -> dict[str, Any]:
+def _present(user: User) -> UserDocument:
     return {
         "username": user.username,
         "subject": user.subject_id,

@@ -6,14 +6,15 @@ The same stores as /api/identity/v1/user-stores, by the same use cases; for tool
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import Body
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Connection
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from typing_extensions import TypedDict
 
+from ostiary.foundation.answers import Created, NoContent
 from ostiary.foundation.database import Database
 from ostiary.foundation.http_client import OutboundPolicy
 from ostiary.foundation.secrets import SecretBox
@@ -57,7 +58,7 @@ class Mapping(BaseModel):
     mappedAttribute: Annotated[str, Field(min_length=1, max_length=200)]
 
 
-class StoreDocument(BaseModel):
+class StoreBody(BaseModel):
     """A user store."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -90,6 +91,14 @@ class Change(BaseModel):
     value: Annotated[str, Field(max_length=50_000)] = ""
 
 
+class ConnectionDocument(TypedDict):
+    """What came of a test; one that accepts anybody is no connection."""
+
+    connection: bool
+    problem: str | None
+    acceptsAnybody: bool
+
+
 def router(
     database: Database, box: SecretBox, authentication: Authentication, asking: AskingClients
 ) -> GuardedRouter:
@@ -106,39 +115,35 @@ def _types(guarded: GuardedRouter) -> None:
     view = needs(f"{_PERMISSION}/view", f"{_SCOPE}_view")
 
     @guarded.get("/meta/types", access=view)
-    async def list_types(request: Request) -> list[dict[str, Any]]:
+    async def list_types(request: Request) -> list[documents.StoreType]:
         """The types of user stores there are."""
-        return [
-            {key: value for key, value in documents.type_document(name).items() if key != "properties"}
-            for name in USER_STORES
-        ]
+        return [documents.store_type(name) for name in USER_STORES]
 
     @guarded.get("/meta/types/{type_id}", access=view)
-    async def read_type(request: Request, type_id: str) -> dict[str, Any]:
+    async def read_type(request: Request, type_id: str) -> documents.WholeStoreType:
         """One type with its properties: which are needed, which are secrets, their defaults."""
         with problems():
             return documents.type_document(documents.named(type_id))
 
     @guarded.get("/meta/types/{type_id}/attributes", access=view)
-    async def read_attributes(request: Request, type_id: str) -> dict[str, Any]:
+    async def read_attributes(request: Request, type_id: str) -> documents.TypeProperties:
         """The properties of a type alone."""
         with problems():
-            found: dict[str, Any] = documents.type_document(documents.named(type_id))["properties"]
-            return found
+            return documents.type_document(documents.named(type_id))["properties"]
 
 
 def _reading(guarded: GuardedRouter, database: Database) -> None:
     view = needs(f"{_PERMISSION}/view", f"{_SCOPE}_view")
 
     @guarded.get("", access=view)
-    async def list_all(request: Request) -> list[dict[str, Any]]:
+    async def list_all(request: Request) -> list[documents.StoreSummary]:
         """The stores in the order they are asked after PRIMARY."""
         here = organization(request)
         found = await database.read(lambda connection: list_user_stores(connection, here.id))
         return [documents.summary(store, f"/t/{here.name}{PREFIX}") for store in found]
 
     @guarded.get("/{domain_id}", access=view)
-    async def read_one(request: Request, domain_id: str) -> dict[str, Any]:
+    async def read_one(request: Request, domain_id: str) -> documents.WholeStore:
         """One store. Secrets are masked."""
         here = organization(request).id
         with problems():
@@ -147,7 +152,7 @@ def _reading(guarded: GuardedRouter, database: Database) -> None:
             )
 
     @guarded.get("/{domain_id}/attribute-mappings", access=view)
-    async def read_mappings(request: Request, domain_id: str) -> list[dict[str, str]]:
+    async def read_mappings(request: Request, domain_id: str) -> list[documents.ClaimMapping]:
         """Which claims are from which attributes."""
         here = organization(request).id
         with problems():
@@ -157,13 +162,13 @@ def _reading(guarded: GuardedRouter, database: Database) -> None:
 
 
 Prepare = Callable[[Connection], UserStoreSpec]
-Put = Callable[[Request, Prepare], Awaitable[tuple[UserStoreSettings, dict[str, Any]]]]
+Put = Callable[[Request, Prepare], Awaitable[tuple[UserStoreSettings, documents.WholeStore]]]
 
 
 def _putting(database: Database, box: SecretBox, policy: OutboundPolicy) -> Put:
     """Put what is prepared in the same transaction; the store and its document."""
 
-    async def put(request: Request, prepare: Prepare) -> tuple[UserStoreSettings, dict[str, Any]]:
+    async def put(request: Request, prepare: Prepare) -> tuple[UserStoreSettings, documents.WholeStore]:
         here, caller = organization(request).id, principal(request)
 
         def unit(connection: Connection) -> UserStoreSettings:
@@ -189,8 +194,8 @@ def _writing(
 
     put = _putting(database, box, policy)
 
-    @guarded.post("", access=needs(f"{_PERMISSION}/create", f"{_SCOPE}_create"))
-    async def create(request: Request, body: Annotated[StoreDocument, Body()]) -> Response:
+    @guarded.post("", access=needs(f"{_PERMISSION}/create", f"{_SCOPE}_create"), refuses=(409,))
+    async def create(request: Request, body: Annotated[StoreBody, Body()]) -> Created[documents.WholeStore]:
         """Connect a user store; it is asked after those there are."""
         here = organization(request)
 
@@ -202,12 +207,12 @@ def _writing(
         with problems():
             store, shown = await put(request, prepare)
         location = f"/t/{here.name}{PREFIX}/{documents.identifier(store.name)}"
-        return JSONResponse(shown, 201, {"Location": location})
+        return Created(shown, {"Location": location})
 
     @guarded.put("/{domain_id}", access=update)
     async def replace(
-        request: Request, domain_id: str, body: Annotated[StoreDocument, Body()]
-    ) -> dict[str, Any]:
+        request: Request, domain_id: str, body: Annotated[StoreBody, Body()]
+    ) -> documents.WholeStore:
         """Describe a store anew. A masked secret stays, unless it would go to another address."""
         here = organization(request).id
 
@@ -225,7 +230,7 @@ def _writing(
         request: Request,
         domain_id: str,
         body: Annotated[list[Change], Body(min_length=1, max_length=200)],
-    ) -> dict[str, Any]:
+    ) -> documents.WholeStore:
         """Change single properties."""
         here = organization(request).id
 
@@ -238,8 +243,8 @@ def _others(
 ) -> None:
     update = needs(f"{_PERMISSION}/update", f"{_SCOPE}_update")
 
-    @guarded.delete("/{domain_id}", access=needs(f"{_PERMISSION}/delete", f"{_SCOPE}_delete"))
-    async def delete(request: Request, domain_id: str) -> Response:
+    @guarded.delete("/{domain_id}", access=needs(f"{_PERMISSION}/delete", f"{_SCOPE}_delete"), refuses=(409,))
+    async def delete(request: Request, domain_id: str) -> NoContent:
         """Disconnect a store. Tokens of its users are refused within a second."""
         here, caller = organization(request).id, principal(request)
 
@@ -250,10 +255,10 @@ def _others(
 
         with problems():
             await database.write(unit)
-        return Response(status_code=204)
+        return NoContent()
 
     @guarded.post("/test-connection", access=update)
-    async def test_connection(request: Request, body: Annotated[StoreDocument, Body()]) -> dict[str, Any]:
+    async def test_connection(request: Request, body: Annotated[StoreBody, Body()]) -> ConnectionDocument:
         """Try a store as it is described. One that accepts anybody is no connection."""
         here = organization(request).id
         with problems():

@@ -10,14 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import Body, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
 from sqlalchemy import Connection
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from typing_extensions import TypedDict
 
+from ostiary.foundation.answers import Created, Empty, NoContent
 from ostiary.foundation.problem import Problem
 from ostiary.oauth.authorization_server import AuthorizationServer
 from ostiary.oauth.errors import BadField, UnknownScope
@@ -65,7 +66,7 @@ class BindingBody(BaseModel):
     binding: _Roles
 
 
-class ScopeBody(BaseModel):
+class BoundScopeBody(BaseModel):
     """A scope with its roles, as `bindings` or as `scopeBindings`."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -74,7 +75,7 @@ class ScopeBody(BaseModel):
     description: str = ""
     bindings: _Roles | None = None
     scopeBindings: Annotated[list[BindingBody], Field(max_length=10)] | None = None
-    everyone: bool = False
+    everyone: StrictBool = False
 
     def spec(self, name: str) -> ScopeSpec:
         """The scope that this describes.
@@ -91,10 +92,28 @@ class ScopeBody(BaseModel):
         return ScopeSpec(name, self.description, frozenset(roles), self.everyone, shown)
 
 
-class NewScopeBody(ScopeBody):
+class NewBoundScopeBody(BoundScopeBody):
     """A new scope."""
 
     name: str = ""
+
+
+class BindingDocument(TypedDict):
+    """What a scope is bound to: roles (`DEFAULT`), or the permissions that an internal scope stands for."""
+
+    bindingType: Literal["DEFAULT", "PERMISSIONS"]
+    binding: list[str]
+
+
+class BoundScopeDocument(TypedDict):
+    """A scope with what it is bound to, said in both ways."""
+
+    name: str
+    displayName: str
+    description: str
+    bindings: list[str]
+    scopeBindings: list[BindingDocument]
+    everyone: bool
 
 
 def router(server: AuthorizationServer) -> GuardedRouter:
@@ -110,7 +129,7 @@ def _access(verb: str) -> Access:
 
 
 def _reading(guarded: GuardedRouter, server: AuthorizationServer) -> None:
-    async def found(request: Request, name: str) -> dict[str, Any]:
+    async def found(request: Request, name: str) -> BoundScopeDocument:
         here = organization(request).id
         if is_internal(name):
             return _internal(name)
@@ -120,7 +139,7 @@ def _reading(guarded: GuardedRouter, server: AuthorizationServer) -> None:
     @guarded.get("", access=_access("view"))
     async def list_all(
         request: Request, startIndex: _From = 1, count: _Count = 1_000
-    ) -> list[dict[str, Any]]:
+    ) -> list[BoundScopeDocument]:
         """Every scope by name, internal ones too, `count` of them from the `startIndex`-th."""
         here = organization(request).id
         registered = await server.database.read(lambda connection: list_scopes(connection, here))
@@ -129,20 +148,22 @@ def _reading(guarded: GuardedRouter, server: AuthorizationServer) -> None:
         return sorted(documents, key=lambda one: str(one["name"]))[first : first + count]
 
     @guarded.get("/name/{name:path}", access=_access("view"))
-    async def read_one(request: Request, name: str) -> dict[str, Any]:
+    async def read_one(request: Request, name: str) -> BoundScopeDocument:
         """One scope."""
         return await found(request, name)
 
     @guarded.route("/name/{name:path}", methods=["HEAD"], access=_access("view"))
-    async def is_there(request: Request, name: str) -> Response:
+    async def is_there(request: Request, name: str) -> Empty:
         """Whether there is such a scope: 200 or 404."""
         await found(request, name)
-        return Response()
+        return Empty()
 
 
 def _writing(guarded: GuardedRouter, server: AuthorizationServer) -> None:
-    @guarded.post("", access=_access("create"))
-    async def add(request: Request, body: Annotated[NewScopeBody, Body()]) -> Response:
+    @guarded.post("", access=_access("create"), refuses=(409,))
+    async def add(
+        request: Request, body: Annotated[NewBoundScopeBody, Body()]
+    ) -> Created[BoundScopeDocument]:
         """Register a scope."""
         _check_changeable(body.name, Refusal.INTERNAL_ADDED)
         here, spec = organization(request).id, body.spec(body.name)
@@ -150,10 +171,12 @@ def _writing(guarded: GuardedRouter, server: AuthorizationServer) -> None:
             if not await server.database.write(lambda connection: add_scope(connection, here, spec)):
                 raise Refusal.TAKEN.because("name: one that no scope of the organization has")
         path = request.url.path
-        return JSONResponse(_present(spec), 201, {"Location": f"{path}/name/{spec.name}"})
+        return Created(_present(spec), {"Location": f"{path}/name/{spec.name}"})
 
     @guarded.put("/name/{name:path}", access=_access("update"))
-    async def replace_one(request: Request, name: str, body: Annotated[ScopeBody, Body()]) -> dict[str, Any]:
+    async def replace_one(
+        request: Request, name: str, body: Annotated[BoundScopeBody, Body()]
+    ) -> BoundScopeDocument:
         """Change a scope. Who may not have it any more loses the tokens that carry it."""
         _check_changeable(name, Refusal.INTERNAL_CHANGED)
         here, spec = organization(request).id, body.spec(name)
@@ -167,13 +190,13 @@ def _writing(guarded: GuardedRouter, server: AuthorizationServer) -> None:
         return _present(spec)
 
     @guarded.delete("/name/{name:path}", access=_access("delete"))
-    async def delete(request: Request, name: str) -> Response:
+    async def delete(request: Request, name: str) -> NoContent:
         """Remove a scope. Tokens that carry it are refused within a second."""
         _check_changeable(name, Refusal.INTERNAL_DELETED)
         here = organization(request).id
         with _refusals():
             await server.database.write(lambda connection: delete_scope(connection, here, name))
-        return Response(status_code=204)
+        return NoContent()
 
 
 def _check_changeable(name: str, refusal: Refusal) -> None:
@@ -205,7 +228,7 @@ def _refusals() -> Iterator[None]:
         raise refusal.because(f"{error.field}: {error.expected}") from error
 
 
-def _present(scope: ScopeSpec) -> dict[str, Any]:
+def _present(scope: ScopeSpec) -> BoundScopeDocument:
     roles = sorted(scope.roles)
     return {
         "name": scope.name,
@@ -217,10 +240,9 @@ def _present(scope: ScopeSpec) -> dict[str, Any]:
     }
 
 
-def _internal(name: str) -> dict[str, Any]:
+def _internal(name: str) -> BoundScopeDocument:
     permissions = sorted(BINDINGS.get(name, ()))
-    bound = {
-        "bindings": permissions,
-        "scopeBindings": [{"bindingType": "PERMISSIONS", "binding": permissions}],
-    }
-    return {**_present(ScopeSpec(name)), **bound}
+    shown = _present(ScopeSpec(name))
+    shown["bindings"] = permissions
+    shown["scopeBindings"] = [{"bindingType": "PERMISSIONS", "binding": permissions}]
+    return shown

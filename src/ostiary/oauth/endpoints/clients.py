@@ -1,14 +1,15 @@
 """The internal REST API of clients: /api/oauth/v1/clients."""
 
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated, NotRequired
 
 from fastapi import Body
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StrictBool, StrictInt
 from sqlalchemy import Connection
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from typing_extensions import TypedDict
 
+from ostiary.foundation.answers import Created, NoContent, Shown
 from ostiary.foundation.problem import Problem
 from ostiary.oauth.authorization_server import AuthorizationServer
 from ostiary.oauth.clients import PutClient, delete_client, find_client, list_clients, put_client
@@ -23,7 +24,7 @@ _PERMISSION = "/permission/admin/manage/identity/applicationmgt"
 _SECOND = timedelta(seconds=1)
 _Scopes = Annotated[list[str], Field(max_length=1_000)]
 _Stores = Annotated[list[Annotated[str, Field(max_length=63)]], Field(max_length=1_000)]
-_Lifetime = Annotated[int, Field(ge=1, le=36_500 * 86_400)]
+_Lifetime = Annotated[StrictInt, Field(ge=1, le=36_500 * 86_400)]
 
 
 class ClientBody(BaseModel):
@@ -38,10 +39,10 @@ class ClientBody(BaseModel):
     token_format: TokenFormat = TokenFormat.JWT
     scopes: _Scopes | None = None
     default_scope: _Scopes = Field(default_factory=list)
-    strict_scopes: bool = False
-    internal_scopes: bool = False
-    public: bool = False
-    disabled: bool = False
+    strict_scopes: StrictBool = False
+    internal_scopes: StrictBool = False
+    public: StrictBool = False
+    disabled: StrictBool = False
     access_token_lifetime_seconds: _Lifetime | None = None
     refresh_token_lifetime_seconds: _Lifetime | None = None
     validity_period: Validity = Validity.FIXED
@@ -68,24 +69,51 @@ class ClientBody(BaseModel):
         )
 
 
+class ClientDocument(TypedDict):
+    """A client; `client_secret` is said once, by the answer that sets it."""
+
+    client_id: str
+    name: str
+    grant_types: list[str]
+    token_format: TokenFormat
+    scopes: list[str] | None
+    default_scope: list[str]
+    strict_scopes: bool
+    internal_scopes: bool
+    public: bool
+    disabled: bool
+    access_token_lifetime_seconds: int | None
+    refresh_token_lifetime_seconds: int | None
+    validity_period: Validity
+    user_stores: list[str] | None
+    client_secret: NotRequired[str]
+
+
+class ClientsDocument(TypedDict):
+    """Every client, by id."""
+
+    clients: list[ClientDocument]
+
+
 def router(server: AuthorizationServer) -> GuardedRouter:
     """List, read, create, change and delete clients of the URL's organization."""
     guarded = GuardedRouter(PREFIX, tags=["Clients"])
     _reading(guarded, server)
     _writing(guarded, server)
+    _deleting(guarded, server)
     return guarded
 
 
 def _reading(guarded: GuardedRouter, server: AuthorizationServer) -> None:
     @guarded.get("", access=needs(f"{_PERMISSION}/view", "internal_application_mgt_view"))
-    async def list_all(request: Request) -> dict[str, Any]:
+    async def list_all(request: Request) -> ClientsDocument:
         """Every client of the organization, by id. Secrets are never shown again."""
         here = organization(request).id
         found = await server.database.read(lambda connection: list_clients(connection, here))
         return {"clients": [_present(client) for client in found]}
 
     @guarded.get("/{client_id}", access=needs(f"{_PERMISSION}/view", "internal_application_mgt_view"))
-    async def read_one(request: Request, client_id: str) -> dict[str, Any]:
+    async def read_one(request: Request, client_id: str) -> ClientDocument:
         """One client."""
         here = organization(request).id
         found = await server.database.read(lambda connection: find_client(connection, here, client_id))
@@ -95,8 +123,10 @@ def _reading(guarded: GuardedRouter, server: AuthorizationServer) -> None:
 
 
 def _writing(guarded: GuardedRouter, server: AuthorizationServer) -> None:
-    @guarded.post("", access=needs(f"{_PERMISSION}/create", "internal_application_mgt_create"))
-    async def create(request: Request, body: Annotated[ClientBody, Body()]) -> Response:
+    @guarded.post(
+        "", access=needs(f"{_PERMISSION}/create", "internal_application_mgt_create"), refuses=(409,)
+    )
+    async def create(request: Request, body: Annotated[ClientBody, Body()]) -> Created[ClientDocument]:
         """Register a client. The answer shows its secret, this once."""
         here, caller = organization(request).id, principal(request)
 
@@ -108,10 +138,16 @@ def _writing(guarded: GuardedRouter, server: AuthorizationServer) -> None:
             return put_client(connection, server.box, here, spec, server.clock())
 
         with problems():
-            return _shown(await server.database.write(unit))
+            return Created(*_shown(await server.database.write(unit)))
 
-    @guarded.put("/{client_id}", access=needs(f"{_PERMISSION}/update", "internal_application_mgt_update"))
-    async def replace(request: Request, client_id: str, body: Annotated[ClientBody, Body()]) -> Response:
+    @guarded.put(
+        "/{client_id}",
+        access=needs(f"{_PERMISSION}/update", "internal_application_mgt_update"),
+        refuses=(409,),
+    )
+    async def replace(
+        request: Request, client_id: str, body: Annotated[ClientBody, Body()]
+    ) -> Shown[ClientDocument] | Created[ClientDocument]:
         """Make a client what the body says, creating it where it is missing.
 
         A known client's secret changes only where the body has one.
@@ -127,10 +163,13 @@ def _writing(guarded: GuardedRouter, server: AuthorizationServer) -> None:
             return put_client(connection, server.box, here, spec, server.clock(), set_secret=sets_secret)
 
         with problems():
-            return _shown(await server.database.write(unit))
+            put = await server.database.write(unit)
+        return (Created if put.is_new else Shown)(*_shown(put))
 
+
+def _deleting(guarded: GuardedRouter, server: AuthorizationServer) -> None:
     @guarded.delete("/{client_id}", access=needs(f"{_PERMISSION}/delete", "internal_application_mgt_delete"))
-    async def delete(request: Request, client_id: str) -> Response:
+    async def delete(request: Request, client_id: str) -> NoContent:
         """Remove a client. Its tokens are refused within a second."""
         here, caller = organization(request).id, principal(request)
 
@@ -143,22 +182,22 @@ def _writing(guarded: GuardedRouter, server: AuthorizationServer) -> None:
                 await server.database.write(unit)
         except UnknownClient as error:
             raise _unknown() from error
-        return Response(status_code=204)
+        return NoContent()
 
 
-def _shown(put: PutClient) -> Response:
+def _shown(put: PutClient) -> tuple[ClientDocument, dict[str, str]]:
     body = _present(put.client)
     if put.secret is not None:
         body["client_secret"] = put.secret.get_secret_value()
-    return JSONResponse(body, 201 if put.is_new else 200, {"Cache-Control": "no-store"})
+    return body, {"Cache-Control": "no-store"}
 
 
-def _present(client: Client) -> dict[str, Any]:
+def _present(client: Client) -> ClientDocument:
     return {
         "client_id": client.client_id,
         "name": client.name,
         "grant_types": sorted(client.grant_types),
-        "token_format": client.token_format.value,
+        "token_format": client.token_format,
         "scopes": None if client.scopes is None else sorted(client.scopes),
         "default_scope": sorted(client.default_scope),
         "strict_scopes": client.strict_scopes,
@@ -167,7 +206,7 @@ def _present(client: Client) -> dict[str, Any]:
         "disabled": client.is_disabled,
         "access_token_lifetime_seconds": _seconds(client.access_token_lifetime),
         "refresh_token_lifetime_seconds": _seconds(client.refresh_token_lifetime),
-        "validity_period": client.validity.value,
+        "validity_period": client.validity,
         "user_stores": None if client.user_stores is None else list(client.user_stores),
     }
 

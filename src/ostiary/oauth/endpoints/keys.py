@@ -1,14 +1,16 @@
 """The internal REST API of signing keys: /api/oauth/v1/keys."""
 
-from typing import Annotated, Any
+from typing import Annotated, NotRequired
 
 from fastapi import Body
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, StrictBool
 from sqlalchemy import Connection
 from starlette.requests import Request
+from typing_extensions import TypedDict
 
 from ostiary.oauth.authorization_server import AuthorizationServer
 from ostiary.oauth.keys import SigningKey, organization_keys
+from ostiary.oauth.model import KeyState
 from ostiary.permissions import GuardedRouter, needs, organization
 
 PREFIX = "/api/oauth/v1/keys"
@@ -20,7 +22,23 @@ class RotateBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    now: bool = False
+    now: StrictBool = False
+
+
+class KeyDocument(TypedDict):
+    """A signing key; of an announced one when it signs, of a retiring one until when it is published."""
+
+    kid: str
+    state: KeyState
+    algorithm: str
+    signs_from: NotRequired[str]
+    published_until: NotRequired[str]
+
+
+class SigningKeysDocument(TypedDict):
+    """Every key of the organization."""
+
+    keys: list[KeyDocument]
 
 
 def router(server: AuthorizationServer) -> GuardedRouter:
@@ -28,14 +46,16 @@ def router(server: AuthorizationServer) -> GuardedRouter:
     guarded = GuardedRouter(PREFIX, tags=["Keys"])
 
     @guarded.get("", access=needs(f"{_PERMISSION}/view", "internal_keystore_view"))
-    async def list_all(request: Request) -> dict[str, Any]:
+    async def list_all(request: Request) -> SigningKeysDocument:
         """The organization's keys, their states and when each next changes."""
         here = organization(request).id
         found = await server.database.read(lambda connection: organization_keys(connection, here))
         return {"keys": [_present(key) for key in found]}
 
     @guarded.post("/rotate", access=needs(f"{_PERMISSION}/update", "internal_keystore_update"))
-    async def rotate(request: Request, body: Annotated[RotateBody | None, Body()] = None) -> dict[str, Any]:
+    async def rotate(
+        request: Request, body: Annotated[RotateBody | None, Body()] = None
+    ) -> SigningKeysDocument:
         """Announce the next key, or with `now` replace every key at once. Announcing twice announces one."""
         here, immediately = organization(request).id, body is not None and body.now
 
@@ -48,8 +68,8 @@ def router(server: AuthorizationServer) -> GuardedRouter:
     return guarded
 
 
-def _present(key: SigningKey) -> dict[str, Any]:
-    shown: dict[str, Any] = {"kid": key.kid, "state": key.state.value, "algorithm": key.public_jwk["alg"]}
+def _present(key: SigningKey) -> KeyDocument:
+    shown: KeyDocument = {"kid": key.kid, "state": key.state, "algorithm": key.public_jwk["alg"]}
     if key.state == "announced":
         shown["signs_from"] = key.signs_from.isoformat()
     if key.state == "retiring":

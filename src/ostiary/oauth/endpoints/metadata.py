@@ -4,11 +4,10 @@
 what exists and nothing else. The issuer is the setting's, never the Host header's.
 """
 
-from typing import Any
-
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from typing_extensions import TypedDict
 
+from ostiary.foundation.answers import Shown
 from ostiary.oauth.authorization_server import AuthorizationServer
 from ostiary.oauth.endpoints.organization import organization_of
 from ostiary.oauth.grants import GRANTS
@@ -19,7 +18,22 @@ WELL_KNOWN = "/.well-known/oauth-authorization-server"
 _CONFIDENTIAL = ["client_secret_basic", "client_secret_post"]
 
 
-def metadata_of(organization: Organization, public_url: str) -> dict[str, Any]:
+class MetadataDocument(TypedDict):
+    """What an authorization server can do, and where (RFC 8414 §2)."""
+
+    issuer: str
+    token_endpoint: str
+    token_endpoint_auth_methods_supported: list[str]
+    revocation_endpoint: str
+    revocation_endpoint_auth_methods_supported: list[str]
+    introspection_endpoint: str
+    introspection_endpoint_auth_methods_supported: list[str]
+    jwks_uri: str
+    grant_types_supported: list[str]
+    response_types_supported: list[str]
+
+
+def metadata_of(organization: Organization, public_url: str) -> MetadataDocument:
     """The metadata document of an organization (RFC 8414 §2)."""
     issuer = issuer_of(public_url, organization)
     return {
@@ -39,12 +53,12 @@ def metadata_of(organization: Organization, public_url: str) -> dict[str, Any]:
 def router(server: AuthorizationServer) -> GuardedRouter:
     """The metadata under `/.well-known/…[/t/{organization}]` and `/t/{organization}/.well-known/…`."""
 
-    async def metadata(request: Request) -> Response:
+    async def metadata(request: Request) -> Shown[MetadataDocument]:
         """Describe the organization's authorization server (RFC 8414 §3.2)."""
         organization = await organization_of(server, request)
-        return JSONResponse(metadata_of(organization, server.public_url))
+        return Shown(metadata_of(organization, server.public_url))
 
     guarded = GuardedRouter(tags=["OAuth 2"], per_organization=False)
     for path in (WELL_KNOWN, WELL_KNOWN + "/t/{organization}", "/t/{organization}" + WELL_KNOWN):
-        guarded.add(path, metadata, methods=["GET"], access=OPEN)
+        guarded.add(path, metadata, methods=["GET"], access=OPEN, refuses=(404,))
     return guarded

@@ -1,22 +1,23 @@
 """POST /oauth2/revoke and /revoke (RFC 7009)."""
 
 from starlette.requests import Request
-from starlette.responses import Response
 
+from ostiary.foundation.answers import Empty
 from ostiary.oauth.authorization_server import AuthorizationServer
-from ostiary.oauth.endpoints.answers import empty_answer, protocol
+from ostiary.oauth.endpoints.answers import empty_answer, form_of, protocol
 from ostiary.oauth.endpoints.requests import Endpoint, authenticate, receive
 from ostiary.oauth.tokens.presented import belongs_to, recognize
 from ostiary.oauth.tokens.presented import revoke as revoke_presented
 from ostiary.permissions import OPEN, GuardedRouter
 
+_FORM = form_of("token", "token_type_hint", "client_id", "client_secret")
 PATHS = ("/oauth2/revoke", "/revoke")
 
 
 def router(server: AuthorizationServer) -> GuardedRouter:
     """The revocation endpoint under both its names."""
 
-    async def revoke(request: Request) -> Response:
+    async def revoke(request: Request) -> Empty:
         """Revoke a token of the client that asks, with its family.
 
         200 whatever the token was (RFC 7009 §2.2): nobody learns what another client's token is.
@@ -35,5 +36,7 @@ def router(server: AuthorizationServer) -> GuardedRouter:
 
     guarded = GuardedRouter(tags=["OAuth 2"])
     for path in PATHS:
-        guarded.add_plain(path, protocol(revoke), methods=["POST"], access=OPEN)
+        guarded.add_plain(
+            path, protocol(revoke), methods=["POST"], access=OPEN, refuses=(400, 401), openapi_extra=_FORM
+        )
     return guarded

@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Query
 from sqlalchemy import Connection
 from starlette.requests import Request
-from starlette.responses import Response
+from typing_extensions import TypedDict
 
+from ostiary.foundation.answers import NoContent
 from ostiary.foundation.problem import Problem
 from ostiary.identity import UnknownUser, check_power_over, sign_out
 from ostiary.oauth.authorization_server import AuthorizationServer
@@ -31,6 +32,34 @@ PREFIX = "/api/users/v1"
 _PERMISSION = "/permission/admin/manage/identity/authentication/session"
 _Limit = Annotated[int, Query(ge=1, le=1_000)]
 _Offset = Annotated[int, Query(ge=0, le=1_000_000)]
+
+
+class SessionClientDocument(TypedDict):
+    """The client somebody logged in to."""
+
+    id: str
+    appId: str
+    appName: str
+    subject: str
+
+
+class SessionDocument(TypedDict):
+    """A login; times are milliseconds since 1970."""
+
+    id: str
+    userId: str
+    applications: list[SessionClientDocument]
+    scope: str
+    loginTime: str
+    lastAccessTime: str
+    expiryTime: str
+
+
+class SessionsDocument(TypedDict):
+    """What somebody is logged in to, the newest first."""
+
+    userId: str
+    sessions: list[SessionDocument]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +96,7 @@ def router(server: AuthorizationServer) -> GuardedRouter:
 
 def _reading(guarded: GuardedRouter, side: _Side, server: AuthorizationServer) -> None:
     @guarded.get(f"{side.path}/sessions", access=side.view)
-    async def list_all(request: Request, limit: _Limit = 100, offset: _Offset = 0) -> dict[str, Any]:
+    async def list_all(request: Request, limit: _Limit = 100, offset: _Offset = 0) -> SessionsDocument:
         """What the user is logged in to, the newest first. Times are milliseconds since 1970."""
         here, subject_id = organization(request).id, side.subject(request)
 
@@ -81,7 +110,7 @@ def _reading(guarded: GuardedRouter, side: _Side, server: AuthorizationServer) -
 
 
 def _ending(guarded: GuardedRouter, side: _Side, server: AuthorizationServer) -> None:
-    async def end(request: Request, work: Callable[[Connection, Asked], None]) -> Response:
+    async def end(request: Request, work: Callable[[Connection, Asked], None]) -> NoContent:
         here, subject_id, caller = organization(request).id, side.subject(request), principal(request)
 
         def unit(connection: Connection) -> None:
@@ -92,17 +121,17 @@ def _ending(guarded: GuardedRouter, side: _Side, server: AuthorizationServer) ->
 
         with _refusals():
             await server.database.write(unit)
-        return Response(status_code=204)
+        return NoContent()
 
     @guarded.delete(f"{side.path}/sessions", access=side.delete)
-    async def end_all(request: Request) -> Response:
+    async def end_all(request: Request) -> NoContent:
         """Log the user out of everything: every token that is out ends within a second."""
         return await end(
             request, lambda c, asked: sign_out(c, asked.organization_id, asked.subject_id, server.clock)
         )
 
     @guarded.delete(f"{side.path}/sessions/{{session_id}}", access=side.delete)
-    async def end_one(request: Request, session_id: str) -> Response:
+    async def end_one(request: Request, session_id: str) -> NoContent:
         """Log the user out of one client: the tokens of that login end within a second."""
         return await end(request, lambda c, asked: end_session(c, asked, session_id))
 
@@ -119,8 +148,8 @@ def _refusals() -> Iterator[None]:
         raise Problem(404, "404", "Not Found", "the user has no such session") from error
 
 
-def _present(session: Session, subject_id: str) -> dict[str, Any]:
-    client = {
+def _present(session: Session, subject_id: str) -> SessionDocument:
+    client: SessionClientDocument = {
         "id": session.client_id,
         "appId": session.client_id,
         "appName": session.client_name,

@@ -1,13 +1,14 @@
 """POST /oauth2/token and /token (RFC 6749 §3.2)."""
 
 from collections.abc import Callable
+from typing import Literal, NotRequired, cast
 
 from starlette.requests import Request
-from starlette.responses import Response
+from typing_extensions import TypedDict
 
 from ostiary.oauth.authorization_server import AuthorizationServer
 from ostiary.oauth.client_authentication import AuthenticatedClient
-from ostiary.oauth.endpoints.answers import answer, protocol
+from ostiary.oauth.endpoints.answers import Uncached, form_of, protocol
 from ostiary.oauth.endpoints.requests import Endpoint, ReceivedForm, authenticate, receive
 from ostiary.oauth.errors import InvalidRequest, InvalidScope, UnauthorizedClient, UnsupportedGrantType
 from ostiary.oauth.grants import GRANTS, GrantRequest
@@ -52,10 +53,23 @@ CHECKS: tuple[Callable[[ReceivedForm, AuthenticatedClient], None], ...] = (
 )
 
 
+class TokenDocument(TypedDict):
+    """An access token (RFC 6749 §5.1)."""
+
+    access_token: str
+    token_type: Literal["Bearer"]
+    expires_in: int
+    scope: str
+    refresh_token: NotRequired[str]
+
+
+_FORM = form_of("grant_type", "scope", "username", "password", "refresh_token", "client_id", "client_secret")
+
+
 def router(server: AuthorizationServer) -> GuardedRouter:
     """The token endpoint under both its names."""
 
-    async def token(request: Request) -> Response:
+    async def token(request: Request) -> Uncached[TokenDocument]:
         """Exchange a grant for an access token (RFC 6749 §3.2)."""
         form = await receive(request, Endpoint.TOKEN)
         by = await authenticate(server, request, form)
@@ -66,9 +80,11 @@ def router(server: AuthorizationServer) -> GuardedRouter:
         scope = parse_scope(form.parameters.get("scope"))
         grant_request = GrantRequest(grant_type, by.client, by.organization, form.parameters, scope)
         response = await server.grants[grant_type].exchange(grant_request)
-        return answer(response.as_wire())
+        return Uncached(cast(TokenDocument, response.as_wire()))
 
     guarded = GuardedRouter(tags=["OAuth 2"])
     for path in PATHS:
-        guarded.add_plain(path, protocol(token), methods=["POST"], access=OPEN)
+        guarded.add_plain(
+            path, protocol(token), methods=["POST"], access=OPEN, refuses=(400, 401, 503), openapi_extra=_FORM
+        )
     return guarded

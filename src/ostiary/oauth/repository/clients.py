@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from ostiary.oauth.errors import ClientIdTaken
@@ -16,6 +16,14 @@ _INSERT = insert(clients)
 _UPDATE = update(clients).where(
     clients.c.client_id == bindparam("key_client_id"),
     clients.c.organization_id == bindparam("key_organization_id"),
+)
+_AFTER = (
+    select(clients)
+    .where(
+        clients.c.organization_id == bindparam("organization_id"), clients.c.client_id > bindparam("after")
+    )
+    .order_by(clients.c.client_id)
+    .limit(bindparam("at_most"))
 )
 _OF_ORGANIZATION = _ANYWHERE.where(clients.c.organization_id == bindparam("organization_id"))
 
@@ -37,6 +45,20 @@ def all_of(connection: Connection, organization_id: str) -> list[Client]:
     """The organization's clients, by id."""
     query = select(clients).where(clients.c.organization_id == organization_id).order_by(clients.c.client_id)
     return [_model(row) for row in connection.execute(query)]
+
+
+def after(connection: Connection, organization_id: str, client_id: str, at_most: int) -> list[Client]:
+    """The organization's next clients by id."""
+    these = {"organization_id": organization_id, "after": client_id, "at_most": at_most}
+    return [_model(row) for row in connection.execute(_AFTER, these)]
+
+
+def longest_lifetimes(connection: Connection, organization_id: str) -> tuple[timedelta | None, bool]:
+    """The longest lifetime of access tokens that a client has of its own, and whether one may choose any."""
+    here = clients.c.organization_id == organization_id
+    own = select(func.max(clients.c.access_token_lifetime_seconds)).where(here)
+    chosen = select(clients.c.client_id).where(here, clients.c.validity == str(Validity.UNLIMITED)).limit(1)
+    return _lifetime(connection.execute(own).scalar()), connection.execute(chosen).first() is not None
 
 
 def asking(connection: Connection, organization_id: str, store: str) -> list[str]:

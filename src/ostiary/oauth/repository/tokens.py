@@ -216,10 +216,15 @@ def is_revoked(connection: Connection, ids: Sequence[str]) -> bool:
     return connection.execute(_REVOKED, {"ids": list(ids)}).first() is not None
 
 
-def revocations_after(connection: Connection, now: datetime) -> dict[str, datetime]:
-    """The revocations that still matter, with their ends."""
-    query = select(revocations.c.id, revocations.c.expires_at).where(revocations.c.expires_at > now)
-    return {row.id: row.expires_at for row in connection.execute(query)}
+def revocations_after(
+    connection: Connection, now: datetime, after: str, at_most: int
+) -> list[tuple[str, datetime]]:
+    """The next revocations by id that still matter, with their ends."""
+    query = select(revocations.c.id, revocations.c.expires_at).where(
+        revocations.c.expires_at > now, revocations.c.id > after
+    )
+    rows = connection.execute(query.order_by(revocations.c.id).limit(at_most))
+    return [(row.id, row.expires_at) for row in rows]
 
 
 def find_revocation(connection: Connection, revocation_id: str) -> datetime | None:

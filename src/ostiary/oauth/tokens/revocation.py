@@ -33,9 +33,14 @@ def revoke_token(connection: Connection, claims: TokenClaims, now: datetime) -> 
         _refuse(connection, f"token:{claims.token_id}", claims.organization.id, claims.expires_at, whose)
 
 
-def list_revocations(connection: Connection, now: datetime) -> dict[str, datetime]:
-    """What is refused although its time is not over: `token:<jti>` or `family:<id>`, and until when."""
-    return repository.revocations_after(connection, now)
+def revocations_after(
+    connection: Connection, now: datetime, after: str, at_most: int
+) -> list[tuple[str, datetime]]:
+    """What is refused although its time is not over: `token:<jti>` or `family:<id>`, and until when.
+
+    By identifier, those that follow `after`.
+    """
+    return repository.revocations_after(connection, now, after, at_most)
 
 
 def find_revocation(connection: Connection, revocation_id: str) -> datetime | None:

@@ -30,8 +30,8 @@ def test_a_decision_is_fields_in_a_fixed_order():
         "decisions-ab.map",
         "api:" + "ab" * 32,
         "66b49d20000000005Pam-000181|"
-        + "org|subscription|5|api|application|subscription|||,a%3Ax,b,|subject|mobile%20app|".ljust(356, "-")
-        + "h.p.s",
+        + "org|subscription|5|api|application|subscription|||,a%3Ax,b,|subject|mobile%20app|".ljust(355, "-")
+        + "|h.p.s",
     )
 
 
