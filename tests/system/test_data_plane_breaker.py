@@ -87,6 +87,15 @@ def test_it_is_left_alone_as_long_as_the_api_says_and_then_tried_once(plane: Dat
     assert call(plane, "strict").status == 503
 
 
+def test_callers_are_told_how_long_it_is_left_alone(plane: DataPlane, moody: Moody):
+    moody.fails = True
+    while (answer := call(plane, "strict")).status == 502:
+        pass
+    assert answer.headers["retry-after"] in {str(PAUSE), str(PAUSE - 1)}  # the second may have turned
+
+    until(lambda: call(plane, "strict").headers.get("retry-after") == "1", PAUSE, "less to wait")
+
+
 def test_it_serves_again_once_a_try_is_answered(plane: DataPlane, moody: Moody):
     moody.fails = True
     while call(plane, "strict").status == 502:

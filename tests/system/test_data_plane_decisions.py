@@ -335,3 +335,15 @@ def test_values_of_a_decision_survive_the_runtime_api(plane: DataPlane):
     lines = plane.show(stored.map)
 
     assert f"{stored.key} {stored.value}" in lines
+
+
+@pytest.mark.parametrize("method", ["{hash}^GET", "^{hash}^GET", "GET^{hash}", "/^^{hash}^GET", "GET^"])
+def test_a_method_never_says_which_credential_is_shown(plane: DataPlane, method: str):
+    """`^` may be in a method (RFC 9110 §5.6.2), and stands between what the decision is asked."""
+    plane.decide(a_decision())
+    line = f"{method.format(hash=sha256(TOKEN))} {CALL}/42 HTTP/1.1"
+
+    answer = plane.raw(f"{line}\r\nHost: x\r\nContent-Length: 0\r\n\r\n".encode())
+
+    assert answer.status in (400, 401, 405)
+    assert plane.backend.calls == []

@@ -58,10 +58,12 @@ _COPY_WITHIN = 900.0
 _READY_PATH = "/-/ready"
 _ANSWERED = range(200, 500)
 """Below 500: whoever was asked is there and did not have to say that somebody else is not."""
-_HAPROXY_ENVIRONMENT = {
-    name: os.environ[name] for name in ("PATH", "LANG", "TZ", "SSL_CERT_FILE") if name in os.environ
+_HAPROXY_NEEDS = ("PATH", "LANG", "TZ", "SSL_CERT_FILE", "GLIBC_TUNABLES")
+_HAPROXY_ENVIRONMENT = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"} | {
+    name: os.environ[name] for name in _HAPROXY_NEEDS if name in os.environ
 }
-"""A foreign program is told nothing it does not need: secrets may be in our environment."""
+"""A foreign program is told nothing it does not need: secrets may be in our environment. Decisions are many,
+and read at random: the processor finds them sooner in pages of 2 MB."""
 DRAIN_SECONDS = 5.0
 """What requests under way get to finish when everything stops."""
 

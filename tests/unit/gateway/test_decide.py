@@ -105,7 +105,7 @@ async def test_a_decision_lives_no_longer_than_its_token_or_the_setting() -> Non
     for credential in (a_token(exp=NOW + 60), a_token(exp=NOW + 9_000)):
         await desk.decide(credential)
 
-    expiries = [int((entry.value or "").split("|")[2]) for entry in desk.stored]
+    expiries = [int((entry.value or "")[1:9], 16) for entry in desk.stored]
     assert expiries == [NOW + 60, NOW + 900]
 
 

@@ -13,8 +13,8 @@ changes while it runs grows above about 1,000 entries at the sizes of the budget
 * `denied.map`: a prefix of addresses → the organizations that deny it (`denied_entries`).
 * `resources-XX.map`: API id.digest.n → a chunk of the API's resources (`structure_maps`).
 * `epochs-XX.map`: organization id:kind:key, encoded → the minimum epoch (`structure_maps`).
-* `floors-XX.map`: organization id → the highest minimum of the organization: tokens at or above it need no
-  look-up (`structure_maps`).
+* `floors-XX.map`: organization id → the highest minimum of the organization, in eight hexadecimal digits:
+  tokens at or above it need no look-up (`structure_maps`).
 * `decisions-XX.map`: API id:sha256(credential) in hex → `encode_decision(Decision)`. Grants only, written by
   the agent; XX are the first two digits of the hash (`decision_entry`). The hash of an API key has a `k`
   before it, and where its calls may come from is in the value.

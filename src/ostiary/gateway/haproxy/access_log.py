@@ -33,10 +33,10 @@ FIELDS: Final = (
     Field(
         "organization", "%[var(txn.outcome),field(9,^)]", "whose API was called; `-` where no API was found"
     ),
-    Field("api", "%[var(txn.outcome),field(8,^),field(1,|)]", "its identifier"),
+    Field("api", "%[var(txn.who),field(1,|)]", "its identifier"),
     Field(
         "application",
-        "%[var(txn.outcome),field(8,^),field(2,|)]",
+        "%[var(txn.who),field(2,|)]",
         "identifier of the application that called, once it is known",
     ),
     Field("method", "%HM", "of the request"),

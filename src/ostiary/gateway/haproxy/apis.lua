@@ -3,7 +3,7 @@
 -- The formats of the maps are described in __init__.py. A route's value begins with a digest of all of it, under
 -- which its parsed form is kept: a change is another digest, so nothing that is kept can be out of date.
 
-local folder, maps, router, credentials, cors, targets, limits, shards = ...
+local folder, maps, router, credentials, cors, targets, limits, shards, FIRST = ...
 
 local CACHED = 1024 -- small APIs whose parsed form each generation of the cache keeps; of large ones it is fewer
 
@@ -24,10 +24,13 @@ local function remember(digest, api)
     return api
 end
 
+-- Where an API keeps the targets of a type of keys: as decisions name it.
+local PRODUCTION, SANDBOX = string.byte("P"), string.byte("S")
+
 local ROUTE = "^3|%x+|([^|]*)|(%u+)|([^|]*)|(%d+)|(%x+)|(%x+)|(%x*)|(%d+)|([^|]*)|([^|]*)|([^|]*)$"
 
 -- Whose tokens a resource takes, as decisions say whose one is; "none" takes calls without.
-local HOLDERS = setmetatable({ application = "a", user = "u", none = "none" }, { __index = function(_, said) error(said) end })
+local HOLDERS = setmetatable({ application = string.byte("a"), user = string.byte("u"), none = "none" }, { __index = function(_, said) error(said) end })
 
 -- What an API or a resource may say by name, and how it is read. Whatever is not here makes the call fail.
 local SAID = {
@@ -59,32 +62,33 @@ local function parse(text)
         accepts = credentials.USUAL, cors = cors.USUAL,
         id = id, size = #listed, refused = refused_in(state), organization = organization, offset = tonumber(offset),
         floor = floors[tonumber(floor, 16)], trie = router.parse(listed, read),
-        decision = id .. ":", usage = id .. "|", owner = "5|" .. organization .. "|",
+        decision = id .. ":", usage = id .. "|", owner = organization .. "|", first = FIRST + #organization + 1,
     }
     for name, said in more:gmatch("([%l_]+)=([^,]*)") do api[name] = read(name, said) end
     api.flags = cors.flags(api.cors)
-    api.P = targets.parse(production, organization, api.flags)
-    api.S = targets.parse(sandbox, organization, api.flags)
+    api[PRODUCTION] = targets.parse(production, organization, api.flags)
+    api[SANDBOX] = targets.parse(sandbox, organization, api.flags)
     return api
 end
 
-local apis = {}
+local apis = { PRODUCTION = PRODUCTION, SANDBOX = SANDBOX }
 
--- Finds the API of a path: the API, the organization's name, the path inside the API; nil where there is none.
-function apis.find(path)
-    local organization, stop = match(path, "^/t/([^/]+)/[^/]+()")
-    if not organization then
-        if sub(path, 1, 3) == "/t/" then return nil end
-        organization, path = "default", "/t/default" .. path
-        stop = match(path, "^/t/default/[^/]+()")
+-- Finds the API of a path, which begins `text` and has one slash more at its end, the byte `last`: the API, the
+-- organization's name, the path inside the API; nil where there is none.
+function apis.find(text, last)
+    local realm, stop = match(text, "^/t/([^/^]+)/[^/^]+()")
+    if not realm then
+        if sub(text, 1, 3) == "/t/" then return nil end
+        realm, text, last = "default", "/t/default" .. text, last + 10
+        stop = match(text, "^/t/default/[^/^]+()")
         if not stop then return nil end
     end
-    local text = routes[number(sub(path, 1, stop - 1), #organization + 3, 64)]:lookup(sub(path, 4) .. "/")
-    if not text then return nil end
-    local digest = sub(text, 3, 26)
+    local route = routes[number(text, #realm + 3, stop, 64)]:lookup(sub(text, 4, last))
+    if not route then return nil end
+    local digest = sub(route, 3, 26)
     local api = young[digest]
-    if not api then api = remember(digest, old[digest] or parse(text)) end
-    return api, organization, sub(path, #organization + api.offset + 4)
+    if not api then api = remember(digest, old[digest] or parse(route)) end
+    return api, realm, sub(text, #realm + api.offset + 4, last - 1)
 end
 
 return apis

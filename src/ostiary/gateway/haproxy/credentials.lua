@@ -118,7 +118,7 @@ end
 function credentials.refusal(txn, bound)
     if bound == "" then return nil end
     local networks, referers = {}, {}
-    for kind, value in bound:gmatch("([ar])([^,]+)") do
+    for kind, value in bound:gmatch("([ar])([^&]+)") do
         if kind == "a" then networks[#networks + 1] = value else referers[#referers + 1] = decode(value) end
     end
     if #networks > 0 and not from_address(txn, networks) then return "wrong_address" end

@@ -1,8 +1,9 @@
 -- Whether a call may pass: reads maps, and asks the agent on a miss. Loaded once per thread; holds no decision.
 --
 -- A converter decides, without a transaction, since making one for Lua costs more than deciding: what it has to
--- know comes as one text, path^credential^organizations that deny the address^method, and what is decided goes as
--- one (outcomes.lua). Actions are for what only they can do, and most calls never need them.
+-- know comes as one text, path/^organizations that deny the address^credential^method, and what is decided goes as
+-- one (outcomes.lua). The path has no `^` and the rest but the method, which comes last, is ours. Actions are for
+-- what only they can do, and most calls never need them.
 --
 -- The formats of the maps and of the agent's answers are described in __init__.py.
 
@@ -13,25 +14,28 @@ local shards = load("shards", maps)
 local cors = load("cors", router.decode)
 local credentials = load("credentials", router.decode)
 local targets = load("targets", router.decode, maps)
-local limits = load("limits", folder, maps)
-local decisions = load("decisions", shards)
+local clock = load("clock", folder)
+local limits = load("limits", folder, maps, clock)
+local decisions = load("decisions", shards, clock)
 local outcomes = load("outcomes")
-local apis = load("apis", folder, maps, router, credentials, cors, targets, limits, shards)
-
-local DEADLINE = 800 -- milliseconds for the agent
+local questions = load("questions", agent)
+local apis = load("apis", folder, maps, router, credentials, cors, targets, limits, shards, decisions.FIRST)
 
 local plan = Map.new(maps .. "/plan.map", Map._str)
 local refuse = outcomes.refuse
-local find, match, time = string.find, string.match, os.time
+local find, match = string.find, string.match
 local read, has_scope, choose = decisions.read, decisions.has_scope, targets.choose
+local MORE = decisions.MORE
 
--- What lives is little beside what each call throws away: collect when it has grown fourfold, not twofold.
-collectgarbage("setpause", 400)
+-- What lives is little beside what each call throws away: only what is young is looked through (Lua 5.4), or else
+-- nothing before it has grown fourfold.
+if not pcall(collectgarbage, "generational") then collectgarbage("setpause", 400) end
 
 -- Finds what is called: the API, the organization's name, the path inside the API, the resource; or nil and the
--- outcome. `denied_by` are the organizations that deny the caller's address, with commas around each.
-local function called(path, method, denied_by)
-    local api, realm, inside = apis.find(path)
+-- outcome. `text` begins with the path, whose last slash is the byte `last`; `denied_by` are the organizations that
+-- deny the caller's address, with commas around each.
+local function called(text, last, method, denied_by)
+    local api, realm, inside = apis.find(text, last)
     if not api then return nil, refuse("not_found") end
     if denied_by ~= "" and find(denied_by, "," .. api.organization .. ",", 1, true) then
         return nil, refuse("denied", api, realm)
@@ -44,42 +48,45 @@ local function called(path, method, denied_by)
     return api, realm, inside, resource
 end
 
--- A call that goes to a backend, with what else is said of it.
-local function pass(word, api, backend, inside, realm, who, more, now, kept, left, key, bound, assertion, unnamed)
-    local target = choose(backend, now)
+-- A call that goes to a backend, with what else is said of it; `text` and `at` are those of the decision.
+local function pass(word, backend, inside, realm, more, kept, left, key, bound, text, at, unnamed)
+    local target = choose(backend, clock.now)
     local flags = target.flags
-    if more ~= "" then flags = flags .. "l" end
-    if unnamed then flags = flags .. "u" end
+    if more ~= "" then flags = "l" .. flags end
+    if unnamed then flags = "u" .. flags end
     if inside == "" and target.base == "" then inside = "/" end
-    local rest = "^" .. left .. "^" .. target.base .. inside .. target.where .. key .. "^" .. api.usage .. who .. "^"
+    local head = word .. "^" .. kept .. flags .. "^" .. left .. "^" .. target.base .. inside .. target.where .. key .. "^^"
         .. realm .. target.how .. more .. "^" .. bound .. "^"
-    return outcomes.pass(word, kept, flags, rest, assertion)
+    return outcomes.pass(head, #word + 2, text, at)
 end
 
 -- What a decision says about this call; `otherwise` where it does not hold now.
 local function apply(text, api, realm, inside, resource, otherwise)
-    local now = time()
-    local keys, holder, counter, limit, per, who, said, bound, at, assertion = read(api, text, now)
+    clock.tick()
+    local keys, holder, period, said, at = read(api, text)
     if not keys then return refuse(otherwise, api, realm) end
     local auth = resource.auth
-    if auth and auth ~= holder then return refuse("wrong_token_type", api, realm, who) end
-    if not has_scope(text, at, resource.scopes) then
-        return refuse("insufficient_scope", api, realm, who, router.listed(resource.scopes), decisions.scopes(text, at))
+    if auth and auth ~= holder then return refuse("wrong_token_type", api, realm, decisions.who(api, text)) end
+    if not has_scope(text, resource.scopes) then
+        return refuse("insufficient_scope", api, realm, decisions.who(api, text), router.listed(resource.scopes),
+            decisions.scopes(text))
     end
     local backend = api[keys]
-    if not backend then return refuse("no_endpoint", api, realm, who) end
-    if backend.cannot then return refuse(backend.cannot, api, realm, who) end
-    local kept, left, key = limits.plan(counter, limit, per, now)
-    local more = ""
-    if said ~= "" or api.limit or resource.limit then more = limits.more(api, resource, said, now) end
-    local word = bound == "" and "pass" or "held"
-    return pass(word, api, backend, inside, realm, who, more, now, kept, left, key, bound, assertion)
+    if not backend then return refuse("no_endpoint", api, realm, decisions.who(api, text)) end
+    if backend.cannot then return refuse(backend.cannot, api, realm, decisions.who(api, text)) end
+    local counter, requests = decisions.plan(api, text)
+    local kept, left, key = limits.plan(counter, requests, period)
+    local more, bound = "", ""
+    if said == MORE then more, bound = decisions.more(api, text) end
+    if more ~= "" or api.limit or resource.limit then more = limits.more(api, resource, more) end
+    return pass(bound == "" and "pass" or "held", backend, inside, realm, more, kept, left, key, bound, text, at)
 end
 
 -- Decides on what is stored.
 local function decide(question)
-    local path, credential, denied_by, method = match(question, "^([^^]*)%^([^^]*)%^([^^]*)%^(.*)")
-    local api, realm, inside, resource = called(path, method, denied_by)
+    local last = find(question, "^", 1, true) - 1
+    local denied_by, credential, method = match(question, "^([^^]*)%^([^^]*)%^(.*)", last + 2)
+    local api, realm, inside, resource = called(question, last, method, denied_by)
     if not api then return realm end
     if resource.auth == "none" then return refuse("unnamed", api, realm) end
     if credential == "" then return refuse("missing_token", api, realm) end
@@ -90,46 +97,46 @@ local function decide(question)
 end
 
 -- Lets a call pass that needs no credential: nobody calls, so the backend gets no assertion. The question is
--- address^path^method, and was decided before.
+-- path/^address^method, and was decided before.
 local function decide_unnamed(question)
-    local address, path, method = match(question, "^([^^]*)%^([^^]*)%^(.*)")
-    local api, realm, inside, resource = called(path, method, "")
+    local last = find(question, "^", 1, true) - 1
+    local address, method = match(question, "^([^^]*)%^(.*)", last + 2)
+    local api, realm, inside, resource = called(question, last, method, "")
     if not api then return realm end
     if resource.auth ~= "none" then return refuse("missing_token", api, realm) end
-    local backend, now = api.P or api.S, time()
+    local backend = api[apis.PRODUCTION] or api[apis.SANDBOX]
     if not backend then return refuse("no_address", api, realm) end
     if backend.cannot then return refuse(backend.cannot, api, realm) end
-    local kept, left, key = limits.plan_of_address(api, address, now)
-    local more = limits.more(api, resource, "", now)
-    return pass("pass", api, backend, inside, realm, "|", more, now, kept, left, key, "", "", true)
+    clock.tick()
+    local kept, left, key = limits.plan_of_address(api, address)
+    return pass("pass", backend, inside, realm, limits.more(api, resource, ""), kept, left, key, "", outcomes.nobody(api))
 end
 
-local BODY = '{"api":"%s","credential_sha256":"%s","credential":"%s","address":"%s","request":"%s"}'
 local AGENT_MAY_SAY = {
     invalid_token = true, subscription_blocked = true, subscription_inactive = true, not_subscribed = true,
     denied_caller = true, unavailable = true,
 }
 
-local function question(api, credential, token, address, request)
-    local body = BODY:format(api.id, credential, token, address, request)
-    return {
-        url = "http://agent/decide", dst = "unix@" .. agent, timeout = DEADLINE, body = body,
-        headers = { ["content-type"] = { "application/json" }, ["content-length"] = { tostring(#body) } },
-    }
-end
-
--- What the agent says of a credential at an API, as an outcome. Whatever is not an answer is unavailable.
+-- What the agent says of a credential at an API, as an outcome. Whatever is not an answer is unavailable. Whoever
+-- waits for a turn to ask may find that the decision has been stored meanwhile.
 local function ask_agent(txn, api, realm, inside, resource)
     local credential, token = txn:get_var("txn.credential"), ""
     if credentials.kind(credential) == "oauth2" then -- an API key is known by its hash alone
         token = txn.f:http_auth_bearer()
         if not token or not token:match("^[%w%-._~+/]+=*$") then return refuse("invalid_token", api, realm) end
     end
-    local answer = core.httpclient():post(question(api, credential, token, txn.f:src(), txn.f:unique_id()))
-    if not answer or answer.status ~= 200 or not answer.body then return refuse("unavailable", api, realm) end
-    local name = answer.body:match("^refuse ([%l_]+)\n?$")
+    local function look()
+        local stored = decisions.find(api, credential)
+        local found = stored and apply(stored, api, realm, inside, resource, "miss")
+        return found and find(found, "miss^", 1, true) ~= 1 and found or nil
+    end
+    local turn, found = questions.turn(look)
+    if not turn then return found or refuse("unavailable", api, realm) end
+    local said = questions.ask(turn, api.id, credential, token, txn.f:src(), txn.f:unique_id())
+    if not said then return refuse("unavailable", api, realm) end
+    local name = said:match("^refuse ([%l_]+)\n?$")
     if name then return refuse(AGENT_MAY_SAY[name] and name or "unavailable", api, realm) end
-    local text = answer.body:match("^grant\n([^\n]+)\n?$")
+    local text = said:match("^grant\n([^\n]+)\n?$")
     if not text then return refuse("unavailable", api, realm) end
     return apply(text, api, realm, inside, resource, "invalid_token")
 end
@@ -137,7 +144,8 @@ end
 -- After a miss: asks the agent and decides on its answer.
 local function ask(txn)
     txn:set_var("txn.outcome", "internal")
-    local api, realm, inside, resource = called(txn.f:path(), txn.f:method(), txn:get_var("txn.denied_by") or "")
+    local path = txn.f:path() .. "/"
+    local api, realm, inside, resource = called(path, #path, txn.f:method(), txn:get_var("txn.denied_by") or "")
     txn:set_var("txn.outcome", api and ask_agent(txn, api, realm, inside, resource) or realm)
 end
 
@@ -145,12 +153,13 @@ end
 local function confine(txn)
     local outcome = txn:get_var("txn.outcome")
     local refusal = credentials.refusal(txn, outcomes.parts(outcome)[13])
-    txn:set_var("txn.outcome", outcomes.with(refusal or "pass", outcome))
+    txn:set_var("txn.outcome", refusal and outcomes.refuse_held(refusal, outcome) or outcomes.with("pass", outcome))
 end
 
 -- Of a call from a page of another origin: what the answer says of that, and the answer to a preflight.
 local function note_origin(txn)
-    local api, _, inside = apis.find(txn.f:path())
+    local path = txn.f:path() .. "/"
+    local api, _, inside = apis.find(path, #path)
     if not api then return end
     cors.note(txn, api.cors)
     local outcome = txn:get_var("txn.outcome") or ""

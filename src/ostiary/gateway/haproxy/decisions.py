@@ -1,8 +1,10 @@
 """What the agent decided about one credential at one API, as a map entry that `decisions.lua` reads.
 
-A value is fields joined by `|`, lists inside them by `,`, each part percent-encoded, so it holds no space,
-semicolon or backslash and the runtime API takes it as one word. One of them says where the assertion begins,
-so that nobody has to search for it.
+A value is a head of fixed width, then fields that each end in `|`, lists inside them joined by `&`, each
+part percent-encoded, so it holds no space, semicolon or backslash and the runtime API takes it as one word.
+Only its scopes have commas. The assertion begins at a fixed byte, so that nobody has to look for it; the head
+says where, if what comes before is longer. Numbers in the head are hexadecimal digits: those compare as the
+numbers do, eight at a time.
 """
 
 from __future__ import annotations
@@ -17,8 +19,15 @@ PERIODS: Final = ("second", "minute", "hour", "day", "month")
 LONGEST_KEY: Final = 80
 """HAProxy's tables take 95 characters and cut the rest; the window's number comes after the key."""
 _MORE: Final = ("burst", "bandwidth", "application")
-_FORMAT: Final = "5"
+_FORMAT: Final = "6"
+_ASSERTION_AT: Final = 385
+"""The byte an assertion begins at, from 1 on; as in decisions.lua."""
+_HEAD: Final = 28
+"""Bytes of the head."""
+_LARGEST: Final = 0xFFFF_FFFE
+"""Of the numbers in the head; a floor of all `f` is larger (maps.py)."""
 _KEYS: Final = {"PRODUCTION": "P", "SANDBOX": "S"}
+_LETTERS: Final = {"second": "s", "minute": "m", "hour": "h", "day": "d", "month": "y"}
 _HOLDERS: Final = {"application": "a", "user": "u"}
 
 AGENT_REFUSALS: Final = (
@@ -113,27 +122,31 @@ def decision_key(api_id: str, credential_sha256: str) -> str:
 
 def encode_decision(decision: Decision) -> str:
     """Write the value `decisions.lua` reads; raises `ValueError` for a period it does not know."""
-    quota = decision.quota
     more = {name: getattr(decision, name) for name in _MORE}
-    for one in (quota, *more.values()):
+    for one in (decision.quota, *more.values()):
         _check(one)
-    head = f"{_FORMAT}|{encode(decision.organization_id)}|{decision.expires_at}|{decision.epoch}|"
-    head += _KEYS.get(decision.key_type, "") + _HOLDERS[decision.holder] + "|"
+    quota = decision.quota
+    special = ["&".join(f"{name}+{_written(one)}" for name, one in more.items() if one is not None)]
+    special.append("&".join(_bounds(decision)))
     fields = (
+        encode(decision.organization_id),
         "" if quota is None else encode(quota.key),
         "" if quota is None else str(quota.requests),
-        "" if quota is None else quota.per,
-        encode(decision.application_id),
-        encode(decision.subscription_id),
-        ",".join(f"{name}+{_written(one)}" for name, one in more.items() if one is not None),
-        ",".join(_bounds(decision)),
+        *map(encode, (decision.api_id, decision.application_id, decision.subscription_id)),
+        *special,
         "," + "".join(encode(scope) + "," for scope in sorted(decision.scopes)),
-        encode(decision.subject),
-        encode(decision.client_id),
-        "",
+        *map(encode, (decision.subject, decision.client_id)),
     )
-    rest = "|".join(fields)
-    return f"{head}{len(head) + len('00000|') + len(rest) + 1:05}|{rest}{decision.assertion}"
+    body = "".join(f"{field}|" for field in fields).ljust(_ASSERTION_AT - 2 - _HEAD, "-") + "|"
+    return _head(decision, _HEAD + len(body) + 1, is_special=any(special)) + body + decision.assertion
+
+
+def _head(decision: Decision, assertion_at: int, *, is_special: bool) -> str:
+    """Write format, end, epoch, letters, place of the assertion. Too large a number refuses sooner."""
+    numbers = f"{min(decision.expires_at, _LARGEST):08x}{min(decision.epoch, _LARGEST):08x}"
+    period = "-" if decision.quota is None else _LETTERS[decision.quota.per]
+    letters = _KEYS.get(decision.key_type, "-") + _HOLDERS[decision.holder] + period + "-+"[is_special]
+    return f"{_FORMAT}{numbers}{letters}{assertion_at:06x}|"
 
 
 def _check(quota: Quota | None) -> None:

@@ -91,6 +91,8 @@ TRACEPARENT: Final = (
 _ORGANIZATION: Final = "/t/[a-z0-9][a-z0-9_-]{1,62}"
 PROTOCOL_PATH: Final = f"^(?:{_ORGANIZATION})?/(?:token|revoke|jwks|gateway/jwks)$"
 """What the gateway listener passes to the workers; everything else is an API."""
+WORKERS_PATH: Final = f"{PROTOCOL_PATH}|^/-/ready$"
+"""The same, and what is said of the gateway itself beside it."""
 
 CLIENT_PATH: Final = f"^(?:{_ORGANIZATION})?/(?:(?:oauth2/)?(?:token|revoke|introspect)$|api/)"
 """Where clients and administrators authenticate, on either listener."""

@@ -257,7 +257,15 @@ def _epoch_entries(epochs: Iterable[Epoch]) -> list[MapEntry]:
         MapEntry(shard_name("epochs", shard_of(key, EPOCH_SHARDS)), key, str(minimum))
         for key, minimum in entries.items()
     ]
-    return [*minimums, *(MapEntry(floor_map(one), encode(one), str(floor)) for one, floor in floors.items())]
+    return [
+        *minimums,
+        *(MapEntry(floor_map(one), encode(one), _digits(floor)) for one, floor in floors.items()),
+    ]
+
+
+def _digits(floor: int) -> str:
+    """Write a floor as decisions write their epochs; none of those is all `f`."""
+    return f"{min(floor, 0xFFFF_FFFF):08x}"
 
 
 def _epochs_of(plan: GatewayPlan, touched: set[str]) -> list[MapEntry]:

@@ -7,19 +7,22 @@
 --   1  pass; miss: the agent has to be asked; unnamed: nobody has to say who calls; held: by a restricted key, which
 --      has to be compared with where the call comes from; anything else is a refusal (refusals.lua)
 --   2  where the plan's count is kept: s(econd), m(inute), d(ay), y (month), `-` is unlimited; then letters, `-` for
---      none: o a backend of the API's own, t TLS, w a time-out, l limits besides the plan, u nobody said who calls,
---      v answers depend on the origin, x the assertion is further behind
+--      none, in this order: x what follows is far behind, u nobody said who calls, l limits besides the plan,
+--      v answers depend on the origin, o a backend of the API's own, t TLS, w a time-out
 --   3  how many calls may pass in this window   4  path   5  Host
---   6  where the call goes: organization|IP|port, or the backend of the API's own
---   7  the key calls are counted under          8  API|application|subscription   9  the organization's name
+--   6  where the call goes: IP|port|organization, or the backend of the API's own
+--   7  the key calls are counted under          8  of a refusal, API|application|subscription
+--   9  the organization's name
 --   10 TLS name   11  time-out (ms)
---   12 limits besides the plan, 15 parts with `<` between them (limits.lua)
+--   12 limits besides the plan, 5 parts with `<` between them (limits.lua)
 --   13 what a restricted key is bound to
 --
--- Then blanks, and the assertion from byte 640 on (x: from 8192), so that no rule has to look for it. Of a refusal
--- there are 1, 2, 8, 9; 12 is what was wanted and 13 what was there instead, percent-encoded.
+-- Of a call that may pass, blanks follow up to byte 512, and then the decision as it is stored (decisions.py), so that
+-- nothing of it is copied apart: from byte 540 on its fields, whose fourth to sixth are API|application|subscription,
+-- and from byte 896 on the assertion (x: 7836 and 8192). Of a refusal there are 1, 2, 8, 9; 12 is what was wanted
+-- and 13 what was there instead, percent-encoded.
 
-local NEAR, FAR = 640, 8192 -- as in service.cfg
+local NEAR, FAR, FIELDS = 512, 8192, 384 -- as in gateway.cfg; FIELDS as in decisions.py
 
 local outcomes = {}
 
@@ -30,15 +33,26 @@ function outcomes.refuse(name, api, realm, who, wanted, had)
         .. (wanted or "") .. "^" .. (had or "") .. "^"
 end
 
-local BLANKS = (" "):rep(NEAR)
+local BLANKS = {}
+for n = 0, NEAR do BLANKS[n] = (" "):rep(n) end
 
--- A call that may pass, or is held (the same length). `rest` is what comes after the flags.
-function outcomes.pass(word, kept, flags, rest, assertion)
-    local head = word .. "^" .. kept .. flags .. rest
-    if #head <= NEAR then return head .. BLANKS:sub(#head + 1) .. assertion end
-    head = word .. "^" .. kept .. flags .. "x" .. rest
-    assert(#head <= FAR, "too long an outcome")
-    return head .. (" "):rep(FAR - #head) .. assertion
+local IS_NEAR = string.unpack(">I6", ("%06x"):format(FIELDS + 1))
+
+-- A call that may pass, or is held. `head` are the parts, their letters begin after the byte `letters`; `text` is the
+-- decision, `at` the place of its assertion as decisions.read says it.
+function outcomes.pass(head, letters, text, at)
+    local blanks = BLANKS[NEAR - #head]
+    if blanks and at == IS_NEAR then return head .. blanks .. text end
+    head = head:sub(1, letters) .. "x" .. head:sub(letters + 1)
+    assert(#head <= FAR - FIELDS, "too long an outcome")
+    local begins = tonumber(text:sub(22, 27), 16)
+    assert(begins <= #text, "no assertion")
+    return head .. (" "):rep(FAR - FIELDS - #head) .. text:sub(1, FIELDS) .. text:sub(begins)
+end
+
+-- What stands for a decision and the place of its assertion where nobody has to say who calls, and that it does.
+function outcomes.nobody(api)
+    return (" "):rep(28) .. "|||" .. api.usage .. "||", IS_NEAR, true
 end
 
 -- The parts of an outcome, empty ones included.
@@ -48,9 +62,17 @@ function outcomes.parts(outcome)
     return parts
 end
 
--- The same outcome with another first word; an assertion in it stays where it is if the word is as long.
+-- The same outcome with another first word; what stands at a place of its own stays there if the word is as long.
 function outcomes.with(word, outcome)
     return word .. outcome:sub((outcome:find("^", 1, true)))
+end
+
+-- The refusal of a call that was held.
+function outcomes.refuse_held(name, outcome)
+    local parts = outcomes.parts(outcome)
+    local far = parts[2]:find("x", 1, true)
+    local who = outcome:match("^[^|]*|[^|]*|[^|]*|([^|]*|[^|]*|[^|]*)|", (far and FAR - FIELDS or NEAR) + 29)
+    return name .. "^" .. parts[2] .. "^^^^^^" .. who .. "^" .. parts[9] .. "^^^^^"
 end
 
 return outcomes

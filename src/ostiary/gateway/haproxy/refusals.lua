@@ -44,7 +44,7 @@ local REFUSALS = {
     unavailable = { 503, "900900", "Unclassified Authentication Failure", "The credentials cannot be checked now", retry_after = 2 },
     not_ready = { 503, "900900", "Unclassified Authentication Failure", "The gateway is starting", retry_after = 2 },
     overloaded = { 503, "303001", "Runtime Error", "The backend of the API has too many calls under way", retry_after = 1 },
-    suspended = { 503, "303001", "Runtime Error", "The backend of the API keeps failing and is tried again shortly", retry_after = 1 },
+    suspended = { 503, "303001", "Runtime Error", "The backend of the API keeps failing and is tried again shortly" },
     quarantined = { 503, "303001", "Runtime Error", "This gateway cannot use the backend of the API as it is configured", retry_after = 60 },
     no_address = { 503, "303001", "Runtime Error", "The backend of the API has no known address", retry_after = 5 },
     internal = { 500, "900900", "Unclassified Authentication Failure", "The gateway could not decide" },
@@ -108,15 +108,16 @@ local LEVELS = {
     { name = "throttled_burst", level = "burst", bit = 2, place = 2 },
 }
 
-local PLACES = { burst = 1, application = 4, api = 7, resource = 10, bandwidth = 13 } -- as in limits.lua
+local PLACES = { burst = 1, application = 2, api = 3, resource = 4, bandwidth = 5 } -- as in limits.lua
 local KEPT = { s = "second", m = "minute", d = "day", y = "month" }
 
 -- What an outcome says of a level (outcomes.lua): where it is kept, its key, its limit.
 local function counted(parts, level)
     if level == "plan" then return KEPT[parts[2]:sub(1, 1)], parts[7], parts[3] end
-    local places, n = {}, PLACES[level]
+    local places = {}
     for place in (parts[12] .. "<"):gmatch("([^<]*)<") do places[#places + 1] = place end
-    return places[n], places[n + 1], places[n + 2]
+    local kept, limit, key = places[PLACES[level]]:match("^(%l)(%-?%d+)>(.*)$")
+    return KEPT[kept], key, limit
 end
 
 -- The window a level counts in: its period and its end.
@@ -174,6 +175,7 @@ local function present(txn)
         later = os.date("!%Y-%b-%d %H:%M:%S+0000 UTC", open_at)
         description = "You have exceeded your quota .You can access API after " .. later
     end
+    if name == "suspended" then retry_after = math.max(1, (txn:get_var("txn.next_try") or 0) - os.time()) end
     local xml = prefers_xml(txn.f:req_fhdr("accept"))
     txn:set_var("txn.xml", xml)
     txn:set_var("txn.body", body(refusal, description, later, xml))

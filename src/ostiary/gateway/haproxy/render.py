@@ -116,7 +116,7 @@ def gateway_config(listener: GatewayListener) -> str:
         "refused_credentials_at_most": str(REFUSED_CREDENTIALS_AT_MOST),
         "calls_per_target": str(listener.calls_per_target),
         "failures_in_a_row": str(FAILURES_IN_A_ROW),
-        "protocol_path": quoted(hygiene.PROTOCOL_PATH),
+        "workers_path": quoted(hygiene.WORKERS_PATH),
         "lua": quoted(str(listener.lua)),
         "decide_lua": quoted(str(listener.lua / "decide.lua")),
         "refusals_lua": quoted(str(listener.lua / "refusals.lua")),

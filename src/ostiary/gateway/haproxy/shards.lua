@@ -22,11 +22,11 @@ function shards.number(key, count)
     return (((a * 37 + b) * 37 + c) * 37 + d) % count
 end
 
--- The same of a route, `/t/ORGANIZATION/SEGMENT`: of the ends of both, `stop` is the last byte of the first
--- (`route_shard_of`).
-function shards.number_of_route(route, stop, count)
-    local a, b, c = bytes(route, stop - 2, stop)
-    local d, e, f = bytes(route, -3, -1)
+-- The same of a route, `/t/ORGANIZATION/SEGMENT/`: of the ends of both; `first` is the last byte of the first,
+-- `stop` the byte after the second (`route_shard_of`).
+function shards.number_of_route(text, first, stop, count)
+    local a, b, c = bytes(text, first - 2, first)
+    local d, e, f = bytes(text, stop - 3, stop - 1)
     return (((((a * 37 + b) * 37 + c) * 37 + d) * 37 + e) * 37 + f) % count
 end
 

@@ -39,7 +39,7 @@ end
 local function shared_target(text, organization)
     local scheme, address, port, authority, sni, base = text:match(ADDRESS)
     return {
-        key = ("%s|%s|%s"):format(organization, decode(address), port), -- the rules read address and port of it
+        key = ("%s|%s|%s"):format(decode(address), port, organization), -- the rules read address and port of it
         sni = scheme == "https" and decode(sni) or nil, authority = decode(authority), base = decode(base),
     }
 end

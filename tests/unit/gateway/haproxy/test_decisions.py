@@ -29,8 +29,9 @@ def test_a_decision_is_fields_in_a_fixed_order():
     assert decision_entry(DECISION) == (
         "decisions-ab.map",
         "api:" + "ab" * 32,
-        "5|org|1800000000|5|Pa|00109|subscription|5|minute|application|subscription|||,a%3Ax,b,|subject|"
-        "mobile%20app|h.p.s",
+        "66b49d20000000005Pam-000181|"
+        + "org|subscription|5|api|application|subscription|||,a%3Ax,b,|subject|mobile%20app|".ljust(355, "-")
+        + "|h.p.s",
     )
 
 
@@ -38,8 +39,9 @@ def test_a_decision_is_fields_in_a_fixed_order():
 def test_a_decision_says_where_its_assertion_begins(scopes: int):
     value = encode_decision(replace(DECISION, scopes=frozenset(map(str, range(scopes)))))
 
-    begins = int(value.split("|")[5])
+    begins = int(value[21:27], 16)
     assert value[begins - 1 :] == DECISION.assertion
+    assert (begins == 385) == (scopes < 3_000)
 
 
 def test_other_limits_are_one_field():
@@ -50,15 +52,32 @@ def test_other_limits_are_one_field():
         application=Quota("a:u", 20, "minute"),
     )
 
-    assert encode_decision(limited).split("|")[11] == (
-        "burst+burst%3As+2+second,bandwidth+s+10+day,application+a%3Au+20+minute"
-    )
+    value = encode_decision(limited)
+    assert value[20] == "+"
+    assert value.split("|")[7] == ("burst+burst%3As+2+second&bandwidth+s+10+day&application+a%3Au+20+minute")
 
 
 def test_no_quota_and_no_scope_are_empty():
     value = encode_decision(replace(DECISION, quota=None, scopes=frozenset()))
 
-    assert value == "5|org|1800000000|5|Pa|00082||||application|subscription|||,|subject|mobile%20app|h.p.s"
+    assert value.startswith(
+        "66b49d20000000005Pa--000181|org|||api|application|subscription|||,|subject|mobile%20app|--"
+    )
+
+
+def test_numbers_too_large_for_the_head_refuse_sooner_never_later():
+    value = encode_decision(replace(DECISION, expires_at=2**53, epoch=2**53))
+
+    assert value[1:17] == "fffffffe" * 2
+
+
+def test_commas_are_of_scopes_alone():
+    """The gateway looks for a scope between commas in the whole text."""
+    plain = replace(DECISION, scopes=frozenset())
+    bound = replace(plain, addresses=("127.0.0.1", "::1", "10.0.0.0/8"), referers=("a", "b,c", "d"))
+    limited = replace(bound, burst=Quota("a,b", 2, "second"), bandwidth=Quota("s", 10, "day"))
+
+    assert encode_decision(replace(limited, subject="a,b,", client_id=",c,")).count(",") == 1
 
 
 @pytest.mark.parametrize("level", ["quota", "burst", "bandwidth", "application"])

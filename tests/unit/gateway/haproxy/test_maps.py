@@ -130,7 +130,7 @@ def test_the_floor_is_the_highest_minimum_of_the_organization():
     maps = structure_maps(_plan(*BASE, _epoch(9, "subject:s")), _resolve)
 
     floors = [entries for name, entries in maps.items() if name.startswith("floors")]
-    assert floors == [{"o": "9"}]
+    assert floors == [{"o": "00000009"}]
 
 
 def test_an_organization_has_one_minimum_whatever_it_is_filed_under():
