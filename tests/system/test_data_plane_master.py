@@ -18,7 +18,7 @@ from ostiary.gateway.node.processes import Worker, is_alive
 from ostiary.gateway.node.runtime import HAProxyRuntime, RuntimeUnavailable
 
 CALL = "/t/my_company/orders/1.0.0/1"
-GRANT = decision_entry(a_decision())
+GRANT = decision_entry(a_decision(lifetime=86_400))  # made when the run begins
 LOST = MapEntry(GRANT.map, GRANT.key, None)
 LARGE = [(f"key-{number}", "x" * 1000) for number in range(200)]
 
