@@ -1,5 +1,6 @@
 """`ostiary locks`: who is locked out after too many wrong passwords, and letting them in again."""
 
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Final
 from urllib.parse import quote
 
@@ -23,9 +24,8 @@ def list_locks(org: OrganizationOption = None, data_dir: DataDirectoryOption = N
     with ManagementClient.from_environment(data_dir) as client:
         found = client.request("GET", f"{_place(org)}/api/identity/v1/locks?limit={_AT_ONCE}")
     rows = [_row(lock) for lock in found["locks"]]
-    widths = [max(len(row[n]) for row in [_HEAD, *rows]) for n in range(len(_HEAD))]
-    for row in [_HEAD, *rows]:
-        typer.echo("  ".join(f"{text:<{width}}" for text, width in zip(row, widths, strict=True)).rstrip())
+    for line in _table([_HEAD, *rows]) if rows else ["nobody is locked out"]:
+        typer.echo(line)
     if found["total"] > len(rows):
         typer.echo(f"and {found['total'] - len(rows)} more")
     if found["others"]:
@@ -38,6 +38,12 @@ def lift(who: WhoArgument, org: OrganizationOption = None, data_dir: DataDirecto
     with ManagementClient.from_environment(data_dir) as client:
         client.request("DELETE", f"{_place(org)}/api/identity/v1/locks/{subject_of(client, org, who)}")
     typer.echo(f"{who} is locked out no more")
+
+
+def _table(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield "  ".join(f"{text:<{width}}" for text, width in zip(row, widths, strict=True)).rstrip()
 
 
 def _row(lock: dict[str, Any]) -> tuple[str, ...]:
