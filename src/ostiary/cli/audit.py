@@ -99,14 +99,17 @@ def _settings(data_dir: DataDirectoryOption, config: ConfigOption) -> "Settings"
 
 def _anchors(file: Path, *, is_named: bool) -> "list[Anchor]":
     """The anchors of a file, read before the snapshot that they are compared with."""
-    from ostiary.foundation.audit import AnchorFile
+    from ostiary.foundation.audit import ANCHOR_FILE, AnchorFile
 
     if is_named and not file.is_file():
         raise OperatorError(f"there is no file {file}")
     try:
-        return AnchorFile(file).read()
+        found = AnchorFile(file).read()
     except OSError as error:
         raise OperatorError(f"the anchors in {file} cannot be read: {error.strerror}") from error
+    if is_named and not found:
+        raise OperatorError(f"{file} proves nothing: there is no anchor in it; name a copy of {ANCHOR_FILE}")
+    return found
 
 
 @contextmanager
