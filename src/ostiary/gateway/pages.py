@@ -70,12 +70,13 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class _Section:
-    """One kind of things: how its next rows are read, what tells them apart, how they are drawn."""
+    """One kind of things: how its next rows are read, how they are drawn, what tells them apart."""
 
     rows: Callable[[CurrentPlan, str, str, int], Sequence[Any]]
     """Of an organization, after a key, at most so many."""
-    key: Callable[[Any], str]
     draw: Callable[[CurrentPlan, str, Sequence[Any]], Iterable[Thing | None]]
+    key: Callable[[Any], str] | None = None
+    """None where there are few: they are read all at once."""
     at_most: int = PAGE
 
 
@@ -89,7 +90,7 @@ def read_page(current: CurrentPlan, place: Place) -> tuple[list[Thing], Place | 
         rows = section.rows(current, at.organization_id, at.after, section.at_most)
         things += [one for one in section.draw(current, at.organization_id, rows) if one is not None]
         room -= len(rows) * PAGE // section.at_most
-        if len(rows) == section.at_most:
+        if section.key is not None and len(rows) == section.at_most:
             at = replace(at, after=section.key(rows[-1]))
         else:
             at = _following(current.connection, at)
@@ -114,13 +115,6 @@ def _next_organization(connection: Connection, at: Place) -> Place:
     if found is None:  # what belongs to none comes last
         return Place(at.number, section=_OF_ORGANIZATION)
     return Place(at.number, found.id)
-
-
-def _whole(
-    read: Callable[[CurrentPlan, str], Sequence[Any]],
-) -> Callable[[CurrentPlan, str, str, int], Sequence[Any]]:
-    """Rows of which there are few: all at once."""
-    return lambda current, organization_id, after, _: read(current, organization_id) if after == _NONE else ()
 
 
 def _by_id(one: Any) -> str:
@@ -148,64 +142,64 @@ def _minimums(current: CurrentPlan, id: str, after: str, at_most: int) -> Sequen
 
 
 _OF_EACH: Final = (
-    _Section(_whole(_organization), _by_id, lambda current, _, rows: map(current.drawn_organization, rows)),
+    _Section(
+        lambda current, id, *_: _organization(current, id),
+        lambda current, _, rows: map(current.drawn_organization, rows),
+    ),
     _Section(
         lambda current, *where: apim.apis_after(current.connection, *where),
-        _by_id,
         lambda current, _, rows: map(current.drawn_api, rows),
+        _by_id,
         _APIS,
     ),
     _Section(
         lambda current, *where: apim.applications_after(current.connection, *where),
-        _by_id,
         _draw_applications,
+        _by_id,
         _APPLICATIONS,
     ),
     _Section(
         lambda current, *where: oauth.clients_after(current.connection, *where),
-        lambda one: str(one.client_id),
         _draw_clients,
+        lambda one: str(one.client_id),
     ),
     _Section(
         lambda current, *where: apim.subscriptions_after(current.connection, *where),
-        _by_id,
         lambda _, __, rows: map(planner.draw_subscription, rows),
+        _by_id,
     ),
     _Section(
-        _whole(lambda current, id: apim.list_plans(current.connection, id)),
-        _by_id,
+        lambda current, id, *_: apim.list_plans(current.connection, id),
         lambda _, __, rows: map(planner.draw_plan, rows),
     ),
     _Section(
         lambda current, *where: apim.api_keys_after(current.connection, *where),
-        lambda one: str(one.sha256),
         lambda _, __, rows: map(planner.draw_api_key, rows),
+        lambda one: str(one.sha256),
     ),
     _Section(
-        _whole(lambda current, id: apim.list_deny_policies(current.connection, id)),
-        _by_id,
+        lambda current, id, *_: apim.list_deny_policies(current.connection, id),
         lambda _, __, rows: map(planner.draw_denial, rows),
     ),
     _Section(
         _minimums,
-        lambda one: f"{one[0]}:{one[1]}",
         lambda _, id, rows: (planner.draw_epoch(id, *one) for one in rows),
+        lambda one: f"{one[0]}:{one[1]}",
     ),
 )
 _OF_ALL: Final = (
     _Section(
-        _whole(lambda current, _: oauth.public_keys(current.connection)),
-        _by_id,
+        lambda current, *_: oauth.public_keys(current.connection),
         lambda _, __, rows: map(planner.draw_key, rows),
     ),
     _Section(
         lambda current, _, after, at_most: oauth.revocations_after(
             current.connection, current.now, after, at_most
         ),
-        lambda one: str(one[0]),
         lambda _, __, rows: (planner.draw_revocation(*one) for one in rows),
+        lambda one: str(one[0]),
     ),
-    _Section(_whole(lambda current, _: current.own_node()), _by_id, lambda _, __, rows: rows),
+    _Section(lambda current, *_: current.own_node(), lambda _, __, rows: rows),
 )
 _SECTIONS: Final = (*_OF_EACH, *_OF_ALL)
 _OF_ORGANIZATION: Final = len(_OF_EACH)

@@ -5,14 +5,15 @@ import json
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, insert, select
 from tests.http.gateway.gateway import Gateway
 
 from ostiary import apim
 from ostiary.foundation.http_client import OutboundPolicy
 from ostiary.gateway.feed import MOST_CHANGES
 from ostiary.gateway.pages import PAGE
-from ostiary.gateway.plan import GatewayPlan, PlanAnswer, to_wire
+from ostiary.gateway.plan import GatewayPlan, Kind, PlanAnswer, to_wire
+from ostiary.oauth.tables import signing_keys
 from ostiary.organizations import Organization, narrow, put
 
 EARLIER = "00000000-0000-0000-0000-000000000001"
@@ -79,6 +80,49 @@ async def test_the_pages_together_are_the_whole_plan(on_both: Gateway):
     assert {(answer.number, answer.complete) for answer in answers} == {(await on_both.number(), True)}
     told = [(entry.kind, entry.id) for answer in answers for entry in answer.entries]
     assert len(told) == len(set(told))
+
+
+async def test_what_is_read_whole_may_be_as_many_as_fit_on_a_page(on_both: Gateway):
+    """A copy that ended there, or asked for a key by which nothing is paged, would never be a plan."""
+
+    def more(connection: Connection) -> None:
+        (row, *others) = connection.execute(select(signing_keys)).mappings()
+        new = PAGE - 1 - len(others)
+        connection.execute(
+            insert(signing_keys), [{**row, "kid": f"k{n}", "state": "retiring"} for n in range(new)]
+        )
+
+    await on_both.an_application("Mobile", "mobile")
+    await on_both.installation.password_token()  # with which its organization has a key
+    await on_both.write(more)
+
+    copied = together(await pages_after(on_both, await page(on_both)))
+
+    assert len(copied.keys) == PAGE
+
+
+async def test_every_kind_of_thing_is_on_some_page(gateway: Gateway):
+    """What lacks a section would be in no copy, and no comparison of pages with pages would miss it."""
+    await gateway.a_subscription(await gateway.an_application("Mobile", "mobile"), await gateway.an_api())
+    here = gateway.organization_id
+    token = await gateway.installation.password_token()
+    form = {"token": token["refresh_token"]}
+    await gateway.installation.http.post("/revoke", data=form, auth=("mobile", "s3cret-of-the-client"))
+
+    def more(connection: Connection) -> None:
+        (application,) = apim.list_applications(connection, here)
+        now = gateway.installation.clock()
+        apim.create_api_key(connection, here, application.id, apim.APIKeySpec("key"), now)
+        apim.create_deny_policy(connection, here, apim.DenySpec(apim.DenyCondition.IP, "192.0.2.7"))
+        narrow(connection, here, "subject", "somebody")
+
+    await gateway.write(more)
+
+    told = {
+        entry.kind for answer in await pages_after(gateway, await page(gateway)) for entry in answer.entries
+    }
+
+    assert told == set(Kind) - {Kind.CLAIMS}  # which are said when they change, and are of no plan
 
 
 async def test_no_page_grows_with_the_plan(gateway: Gateway):
