@@ -3,7 +3,7 @@
 import subprocess
 from pathlib import Path
 
-from tests.system.pages import blocks
+from tests.system.pages import commands
 from tests.system.server import Server
 from tests.system.waiting import until
 from tests.system.world import BOB_PASSWORD, Caller, apply, organization
@@ -14,20 +14,14 @@ FAILURES = 5
 FREE_WITHIN = 60.0
 
 
-def run(server: Server, command: str, *more: str) -> subprocess.CompletedProcess[str]:
-    words = command.replace("/var/lib/ostiary", str(server.directory)).split()
-    assert words[0] == "ostiary"
-    return server.ostiary(*words[1:], *more)
-
-
-def commands(page: str, word: str) -> list[str]:
-    lines = [line for block in blocks(page, "sh") for line in block.splitlines()]
-    return [line for line in lines if line.startswith(f"ostiary {word} ")]
+def run(server: Server, command: list[str], *more: str) -> subprocess.CompletedProcess[str]:
+    words = [str(server.directory) if word == "/var/lib/ostiary" else word for word in command]
+    return server.ostiary(*words, *more)
 
 
 def test_a_lock_is_listed_and_lifted(server: Server, tmp_path: Path) -> None:
     apply(server, tmp_path, organization("my_company", NOWHERE))
-    listing, lifting = commands(LOCKS, "locks")
+    listing, lifting = commands(LOCKS, "ostiary locks")
     with server.gateway() as http:
         bob = Caller(http, "my_company")
         for name in ("PRIMARY/bob", "PRIMARY/nobody-here"):
@@ -50,7 +44,7 @@ def test_a_lock_is_listed_and_lifted(server: Server, tmp_path: Path) -> None:
 
 def test_an_organization_is_removed_and_its_name_given_again(server: Server, tmp_path: Path) -> None:
     apply(server, tmp_path, organization("shop", NOWHERE))
-    (removing,) = commands(ORGANIZATIONS, "organization")
+    (removing,) = commands(ORGANIZATIONS, "ostiary organization")
     unasked = run(server, removing)
     assert (unasked.returncode, "shop" in server.ostiary("organization", "list").stdout) == (1, True)
 

@@ -8,11 +8,10 @@ import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
-from urllib.parse import quote
 
 import typer
 
-from ostiary.cli.client import ManagementClient, Refused
+from ostiary.cli.client import ManagementClient, Refused, place_of
 from ostiary.cli.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -67,7 +66,7 @@ def apply(
     }
     try:
         with ManagementClient.from_environment(data_dir) as client:
-            where = "" if org is None else f"/t/{quote(org, safe='')}"
+            where = place_of(org)
             answer = client.request("POST", where + _URL, body, _PATIENCE_SECONDS)
     except Refused as refused:
         found = _placed(checked, refused)

@@ -12,6 +12,7 @@ from collections.abc import Generator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import quote
 
 import httpx2
 
@@ -20,6 +21,11 @@ from ostiary.cli.errors import OperatorError
 
 TIMEOUT_SECONDS = 30.0
 _LOCAL = "http://local-administrator"
+
+
+def place_of(org: str | None) -> str:
+    """Where the paths of an organization begin; those of the default one where none is named."""
+    return "" if org is None else f"/t/{quote(org, safe='')}"
 
 
 class Refused(OperatorError):

@@ -9,11 +9,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Final
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 import typer
 
-from ostiary.cli.client import ManagementClient
+from ostiary.cli.client import ManagementClient, place_of
 from ostiary.cli.errors import OperatorError
 
 _URL: Final = "/api/declarative/v1/export"
@@ -40,7 +40,7 @@ def export(
     """Write an organization as a file that, applied again, changes nothing."""
     from ostiary.declarative import export_from_wire, laid_out, refer_to_secrets
 
-    where = "" if org is None else f"/t/{quote(org, safe='')}"
+    where = place_of(org)
     query = urlencode([("organization", organization), *(("without", one) for one in without or ())])
     with ManagementClient.from_environment(data_dir) as client:
         answer = client.request("GET", f"{where}{_URL}?{query}", None, _PATIENCE_SECONDS)

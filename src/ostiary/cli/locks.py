@@ -2,11 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Final
-from urllib.parse import quote
 
 import typer
 
-from ostiary.cli.client import ManagementClient
+from ostiary.cli.client import ManagementClient, place_of
 from ostiary.cli.options import DataDirectoryOption
 from ostiary.cli.subject import WhoArgument, subject_of
 
@@ -22,7 +21,7 @@ OrganizationOption = Annotated[
 def list_locks(org: OrganizationOption = None, data_dir: DataDirectoryOption = None) -> None:
     """Show who is locked out, where and until when, those for longest first."""
     with ManagementClient.from_environment(data_dir) as client:
-        found = client.request("GET", f"{_place(org)}/api/identity/v1/locks?limit={_AT_ONCE}")
+        found = client.request("GET", f"{place_of(org)}/api/identity/v1/locks?limit={_AT_ONCE}")
     rows = [_row(lock) for lock in found["locks"]]
     for line in _table([_HEAD, *rows]) if rows else ["nobody is locked out"]:
         typer.echo(line)
@@ -36,7 +35,7 @@ def list_locks(org: OrganizationOption = None, data_dir: DataDirectoryOption = N
 def lift(who: WhoArgument, org: OrganizationOption = None, data_dir: DataDirectoryOption = None) -> None:
     """End every lock of a person: the next login is tried at once."""
     with ManagementClient.from_environment(data_dir) as client:
-        client.request("DELETE", f"{_place(org)}/api/identity/v1/locks/{subject_of(client, org, who)}")
+        client.request("DELETE", f"{place_of(org)}/api/identity/v1/locks/{subject_of(client, org, who)}")
     typer.echo(f"{who} is locked out no more")
 
 
@@ -49,7 +48,3 @@ def _table(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
 def _row(lock: dict[str, Any]) -> tuple[str, ...]:
     times = (lock[name][:19] for name in ("since", "until"))
     return lock["user"], lock["sub"], str(lock["failures"]), *times, lock["client"] or "every one"
-
-
-def _place(org: str | None) -> str:
-    return "" if org is None else f"/t/{quote(org, safe='')}"

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import typer
 
-from ostiary.cli.client import ManagementClient
+from ostiary.cli.client import ManagementClient, place_of
 from ostiary.cli.options import DataDirectoryOption
 
 command = typer.Typer(help="Everything held about one person.", no_args_is_help=True)
@@ -54,5 +54,4 @@ def _path(client: ManagementClient, org: str, who: str) -> str:
 
 
 def _subjects(org: str | None) -> str:
-    place = "" if org is None else f"/t/{quote(org, safe='')}"
-    return f"{place}/api/identity/v1/subjects"
+    return f"{place_of(org)}/api/identity/v1/subjects"

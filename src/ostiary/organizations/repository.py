@@ -33,15 +33,6 @@ _RAISE = (
     .values(epoch=organizations.c.epoch + 1)
     .returning(organizations.c.epoch)
 )
-_NARROW = {
-    dialect: statement.on_conflict_do_update(
-        index_elements=["organization_id", "kind", "key"], set_={"minimum": statement.excluded.minimum}
-    )
-    for dialect, statement in (
-        ("postgresql", postgresql_insert(epoch_minimums)),
-        ("sqlite", sqlite_insert(epoch_minimums)),
-    )
-}
 _RAISE_TO = {  # one statement: a minimum that was raised beyond meanwhile stays
     dialect: statement.on_conflict_do_update(
         index_elements=["organization_id", "kind", "key"],
@@ -181,7 +172,7 @@ def narrow(connection: Connection, organization_id: str, kind: EpochKind, key: s
     if minimum is None:
         raise OrganizationGone(organization_id)
     row = {"organization_id": organization_id, "kind": kind, "key": key, "minimum": minimum}
-    connection.execute(_NARROW[connection.dialect.name], row)
+    connection.execute(_RAISE_TO[connection.dialect.name], row)
     record(connection, Event("epoch", organization_id, f"{kind}:{key}"))
     return int(minimum)
 
