@@ -6,7 +6,6 @@ nothing is noted all the same, in its own transaction, and refusals are counted.
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -25,19 +24,19 @@ from ostiary.foundation.audit import (
     Actor,
     AnchorFile,
     AuditSettings,
+    Head,
+    Heads,
     Origin,
     Refusal,
     Refusals,
     acting,
-    anchors_of,
+    anchor_heads,
     chain_staged,
     drop_older,
     has_staged,
     heads_of_chains,
-    latest,
     note_unless_noted,
     sign_checkpoints,
-    still_there,
 )
 from ostiary.foundation.clock import Clock
 from ostiary.foundation.database import Database, ending_writes
@@ -55,7 +54,6 @@ from ostiary.organizations import (
 )
 from ostiary.permissions import Audience, FindOrganization, Principal, PrincipalKind
 
-Heads = dict[str, tuple[int, str]]
 _log = get_logger(__name__)
 _CHAIN_EVERY: Final = timedelta(seconds=1)
 _TEND_EVERY: Final = timedelta(minutes=5)
@@ -136,7 +134,7 @@ class AuditKeeping:
 
     async def chain(self) -> None:
         """Chain what waits, and anchor the chains that grew."""
-        heads: Heads = {}
+        heads: dict[str, Head] = {}
         while await self.database.read(has_staged):
             heads |= await self.database.write(lambda connection: chain_staged(connection, self.box))
         if heads:
@@ -144,22 +142,7 @@ class AuditKeeping:
 
     async def _anchor(self, heads: Heads) -> None:
         file = AnchorFile(self.data_dir / ANCHOR_FILE)
-        known = latest(await asyncio.to_thread(file.read))
-        heads = {one: head for one, head in heads.items() if one not in known or known[one].head != head}
-        before = [known[organization_id] for organization_id in heads if organization_id in known]
-        cut = await self.database.read(
-            lambda c: [anchor for anchor in before if not still_there(c, self.box, anchor)]
-        )
-        for anchor in cut:
-            _log.error(
-                "audit_log_was_cut",
-                organization=anchor.organization_id,
-                missing=anchor.sequence,
-                was_there_at=anchor.at.isoformat(),
-                advice="ostiary audit verify",
-            )
-            del heads[anchor.organization_id]
-        await asyncio.to_thread(file.add, anchors_of(heads, self.clock()))
+        await anchor_heads(self.database, self.box, file, heads, self.clock)
 
     async def tend(self) -> None:
         """Sign the ends of chains, say so where logs are kept, and drop what is older than it is kept."""

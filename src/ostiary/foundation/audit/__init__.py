@@ -5,10 +5,11 @@ records of each organization: sequence, hash of the one before, hash. What belon
 a key of that person, so that erasing somebody destroys a key and no record.
 """
 
+from ostiary.foundation.audit.anchoring import anchor_heads
 from ostiary.foundation.audit.anchors import FILE as ANCHOR_FILE
-from ostiary.foundation.audit.anchors import Anchor, AnchorFile, anchors_of, latest, still_there
+from ostiary.foundation.audit.anchors import Anchor, AnchorFile, Heads, anchors_of, latest, still_there
 from ostiary.foundation.audit.chaining import chain_staged, has_staged
-from ostiary.foundation.audit.checkpoints import drop_older, sign_checkpoints
+from ostiary.foundation.audit.checkpoints import Head, drop_older, sign_checkpoints
 from ostiary.foundation.audit.checkpoints import heads as heads_of_chains
 from ostiary.foundation.audit.forgetting import forget_people
 from ostiary.foundation.audit.noting import note, note_unless_noted
@@ -29,6 +30,8 @@ __all__ = [
     "Anchor",
     "AnchorFile",
     "AuditSettings",
+    "Head",
+    "Heads",
     "Origin",
     "PersonKeys",
     "Personal",
@@ -37,6 +40,7 @@ __all__ = [
     "Verdict",
     "Wanted",
     "acting",
+    "anchor_heads",
     "anchors_of",
     "chain_staged",
     "current_origin",

@@ -16,7 +16,7 @@ from typing import Final
 import orjson
 from sqlalchemy import Connection, bindparam, select
 
-from ostiary.foundation.audit.checkpoints import latest_beginning
+from ostiary.foundation.audit.checkpoints import Head, latest_beginning
 from ostiary.foundation.audit.tables import audit_log
 from ostiary.foundation.private_files import write_private
 from ostiary.foundation.secrets import SecretBox
@@ -25,8 +25,8 @@ FILE: Final = "audit-anchors.jsonl"
 """Its name in the data directory."""
 LARGEST: Final = 1_000_000
 """Bytes, after which every second anchor of the file goes."""
-Heads = Mapping[str, tuple[int, str]]
-"""Sequence and hash of the newest record, by organization."""
+Heads = Mapping[str, Head]
+"""The newest record, by organization."""
 _HASH = select(audit_log.c.hash).where(
     audit_log.c.organization_id == bindparam("organization_id"), audit_log.c.sequence == bindparam("sequence")
 )
@@ -42,7 +42,7 @@ class Anchor:
     at: datetime
 
     @property
-    def head(self) -> tuple[int, str]:
+    def head(self) -> Head:
         """Sequence and hash."""
         return self.sequence, self.hash
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 import orjson
 from sqlalchemy import Connection, Row, bindparam, delete, insert, select, text
 
-from ostiary.foundation.audit.checkpoints import HEAD, latest_checkpoint
+from ostiary.foundation.audit.checkpoints import HEAD, Head, latest_checkpoint
 from ostiary.foundation.audit.sealing import PersonKeys
 from ostiary.foundation.audit.tables import audit_log, audit_staged
 from ostiary.foundation.secrets import SecretBox
@@ -34,9 +34,7 @@ def has_staged(connection: Connection) -> bool:
     return connection.execute(_ANY).first() is not None
 
 
-def chain_staged(
-    connection: Connection, box: SecretBox, at_once: int = AT_ONCE
-) -> dict[str, tuple[int, str]]:
+def chain_staged(connection: Connection, box: SecretBox, at_once: int = AT_ONCE) -> dict[str, Head]:
     """Chain what waits; returns sequence and hash of the newest record of each chain that grew."""
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
@@ -51,7 +49,7 @@ def chain_staged(
     return heads
 
 
-def head(connection: Connection, organization_id: str) -> tuple[int, str]:
+def head(connection: Connection, organization_id: str) -> Head:
     """Sequence and hash of the newest record; where all are dropped, of the last one that was."""
     row = connection.execute(HEAD, {"organization_id": organization_id}).first()
     if row is not None:
@@ -72,7 +70,7 @@ def digest(document: str) -> str:
 
 def _append(
     connection: Connection, box: SecretBox, organization_id: str, rows: Iterable[Row[tuple[Any, ...]]]
-) -> tuple[int, str]:
+) -> Head:
     keys = PersonKeys(connection, box, organization_id)
     last, previous = head(connection, organization_id)
     records = []

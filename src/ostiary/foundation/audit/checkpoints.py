@@ -19,6 +19,8 @@ from ostiary.foundation.audit.tables import audit_checkpoints as checkpoints
 from ostiary.foundation.audit.tables import audit_log, audit_signing_keys
 from ostiary.foundation.secrets import SecretBox
 
+Head = tuple[int, str]
+"""Sequence and hash of the newest record of a chain."""
 _DROPPED_AT_ONCE = 1_000
 _OF = select(checkpoints).where(checkpoints.c.organization_id == bindparam("organization_id"))
 _LATEST = _OF.order_by(checkpoints.c.sequence.desc()).limit(1)
@@ -113,7 +115,7 @@ def sign_checkpoints(
     return signed
 
 
-def heads(connection: Connection) -> dict[str, tuple[int, str]]:
+def heads(connection: Connection) -> dict[str, Head]:
     """Sequence and hash of the newest record of every organization that has any."""
     found = {}
     for organization_id in organizations_with_records(connection):
