@@ -112,7 +112,7 @@ def test_a_client_that_acts_for_itself_has_no_password(http: TestClient, setting
 async def test_somebody_of_an_outside_store_is_told_where_the_password_is(world: World) -> None:
     here = world.organization.id
     record = UserRecord("7", "testuser")
-    subject = await world.database.write(
+    subject, _ = await world.database.write(
         lambda c: subjects.see(c, here, "store-1", "EXTERNAL", record, world.clock())
     )
 
