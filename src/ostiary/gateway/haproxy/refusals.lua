@@ -203,6 +203,25 @@ local function accept(txn)
     txn:set_var("txn.xml", prefers_xml(txn.f:req_fhdr("accept")))
 end
 
+local READ_AT_MOST = 10 * 2 ^ 20 -- bytes of the body of a refused call
+
+-- Answers what `present` has set when the body, or enough of it, has been read.
+local function refuse(applet)
+    local left = READ_AT_MOST
+    repeat
+        local part = applet:receive(65536)
+        left = left - #part
+    until part == "" or left <= 0
+    local text = applet:get_var("txn.body")
+    applet:set_status(applet:get_var("txn.status"))
+    applet:add_header("content-length", tostring(#text))
+    applet:add_header("content-type", "application/json")
+    applet:add_header("cache-control", "no-store")
+    applet:start_response()
+    applet:send(text)
+end
+
 core.register_fetches("fault", fault)
+core.register_service("refuse", "http", refuse)
 core.register_action("accept", { "http-req" }, accept)
 core.register_action("present", { "http-req" }, present)

@@ -29,6 +29,8 @@ TOKEN_BODY_AT_MOST: Final = 65536
 """Bytes of a form at a protocol endpoint; above it 413."""
 UNMEASURED_BODY_ENOUGH: Final = 16385
 """The same where the length is not declared: so many bytes are too many."""
+LONG_BODY: Final = 4096
+"""Bytes of the body of a refused call; from there on it may not fit into the buffer beside any headers."""
 MANAGEMENT_BODY_AT_MOST: Final = 10 * 2**20
 REFUSED_CREDENTIALS_AT_MOST: Final = 300
 """In 10 seconds from an address (IPv6: a /64); beyond, unknown credentials are refused unasked."""
@@ -114,6 +116,7 @@ def gateway_config(listener: GatewayListener) -> str:
         "body_at_most": str(TOKEN_BODY_AT_MOST),
         "unmeasured_body_enough": str(UNMEASURED_BODY_ENOUGH),
         "refused_credentials_at_most": str(REFUSED_CREDENTIALS_AT_MOST),
+        "long_body": str(LONG_BODY),
         "calls_per_target": str(listener.calls_per_target),
         "failures_in_a_row": str(FAILURES_IN_A_ROW),
         "workers_path": quoted(hygiene.WORKERS_PATH),
