@@ -32,6 +32,7 @@ from ostiary.cli import (
     version,
 )
 from ostiary.cli.errors import OperatorError
+from ostiary.foundation.process import end
 
 app = typer.Typer(
     name="ostiary",
@@ -82,15 +83,24 @@ def _help(context: typer.Context) -> None:
 def main() -> NoReturn:
     """Run the command line; a problem a person can solve is one line on standard error and status 1."""
     try:
-        app(prog_name="ostiary")
+        end(_run())
     except OperatorError as error:
         for line in str(error).splitlines():
             print(f"ostiary: {line}", file=sys.stderr)
-        sys.exit(1)
     except OSError as error:
         if error.errno not in _NO_ROOM:
             raise
         where = f"{error.filename}: " if error.filename else ""
         print(f"ostiary: {where}{error.strerror}: {_NO_ROOM[error.errno]}", file=sys.stderr)
-        sys.exit(1)
-    sys.exit(0)
+    sys.exit(1)
+
+
+def _run() -> int:
+    """Run the command; its status. What ends with words of its own ends as Python does."""
+    try:
+        app(prog_name="ostiary")
+    except SystemExit as ending:
+        if not isinstance(ending.code, int | None):
+            raise
+        return ending.code or 0
+    return 0

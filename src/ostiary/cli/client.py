@@ -185,6 +185,8 @@ def _content(response: httpx2.Response) -> Any:
     description = (
         problem.get("description") or problem.get("error_description") or _plain(response.status_code)
     )
+    if response.status_code == 401 and str(response.request.url).startswith(_LOCAL):
+        raise OperatorError("there is no such organization")  # or it would know this administrator
     trace_id = str(problem.get("traceId", ""))
     raise Refused(response.status_code, code, str(description), trace_id, problem)
 

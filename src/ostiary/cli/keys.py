@@ -7,7 +7,6 @@ import asyncio
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from sqlalchemy import Connection
 
 from ostiary.cli.data_directory import DataDirectory
 from ostiary.cli.errors import OperatorError
@@ -15,6 +14,8 @@ from ostiary.cli.options import ConfigOption, DataDirectoryOption
 from ostiary.foundation.clock import utc_now
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from ostiary.app import Settings
     from ostiary.oauth import Keys
 
@@ -57,7 +58,7 @@ async def _rotate(settings: "Settings", keys: "Keys", org: str | None, *, immedi
     from ostiary.gateway import rotate_node_keys
     from ostiary.organizations import all_organizations
 
-    def unit(connection: Connection) -> list[str]:
+    def unit(connection: "Connection") -> list[str]:
         chosen = [o for o in all_organizations(connection) if org in (None, o.name)]
         if not chosen:
             raise OperatorError(f"there is no organization {org}")

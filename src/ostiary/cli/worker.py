@@ -12,12 +12,11 @@ import asyncio
 import sys
 from pathlib import Path
 
-import uvicorn
 import uvloop
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ostiary.app import build_app, load_settings
 from ostiary.cli.data_directory import DataDirectory
+from ostiary.foundation.process import end, lasting
 from ostiary.foundation.telemetry import configure_logging
 from ostiary.foundation.unix_server import Server, private_socket
 
@@ -53,12 +52,17 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--index", type=int, required=True)
     index = parser.parse_args().index
-    sys.stdin.read()  # started early: it begins when whoever prepares the rest lets go of its input
-    settings = load_settings()
-    configure_logging(settings.log_format)
-    directory = DataDirectory(settings.data_dir)
-    own = (directory.admin_socket(index), directory.nodes_socket(index), directory.metrics_socket(index))
-    app = AcceptedOn(build_app(settings), *own)
+    with lasting():
+        import uvicorn
+
+        from ostiary.app import build_app, load_settings
+
+        sys.stdin.read()  # started early: it begins when whoever prepares the rest lets go of its input
+        settings = load_settings()
+        configure_logging(settings.log_format)
+        directory = DataDirectory(settings.data_dir)
+        own = (directory.admin_socket(index), directory.nodes_socket(index), directory.metrics_socket(index))
+        app = AcceptedOn(build_app(settings), *own)
     config = uvicorn.Config(
         app,
         http="httptools",
@@ -74,6 +78,7 @@ def main() -> None:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         sockets = [private_socket(path, BACKLOG) for path in (directory.worker_socket(index), *own)]
         runner.run(Server(config).serve(sockets=sockets))
+    end(0)
 
 
 if __name__ == "__main__":
