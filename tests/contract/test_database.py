@@ -1,7 +1,10 @@
 """One suite for both databases: units of work, durability of the answer, changes seen elsewhere."""
 
 import asyncio
+import threading
 import time
+from collections import Counter
+from functools import partial
 
 import pytest
 from sqlalchemy import Connection, text
@@ -19,6 +22,7 @@ from ostiary.foundation.events import (
     record,
 )
 from ostiary.foundation.identifiers import new_id
+from ostiary.foundation.memory import remembered
 from ostiary.organizations import Organization, all_organizations, current_epoch, latest_minimum, narrow, put
 from ostiary.permissions import Member, Role, a_client, a_group, a_user, find_role, holdings_of, put_role
 
@@ -90,6 +94,71 @@ async def test_a_question_is_read_once_until_somebody_commits_or_the_answer_does
     await database.recall("another question", counting)
 
     assert (once, again, reads) == ((1, 1, 3) if database.is_sqlite else (3, 1, 5))
+
+
+async def test_a_part_of_a_glance_is_read_once_until_somebody_commits_and_by_others_each_time(
+    database: Database, database_url: str
+) -> None:
+    other = Database.open(database_url)
+    reads: list[str] = []
+
+    def named(who: str, connection: Connection) -> list[str]:
+        def read(connection: Connection) -> list[str]:
+            reads.append(who)
+            return [one.name for one in all_organizations(connection)]
+
+        return remembered(connection, "names", read)
+
+    seen = []
+    for number, name in enumerate(("first", "second", "third", "fourth")):
+        writer = (database, other)[number % 2]
+        await writer.write(lambda connection, name=name: put(connection, an_organization(name)))  # type: ignore[misc]
+        for _ in range(2):
+            seen.append(len(await database.glance(partial(named, "glance"))))
+    for _ in range(2):
+        await database.read(partial(named, "read"))
+        await database.write(partial(named, "write"))
+        await database.write(partial(named, "brief"), brief=True)
+    await other.close()
+
+    assert seen == [1, 1, 2, 2, 3, 3, 4, 4]
+    assert Counter(reads) == {"glance": 4 if database.is_sqlite else 8, "read": 2, "write": 2, "brief": 2}
+
+
+async def test_a_glance_at_a_file_needs_no_thread(database: Database) -> None:
+    """Where the database is on another machine, the event loop goes on meanwhile."""
+    threads: list[threading.Thread] = []
+
+    def noting(_connection: Connection) -> None:
+        threads.append(threading.current_thread())
+
+    await database.glance(noting)
+    await database.recall("who reads", noting)
+    await database.read(noting)
+
+    here = threading.current_thread()
+    assert [thread is here for thread in threads] == [database.is_sqlite, database.is_sqlite, False]
+
+
+async def test_what_is_brief_is_written_as_everything_else_and_raises_alone(database: Database) -> None:
+    """On SQLite it runs on the event loop, in the transactions of the others."""
+    threads: set[threading.Thread] = set()
+
+    def writing(number: int, connection: Connection) -> None:
+        put(connection, an_organization(f"shop-{number}"))
+        if number % 3 == 0:
+            threads.add(threading.current_thread())
+        if number % 5 == 0:
+            raise LookupError
+
+    units = (database.write(partial(writing, number), brief=number % 3 == 0) for number in range(60))
+    results = await asyncio.gather(*units, return_exceptions=True)
+
+    raised = {number: type(result) for number, result in enumerate(results) if result is not None}
+    assert raised == dict.fromkeys(range(0, 60, 5), LookupError)
+    written = {one.name for one in await database.read(all_organizations)}
+    assert written == {f"shop-{number}" for number in range(60) if number % 5}
+    assert (threads == {threading.current_thread()}) is database.is_sqlite
 
 
 async def test_another_process_sees_a_change_within_200_ms(database: Database, database_url: str) -> None:

@@ -2,8 +2,10 @@
 
 import asyncio
 import multiprocessing
+import threading
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection, text
@@ -78,3 +80,63 @@ def test_several_processes_write_without_losing_anything(tmp_path: Path) -> None
     with engine.begin() as connection:
         assert connection.execute(text("SELECT n FROM counter")).scalar_one() == 600
     engine.dispose()
+
+
+async def test_brief_units_that_come_together_take_few_turns_of_the_event_loop(tmp_path: Path) -> None:
+    """Whoever else wants to write waits for each of these turns."""
+    database = Database.open(prepare(tmp_path))
+    loop, turn, seen, have_come = asyncio.get_running_loop(), 0, [], threading.Event()
+
+    def count() -> None:
+        nonlocal turn
+        turn += 1
+        loop.call_soon(count)
+
+    count()
+    first = asyncio.ensure_future(database.write(lambda _: have_come.wait(10)))
+    units = [database.write(lambda _: seen.append(turn), brief=True) for _ in range(64)]
+    others = [asyncio.ensure_future(unit) for unit in units]
+    await asyncio.sleep(0)
+    have_come.set()
+    await asyncio.gather(first, *others)
+    await database.close()
+
+    assert len(seen) == 64
+    assert len(set(seen)) <= 5  # four, and one more where the first of them did not find the others yet
+
+
+class Loop(asyncio.SelectorEventLoop):
+    """Says when another thread wants something of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_wanted = threading.Event()
+
+    def call_soon_threadsafe(self, *arguments: Any, **how: Any) -> asyncio.Handle:
+        handle = super().call_soon_threadsafe(*arguments, **how)
+        self.is_wanted.set()
+        return handle
+
+
+def test_an_event_loop_that_has_ended_holds_up_no_other_writer(tmp_path: Path) -> None:
+    url, loop = prepare(tmp_path), Loop()
+
+    async def leave_without_a_word() -> "asyncio.Future[None]":
+        database = Database.open(url)
+        waiting = asyncio.ensure_future(database.write(lambda _: None, brief=True))
+        await asyncio.sleep(0)
+        return waiting
+
+    async def write() -> int:
+        other = Database.open(url)
+        async with asyncio.timeout(20):
+            changed = await other.write(lambda c: c.execute(text("UPDATE counter SET n = 1")).rowcount)
+        await other.close()
+        return changed
+
+    waiting = loop.run_until_complete(leave_without_a_word())
+    assert loop.is_wanted.wait(10)
+    loop.close()
+
+    assert asyncio.run(write()) == 1
+    assert not waiting.done()

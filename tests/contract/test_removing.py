@@ -8,13 +8,16 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import Boolean, Connection, String, Table, func, insert, select
+from sqlalchemy import Boolean, Connection, String, Table, event, func, insert, select
+from tests.conftest import create_tables
 from tests.support.identity import AdvancingClock
 
 import ostiary.app.wiring  # every slice, so that every table is known
-from ostiary.foundation.database import Database, Instant, metadata
+from ostiary.foundation.audit.tables import audit_person_keys, audit_signing_keys
+from ostiary.foundation.database import Database, Instant, metadata, write_engine
 from ostiary.foundation.events import outbox
 from ostiary.gateway import ROWS_IN_THE_PLAN
+from ostiary.gateway.plan import Kind
 from ostiary.identity.founding import add_organization
 from ostiary.organizations import (
     Organization,
@@ -26,6 +29,7 @@ from ostiary.organizations import (
     count,
     current_epoch,
     find,
+    forget_logs_of_removed,
     is_taken,
     narrow,
     page,
@@ -263,6 +267,13 @@ async def test_gateway_nodes_are_told_of_every_row_they_know(
     assert said["organization"] == 1
 
 
+def test_whatever_gateway_nodes_know_of_an_organization_has_rows_here():
+    """Of the others there is no row that goes, or nothing is held."""
+    elsewhere = {Kind.ORGANIZATION, Kind.NODE, Kind.CLAIMS}
+
+    assert {topic for topic, _ in ROWS_IN_THE_PLAN.values()} == set(Kind) - elsewhere
+
+
 async def test_an_organization_of_the_same_name_is_another_one(
     database: Database, clock: AdvancingClock
 ) -> None:
@@ -285,3 +296,28 @@ async def test_a_worker_lets_go_of_what_it_holds_at_once(database: Database, clo
     await Removal(database, ROWS_IN_THE_PLAN, forgotten.append, clock).run()
 
     assert forgotten == [SHOP.id]
+
+
+def test_people_of_an_organization_made_meanwhile_are_not_forgotten(postgresql_url: str) -> None:
+    """Each statement of PostgreSQL sees what is committed by then: who is there must be asked last."""
+    create_tables(postgresql_url)
+    engine, another = write_engine(postgresql_url), write_engine(postgresql_url)
+    made: list[None] = []
+
+    def make_one(*_of_a_statement: Any) -> None:
+        if not made:  # after the first statement, by another worker
+            made.append(None)
+            with another.begin() as other:
+                put(other, SHOP)
+                for table in (audit_person_keys, audit_signing_keys):
+                    other.execute(insert(table), _rows(other, table, SHOP.id, 1))
+
+    with engine.connect() as connection:
+        event.listen(connection, "after_cursor_execute", make_one)
+        forget_logs_of_removed(connection)
+        connection.commit()
+
+    with engine.begin() as connection:
+        assert len(connection.execute(select(audit_person_keys)).all()) == 1
+    for one in (engine, another):
+        one.dispose()

@@ -158,10 +158,10 @@ class AuditKeeping:
                 hash=one.hash,
                 signature=one.signature,
             )
-        await self._anchor(await self.database.read(heads_of_chains))  # whoever chained may have been killed
         while await self.database.write(lambda c: drop_older(c, box, now - self.settings.kept)):
             pass
         await self.database.write(forget_logs_of_removed)
+        await self._anchor(await self.database.read(heads_of_chains))  # whoever chained may have been killed
 
 
 def origin_of(scope: Scope) -> Origin:

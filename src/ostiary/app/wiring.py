@@ -44,11 +44,10 @@ from ostiary.oauth import (
     forget_ended,
 )
 from ostiary.oauth.endpoints import routers as oauth_routers
-from ostiary.organizations import Organization, Removal, all_organizations, find
+from ostiary.organizations import Removal, all_organizations, recall
 from ostiary.permissions import (
     SERVERS,
     AccessSettings,
-    FindOrganization,
     Guard,
     GuardedRouter,
     PlainRoutes,
@@ -114,7 +113,7 @@ def build_app(settings: Settings, clock: Clock = utc_now) -> ASGIApp:
     app = Documented(lifespan=lifespan, version=metadata.version("ostiary"), **_FRAMEWORK)
     passwords = settings.access.basic_authentication
     callers = Callers(database, box, authentication, settings.issuer_base, clock, takes_passwords=passwords)
-    find_organization = _finder(database)
+    find_organization = partial(recall, database)
     guard = app.state.guard = Guard(callers.identify, find_organization)
     routers = _routers(settings, database, box, authentication, server, clock)
     _tighten(routers, settings.access)
@@ -184,13 +183,6 @@ def _share_of_cores(settings: Settings) -> IdentitySettings:
         return settings.identity
     threads = max(1, (os.cpu_count() or 1) // settings.workers)
     return settings.identity.model_copy(update={"hashing": hashing.model_copy(update={"threads": threads})})
-
-
-def _finder(database: Database) -> FindOrganization:
-    async def find_organization(name: str) -> Organization | None:
-        return await database.recall(("organization", name), lambda connection: find(connection, name))
-
-    return find_organization
 
 
 def _jobs(

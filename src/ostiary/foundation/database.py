@@ -1,4 +1,4 @@
-"""The database: units of work, each one transaction and one hop to a thread (ADR 0003).
+"""The database: units of work, each one transaction and one hop to a thread at most (ADR 0003).
 
 `read` sees one consistent snapshot; `write` has returned only when its commit is on disk.
 On SQLite all writes of a process go through one thread that commits them in groups; a file
@@ -86,7 +86,8 @@ class Database:
         self.url = url
         self.is_sqlite = url.get_backend_name() == "sqlite"
         self._readers = ThreadPoolExecutor(readers, thread_name_prefix="database-read")
-        self._read_engine = _engine(url, readers, read_only=True)
+        glances = 1 if _is_a_file(url) else 0  # the event loop's own connection
+        self._read_engine = _engine(url, readers + glances, read_only=True)
         self._reading = OwnConnections(self._read_engine) if self.is_sqlite else self._read_engine
         self._write_engine = _engine(url, readers, read_only=False)
         self._group = GroupCommit(self._write_engine, _lock_path(url)) if self.is_sqlite else None
@@ -114,33 +115,51 @@ class Database:
         """Run `unit` in one read-only snapshot."""
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, unit)
 
+    async def glance(self, unit: Unit[Result]) -> Result:
+        """Run `unit`, a few look-ups by keys that take a few milliseconds at most, in one read-only snapshot.
+
+        On a file of SQLite it runs here and now: a thread would have to be given it, and the interpreter's
+        lock with each statement, which costs more than it does. Elsewhere this is `read`. Parts that many
+        ask for are `remembered`.
+        """
+        if self._memory is None:
+            return await self.read(unit)
+        self._memory.version()  # before the snapshot begins: nothing older than it is kept under this number
+        with self._reading.begin() as connection:
+            self._memory.serve(connection)
+            return unit(connection)
+
     async def recall(
         self, question: Hashable, unit: Unit[Result], fits: Callable[[Result], bool] = lambda _: True
     ) -> Result:
         """Return what `unit` reads; it is not read again before somebody, in any process, commits.
 
         `question` names everything the result depends on besides the database. The result is shared, so it
-        must be immutable; one that is remembered and does not fit is read again. On PostgreSQL, where nothing
-        says so cheaply whether anybody committed, this is `read`.
+        must be immutable; one that is remembered and does not fit is read again. `unit` is one for `glance`.
+        On PostgreSQL, where nothing says cheaply whether anybody committed, this is `glance`.
         """
         if self._memory is None:
-            return await self.read(unit)
+            return await self.glance(unit)
         version = self._memory.version()
         known: Result = self._memory.find(question)
         if known is NOTHING or not fits(known):
-            known = await self.read(unit)
+            known = await self.glance(unit)
             self._memory.keep(question, known, version)
         return known
 
-    async def write(self, unit: Unit[Result]) -> Result:
+    async def write(self, unit: Unit[Result], *, brief: bool = False) -> Result:
         """Run `unit` as one transaction; its commit is on disk when this returns.
+
+        `brief`: statements about rows named by keys, a few milliseconds at most. On SQLite they run on the
+        event loop; the writer's thread takes the lock before, and commits after.
 
         What `unit` raises rolls back this unit alone and is raised here. When the commit itself
         fails, every unit of its group fails. `unit` runs in a copy of the caller's context.
         """
         whole: Unit[Result] = partial(copy_context().run, partial(_to_the_end, unit))
         if self._group is not None:
-            return await asyncio.wrap_future(self._group.submit(whole))
+            loop = asyncio.get_running_loop() if brief else None
+            return await asyncio.wrap_future(self._group.submit(whole, loop))
         return await asyncio.get_running_loop().run_in_executor(self._writers, self._write, whole)
 
     async def settle(self) -> None:

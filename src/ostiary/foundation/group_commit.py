@@ -8,9 +8,13 @@ import fcntl
 import os
 import queue
 import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from asyncio import AbstractEventLoop
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,8 +23,21 @@ from sqlalchemy import Connection, Engine
 from ostiary.foundation.own_connections import OwnConnections, say
 
 Result = TypeVar("Result")
-_Job = tuple[Callable[[Connection], Any], "Future[Any]"]
+_Outcome = Callable[[], None]
 _LARGEST_GROUP = 128
+_LARGEST_TURN = 16
+"""Units that run in one turn of the event loop."""
+_LOOK_AGAIN = 1.0
+"""Seconds until the thread looks whether the loop it waits for is still there."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """What to do, whom to tell, and on which event loop it runs; None is the writer's thread."""
+
+    unit: Callable[[Connection], Any]
+    future: "Future[Any]"
+    loop: AbstractEventLoop | None
 
 
 class GroupCommit:
@@ -34,12 +51,14 @@ class GroupCommit:
         self._closed = False
         self._thread.start()
 
-    def submit(self, unit: Callable[[Connection], Result]) -> "Future[Result]":
-        """Queue `unit`; the future is done when its group is on disk."""
+    def submit(
+        self, unit: Callable[[Connection], Result], loop: AbstractEventLoop | None = None
+    ) -> "Future[Result]":
+        """Queue `unit`, for `loop` or the thread. The future is done when its group is on disk."""
         if self._closed:
             raise RuntimeError("the database is closed")
         future: Future[Result] = Future()
-        self._jobs.put((unit, future))
+        self._jobs.put(_Job(unit, future, loop))
         return future
 
     def close(self) -> None:
@@ -52,7 +71,7 @@ class GroupCommit:
     def _run(self) -> None:
         while True:
             group = self._next_group()
-            jobs = [job for job in group if job is not None and job[1].set_running_or_notify_cancel()]
+            jobs = [job for job in group if job is not None and job.future.set_running_or_notify_cancel()]
             if jobs:
                 self._commit(jobs)
             if group[-1] is None:
@@ -68,16 +87,14 @@ class GroupCommit:
         return group
 
     def _commit(self, jobs: list[_Job]) -> None:
-        settle: list[Callable[[], None]] = []
+        settle: list[_Outcome] = []
         try:
             with self._file_lock(), self._connections.begin() as connection:
-                if len(jobs) == 1:  # its savepoint would be the transaction
-                    ((unit, future),) = jobs
-                    settle.append(_success(future, unit(connection)))
-                else:
-                    settle += [_attempt(connection, unit, future) for unit, future in jobs]
+                for loop, some in _turns(jobs):
+                    work = partial(_alone if len(jobs) == 1 else _together, connection, some)
+                    settle += work() if loop is None else _on_the_loop(loop, work)
         except BaseException as error:
-            settle = [_failure(future, error) for _, future in jobs]
+            settle = [_failure(job.future, error) for job in jobs]
         for outcome in settle:
             outcome()
 
@@ -94,26 +111,68 @@ class GroupCommit:
             os.close(descriptor)
 
 
-def _attempt(
-    connection: Connection, unit: Callable[[Connection], Any], future: "Future[Any]"
-) -> Callable[[], None]:
+def _turns(jobs: Sequence[_Job]) -> Iterator[tuple[AbstractEventLoop | None, list[_Job]]]:
+    """Cut a group into what follows one another at one place. On a loop it is little at once: others wait."""
+    for loop, some in groupby(jobs, lambda job: job.loop):
+        left = list(some)
+        at_once = len(left) if loop is None else _LARGEST_TURN
+        for start in range(0, len(left), at_once):
+            yield loop, left[start : start + at_once]
+
+
+def _alone(connection: Connection, jobs: Sequence[_Job]) -> list[_Outcome]:
+    """Run the only unit of a group: its savepoint would be the transaction."""
+    (job,) = jobs
+    return [_success(job.future, job.unit(connection))]
+
+
+def _together(connection: Connection, jobs: Sequence[_Job]) -> list[_Outcome]:
+    return [_attempt(connection, job) for job in jobs]
+
+
+def _attempt(connection: Connection, job: _Job) -> _Outcome:
     """Run one unit of several: what it raises takes back what it did, and nothing else."""
     say(connection, "SAVEPOINT unit")
     try:
-        result = unit(connection)
+        result = job.unit(connection)
     except Exception as error:
         if connection.invalidated or not connection.in_transaction():
             raise
         say(connection, "ROLLBACK TO unit")
         say(connection, "RELEASE unit")
-        return _failure(future, error)
+        return _failure(job.future, error)
     say(connection, "RELEASE unit")
-    return _success(future, result)
+    return _success(job.future, result)
 
 
-def _success(future: "Future[Any]", result: Any) -> Callable[[], None]:
+def _on_the_loop(loop: AbstractEventLoop, work: Callable[[], Result]) -> Result:
+    """Do work there, and wait for it.
+
+    The driver lets go of the interpreter's lock with each statement. Here it would be waited for each time.
+
+    Raises:
+        RuntimeError: the loop has ended; nothing was done.
+    """
+    done: Future[Result] = Future()
+
+    def run() -> None:
+        if not done.set_running_or_notify_cancel():
+            return  # given up
+        try:
+            done.set_result(work())
+        except BaseException as error:
+            done.set_exception(error)
+
+    loop.call_soon_threadsafe(run)
+    while not wait([done], _LOOK_AGAIN).done:
+        if loop.is_closed() and done.cancel():
+            raise RuntimeError("the event loop has ended")
+    return done.result()
+
+
+def _success(future: "Future[Any]", result: Any) -> _Outcome:
     return lambda: future.set_result(result)
 
 
-def _failure(future: "Future[Any]", error: BaseException) -> Callable[[], None]:
+def _failure(future: "Future[Any]", error: BaseException) -> _Outcome:
     return lambda: future.set_exception(error)

@@ -8,12 +8,16 @@ and many ask.
 
 import asyncio
 import sqlite3
-from collections.abc import Hashable
-from typing import Any, Final
+from collections.abc import Callable, Hashable
+from typing import Any, Final, TypeVar
 
+from sqlalchemy import Connection
+
+Result = TypeVar("Result")
 AT_MOST: Final = 10_000
 """Results; one more and all are forgotten, so that made-up questions take no memory."""
 NOTHING: Final = object()
+_OF_THE_CONNECTION: Final = "ostiary_memory"
 
 
 class Memory:
@@ -66,3 +70,24 @@ class Memory:
         """Let go of the file."""
         if self._connection is not None:
             self._connection.close()
+
+    def serve(self, connection: Connection) -> None:
+        """Let `remembered` find it. The `version` was asked for before the snapshot began that is read."""
+        connection.info[_OF_THE_CONNECTION] = self
+
+
+def remembered(connection: Connection, question: Hashable, unit: Callable[[Connection], Result]) -> Result:
+    """Return what `unit` reads, as a part of another unit.
+
+    In a glance it is not read again before somebody commits; see `Database.recall`. A unit that may write
+    reads everything itself.
+    """
+    memory: Memory | None = connection.info.get(_OF_THE_CONNECTION)
+    if memory is None:
+        return unit(connection)
+    version = memory.version()
+    known: Result = memory.find(question)
+    if known is NOTHING:
+        known = unit(connection)
+        memory.keep(question, known, version)
+    return known

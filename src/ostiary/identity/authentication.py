@@ -47,7 +47,7 @@ from ostiary.identity.user_stores.primary import PrimaryUserStore
 from ostiary.identity.user_stores.steps import is_watched
 from ostiary.identity.user_stores.testing import Tested, test_store
 from ostiary.identity.user_stores.type_settings import Secrets
-from ostiary.organizations import Organization, find
+from ostiary.organizations import Organization, recall
 
 _log = get_logger(__name__)
 Noted = Callable[[str, StoreAnswer], None]
@@ -178,7 +178,7 @@ class Authentication:
         name = named_organization(username)
         if name is None or name == organization.name:
             return organization
-        return await self._database.read(lambda connection: find(connection, name)) or organization
+        return await recall(self._database, name) or organization
 
     async def _log_in(
         self,
@@ -192,7 +192,7 @@ class Authentication:
     ) -> Result:
         if not is_acceptable(password):
             raise _refusal(f"?@{organization.name}", "unacceptable_password")
-        login = await self._database.read(lambda c: _prepare(c, organization, username, only))
+        login = await self._database.glance(lambda c: _prepare(c, organization, username, only))
         self._stores.keep_only(organization.id, login.chain)
         if login.username is None:
             raise _refusal(f"?@{organization.name}", "unacceptable_name")
@@ -238,7 +238,7 @@ class Authentication:
             return user, go_on(user)
 
         try:
-            user, result = await self._database.write(unit)
+            user, result = await self._database.write(unit, brief=True)
         except ChainRefused:
             attempt.rejected(candidate.identity)
             raise
@@ -255,7 +255,7 @@ class Authentication:
     ) -> AuthenticatedUser:
         """The user as its store has just told; tokens may be narrowed by that."""
         now = self._clock()
-        subject = subjects.see(
+        subject, before = subjects.see(
             connection,
             organization.id,
             candidate.store_id,
@@ -265,7 +265,7 @@ class Authentication:
             checked_at=now,
             known_as=candidate.username,
         )
-        learn(connection, subject, record)
+        learn(connection, subject, before, record)
         groups = frozenset(f"{candidate.store}/{group}" for group in record.groups)
         return AuthenticatedUser(subject, groups, record.claims)
 

@@ -55,21 +55,19 @@ def bounded(record: UserRecord) -> UserRecord:
     return kept
 
 
-def learn(connection: Connection, subject: Subject, record: UserRecord) -> None:
-    """Keep what a store has just told of the subject.
+def learn(connection: Connection, subject: Subject, before: subjects.Belonging, record: UserRecord) -> None:
+    """Keep what a store has just told of the subject, in place of what it told `before`.
 
     Tokens of somebody who has left a group are refused: they may carry what the group gave. Call it
     before the epoch of a new token is read.
     """
     here = (connection, subject.organization_id, subject.id)
-    before = subjects.told(*here)
-    groups, claims = before[0] or (), before[1] or {}
-    now = (sorted(record.groups), dict(record.claims))
+    now = subjects.Belonging(sorted(record.groups), dict(record.claims))
     if before != now:
-        subjects.learn(*here, *now)
-    if set(groups) - record.groups:
+        subjects.learn(*here, now)
+    if set(before.groups or ()) - record.groups:
         narrow(connection, subject.organization_id, "subject", subject.id)
-    if claims != record.claims:
+    if (before.claims or {}) != record.claims:
         say_claims_changed(*here)
 
 

@@ -50,7 +50,7 @@ async def bootstrap_admin(
         if not users.add_first(connection, user_id, organization.id, ADMINISTRATOR, password_hash, now):
             return False
         administrator = UserRecord(user_id, ADMINISTRATOR)
-        subject = subjects.see(connection, organization.id, PRIMARY, PRIMARY, administrator, now)
+        subject, _ = subjects.see(connection, organization.id, PRIMARY, PRIMARY, administrator, now)
         made = picture_of_user(subject.id, ADMINISTRATOR, {}, password_hash)
         audit.note(connection, organization.id, "user", subject.id, None, made)
         give_admin_role(connection, organization, a_user(ADMINISTRATOR))

@@ -69,7 +69,7 @@ class Lockout:
         self._settings = settings
         self._clock = clock
         self._gates: dict[CounterKey, _Gate] = {}
-        self._reserved = 0
+        self._tried = 0
 
     @asynccontextmanager
     async def attempt(self, organization_id: str, client_id: str) -> AsyncIterator["Attempt"]:
@@ -137,11 +137,14 @@ class Lockout:
 
     async def settle(self, attempt: "Attempt") -> None:
         """Write an attempt's end."""
-        await self._database.write(lambda connection: attempt.write(connection, self._clock))
+        await self._database.write(lambda connection: attempt.write(connection, self._clock), brief=True)
 
     async def _take_whole(self, counters: Counters) -> None:
         """Take the places, or none: a login given up meanwhile gives back what its transaction took."""
-        unit = self._database.write(lambda connection: self._take(connection, counters))
+        self._tried += 1
+        if self._tried % _SWEEP_EVERY == 0:
+            await self._database.write(self._sweep)  # not brief: thousands of rows may go
+        unit = self._database.write(lambda connection: self._take(connection, counters), brief=True)
         transaction = asyncio.ensure_future(unit)
         try:
             await asyncio.shield(transaction)
@@ -158,9 +161,11 @@ class Lockout:
             if not login_attempts.reserve(connection, key, allowance, now, oldest_pending):
                 locked = login_attempts.locked_until(connection, key, now)
                 raise LockedOut() if locked else _Busy()
-        self._reserved += 1
-        if self._reserved % _SWEEP_EVERY == 0:
-            login_attempts.sweep(connection, now, oldest_pending, self._settings.rows, _SWEEP_ROWS)
+
+    def _sweep(self, connection: Connection) -> None:
+        now = self._clock()
+        oldest_pending = now - self._settings.longest_login
+        login_attempts.sweep(connection, now, oldest_pending, self._settings.rows, _SWEEP_ROWS)
 
     def _forget_gate(self, key: CounterKey, gate: "_Gate") -> None:
         gate.users -= 1

@@ -127,7 +127,7 @@ def _keep(
     here = subject.organization_id
     if record is not None:
         if subjects.confirm(connection, here, subject.id, record.username, asked_at):
-            learn(connection, subject, bounded(record))
+            learn(connection, subject, subjects.told(connection, here, subject.id), bounded(record))
         return told
     if subjects.is_confirmed_since(connection, here, subject.id, asked_at):
         return Told.PRESENT

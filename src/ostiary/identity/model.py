@@ -55,14 +55,10 @@ class StandingProblem(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What every grant asks about a subject before it issues anything.
-
-    `locked_until` concerns new logins only: a lock-out never ends sessions or refresh.
-    """
+    """What every grant asks about a subject before it issues anything. A lock-out is not in it."""
 
     subject: Subject | None
     problem: StandingProblem | None
-    locked_until: datetime | None
     password_checked_at: datetime | None = None
     confirmed_at: datetime | None = None
     """When its store last said that it may go on, asked with a password or without."""
@@ -106,11 +102,6 @@ class Standing:
         if self.is_kept_here or self.reauthenticate_after is not None:
             return False
         return now - (self.confirmed_at or began_at) > usual
-
-    @property
-    def may_log_in(self) -> bool:
-        """Whether a password may be tried now."""
-        return self.problem is None and self.locked_until is None
 
 
 @dataclass(frozen=True, slots=True)

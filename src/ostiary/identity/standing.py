@@ -5,10 +5,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, Row
 
 from ostiary.foundation.clock import Clock
-from ostiary.identity.lockout import identity_key
 from ostiary.identity.model import Standing, StandingProblem, StoreOptions
-from ostiary.identity.repository import login_attempts, subjects
-from ostiary.identity.repository.login_attempts import CounterKey
+from ostiary.identity.repository import subjects
 from ostiary.identity.user_names import PRIMARY
 from ostiary.identity.user_stores.directory import looks_up
 
@@ -16,14 +14,13 @@ from ostiary.identity.user_stores.directory import looks_up
 def check_standing(connection: Connection, organization_id: str, subject_id: str, clock: Clock) -> Standing:
     """What stands against a subject now, and what its store said of it last.
 
-    `problem` ends every grant. `locked_until` ends password logins only. Before a refresh a store that
-    `is_due` is asked again; where it cannot say, refresh ends when its last word is worn out.
+    `problem` ends every grant. Before a refresh a store that `is_due` is asked again; where it cannot say,
+    refresh ends when its last word is worn out.
     """
     row = subjects.standing_row(connection, organization_id, subject_id)
     if row is None:
-        return Standing(None, StandingProblem.UNKNOWN, None)
+        return Standing(None, StandingProblem.UNKNOWN)
     subject = subjects.subject_of(row)
-    counter = CounterKey(organization_id, identity_key(subject.store, subject.username), "")
     options = StoreOptions.model_validate(row.store_options or {})
     wait = options.reauthenticate_after_seconds
     limit = None if wait is None else timedelta(seconds=wait)
@@ -31,7 +28,6 @@ def check_standing(connection: Connection, organization_id: str, subject_id: str
     return Standing(
         subject,
         _problem(row, options, now),
-        login_attempts.locked_until(connection, counter, now),
         row.password_checked_at,
         row.confirmed_at,
         is_kept_here=row.store_id == PRIMARY or row.has_moved,

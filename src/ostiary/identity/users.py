@@ -166,7 +166,7 @@ def _add(connection: Connection, spec: UserSpec, username: str, clock: Clock) ->
     if not users.add(connection, user_id, here, username, spec.password_hash, spec.claims, now):
         return False
     seen = UserRecord(user_id, username)
-    subject = subjects.see(connection, here, PRIMARY, PRIMARY, seen, now)
+    subject, _ = subjects.see(connection, here, PRIMARY, PRIMARY, seen, now)
     new = picture_of_user(subject.id, username, spec.claims, spec.password_hash)
     audit.note(connection, here, "user", subject.id, None, new)
     return True

@@ -3,6 +3,7 @@
 Every row of every slice belongs to one, and every query names it (ADR 0006).
 """
 
+from ostiary.organizations.finding import recall
 from ostiary.organizations.model import (
     CHALLENGE_QUESTIONS,
     DEFAULT_ORGANIZATION,
@@ -70,5 +71,6 @@ __all__ = [
     "page",
     "parse_name",
     "put",
+    "recall",
     "remove",
 ]

@@ -34,7 +34,7 @@ KEPT: Final[Mapping[str, str]] = {
     "outbox": "gateway nodes are still to hear of it; the oldest of 100,000 events goes",
 }
 """Tables that outlive an organization, and why. No row of them says by itself who a person is."""
-News = Mapping[str, tuple[str, tuple[str, ...]]]
+RowEvents = Mapping[str, tuple[str, tuple[str, ...]]]
 """Table → what gateway nodes know a row as: the topic of its event, the columns that name it in there."""
 
 
@@ -75,7 +75,7 @@ class Removal:
     """The job that takes away what removed organizations leave. It goes on wherever a worker was killed."""
 
     database: Database
-    news: News
+    row_events: RowEvents
     forget: Callable[[str], None]
     """Lets go of what this worker holds of the organization in its memory."""
     clock: Clock
@@ -97,17 +97,18 @@ class Removal:
 
     async def _empty(self, table: Table, organization_id: str) -> int:
         """Each part begins where the one before ended: nothing is written there any more."""
-        news, last, rows = self.news.get(table.name), None, 0
-        while found := await self.database.read(partial(_next, table, news, organization_id, last)):
-            await self.database.write(partial(_delete, table, news, organization_id, found))
+        event, last, rows = self.row_events.get(table.name), None, 0
+        while found := await self.database.read(partial(_next, table, event, organization_id, last)):
+            await self.database.write(partial(_delete, table, event, organization_id, found))
             last, rows = found[-1], rows + len(found)
         return rows
 
 
 def forget_logs_of_removed(connection: Connection) -> None:
     """Erase people from the audit logs of organizations that are gone; the rest goes with its last record."""
-    there = connection.execute(select(organizations.c.id)).scalars()
-    for organization_id in sorted(audit.organizations_logged(connection).difference(there)):
+    logged = audit.organizations_logged(connection)
+    there = connection.execute(select(organizations.c.id)).scalars()  # last, or one made meanwhile seems gone
+    for organization_id in sorted(logged.difference(there)):
         audit.forget_organization(connection, organization_id)
 
 
@@ -118,14 +119,14 @@ def _removed(connection: Connection) -> Sequence[Row[Any, Any, Any]]:
 
 def _next(
     table: Table,
-    news: tuple[str, tuple[str, ...]] | None,
+    event: tuple[str, tuple[str, ...]] | None,
     organization_id: str,
     last: Row[Any] | None,
     connection: Connection,
 ) -> Sequence[Row[Any]]:
-    """Find the organization's next rows: their keys, and what names them in news."""
+    """Find the organization's next rows: their keys, and what names them in events."""
     keys = list(table.primary_key)
-    named = [table.c[name] for name in (news[1] if news else ()) if table.c[name] not in keys]
+    named = [table.c[name] for name in (event[1] if event else ()) if table.c[name] not in keys]
     query = select(*keys, *named).where(table.c.organization_id == organization_id).order_by(*keys)
     if last is not None:
         reached = (literal(last._mapping[key.name], key.type) for key in keys)
@@ -135,7 +136,7 @@ def _next(
 
 def _delete(
     table: Table,
-    news: tuple[str, tuple[str, ...]] | None,
+    event: tuple[str, tuple[str, ...]] | None,
     organization_id: str,
     rows: Sequence[Row[Any]],
     connection: Connection,
@@ -143,8 +144,8 @@ def _delete(
     keys = list(table.primary_key)
     these = delete(table).where(*(key == bindparam(f"key_{key.name}") for key in keys))
     connection.execute(these, [{f"key_{key.name}": row._mapping[key.name] for key in keys} for row in rows])
-    if news is not None:
-        topic, names = news
+    if event is not None:
+        topic, names = event
         told = (":".join(str(row._mapping[name]) for name in names) for row in rows)
         record(connection, *(Event(topic, organization_id, key) for key in told))
 

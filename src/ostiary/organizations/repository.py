@@ -16,6 +16,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from ostiary.foundation import audit
 from ostiary.foundation.events import Event, record
+from ostiary.foundation.memory import remembered
 from ostiary.organizations.model import ChainPolicy, Organization, OrganizationGone, is_name
 from ostiary.organizations.tables import epoch_minimums, organizations
 
@@ -57,7 +58,7 @@ _MINIMUMS_OF = select(epoch_minimums.c.kind, epoch_minimums.c.key, epoch_minimum
     epoch_minimums.c.key.in_(bindparam("keys", expanding=True)),
 )
 _MARK = select(organizations.c.epoch, organizations.c.epoch_mark, organizations.c.epoch_marked_at).where(
-    organizations.c.id == bindparam("id")
+    organizations.c.id == bindparam("id"), _IS_THERE
 )
 _FOLDABLE = (
     epoch_minimums.c.organization_id == bindparam("organization_id"),
@@ -86,8 +87,12 @@ def find(connection: Connection, name: str) -> Organization | None:
 
 def by_id(connection: Connection, organization_id: str) -> Organization | None:
     """The organization of that identifier."""
-    row = connection.execute(_BY_ID, {"id": organization_id}).first()
-    return None if row is None else _model(row)
+
+    def read(connection: Connection) -> Organization | None:
+        row = connection.execute(_BY_ID, {"id": organization_id}).first()
+        return None if row is None else _model(row)
+
+    return remembered(connection, ("organization by id", organization_id), read)
 
 
 def all_organizations(connection: Connection) -> list[Organization]:
@@ -186,7 +191,9 @@ def fold_minimums(
     before is good any more. So the organization's minimum may be as high as any that was noted by then: it
     refuses whatever those refuse, also where a clock was wrong, and they go (ADR 0026). Again until it is 0.
     """
-    at = connection.execute(_MARK, {"id": organization_id}).one()
+    at = connection.execute(_MARK, {"id": organization_id}).first()
+    if at is None:  # removed meanwhile
+        return 0
     if at.epoch_marked_at is not None and now - longest < at.epoch_marked_at <= now:
         return 0
     mark = -1 if at.epoch_mark is None or at.epoch_marked_at > now else at.epoch_mark
@@ -229,11 +236,15 @@ def latest_minimum(
     connection: Connection, organization_id: str, concerned: Iterable[tuple[EpochKind, str]]
 ) -> int:
     """The highest minimum of what a token concerns; 0 where nothing was ever narrowed."""
-    pairs = set(concerned)
-    kinds, keys = {kind for kind, _ in pairs}, {key for _, key in pairs}
-    these = {"organization_id": organization_id, "kinds": list(kinds), "keys": list(keys)}
-    rows = connection.execute(_MINIMUMS_OF, these)
-    return max((minimum for kind, key, minimum in rows if (kind, key) in pairs), default=0)
+    pairs = frozenset(concerned)
+
+    def read(connection: Connection) -> int:
+        kinds, keys = {kind for kind, _ in pairs}, {key for _, key in pairs}
+        these = {"organization_id": organization_id, "kinds": list(kinds), "keys": list(keys)}
+        rows = connection.execute(_MINIMUMS_OF, these)
+        return max((minimum for kind, key, minimum in rows if (kind, key) in pairs), default=0)
+
+    return remembered(connection, ("minimum", organization_id, pairs), read)
 
 
 def _said(organization: Organization) -> dict[str, object]:

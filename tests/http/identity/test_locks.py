@@ -7,14 +7,17 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 from starlette.testclient import TestClient
 from tests.http.gateway.platform import Clock, Where
 from tests.http.test_audit import records_of
 from tests.http.test_every_route import basic
 
 from ostiary.app import Settings, build_app
+from ostiary.foundation.database import write_engine
 from ostiary.identity import IdentitySettings
 from ostiary.identity.settings import LockoutSettings, RefusalSettings
+from ostiary.identity.tables import subjects
 
 LOCKS = "/api/identity/v1/locks"
 SECRET, PASSWORD = "s3cret-of-the-shop", "a-good-password-1"
@@ -134,6 +137,19 @@ def test_a_lifted_lock_lets_the_user_in_at_once(site: Site) -> None:
 
     assert (lifted.status_code, site.locks()["locks"]) == (204, [])
     assert site.log_in("bob", PASSWORD) == 200
+
+
+def test_a_help_desk_lets_nobody_in_who_is_counted_with_somebody_stronger(site: Site, settings: Settings):
+    """Attack: who had the administrator's name before is let in again and again, and she is guessed at."""
+    bob = site.sub("bob")
+    assert site.ask("DELETE", f"/{bob}", by="lee").status_code == 204
+    engine = write_engine(settings.database)
+    with engine.begin() as connection:
+        connection.execute(update(subjects).where(subjects.c.id == bob).values(known_as="kim"))
+    engine.dispose()
+
+    assert site.ask("DELETE", f"/{bob}", by="lee").status_code == 403
+    assert site.ask("DELETE", f"/{bob}", by="kim").status_code == 204
 
 
 def test_what_was_typed_for_a_name_is_no_user_and_never_shown(site: Site, settings: Settings) -> None:

@@ -10,7 +10,7 @@ from tests.http.oauth.installation import Installation, an_installation
 from ostiary.foundation.database import Database
 from ostiary.foundation.events import Event, events_after, latest_number, number_events
 from ostiary.oauth import fold_old_minimums
-from ostiary.organizations import current_epoch, minimums, narrow
+from ostiary.organizations import current_epoch, fold_minimums, minimums, narrow
 
 MONTH = timedelta(days=32)
 
@@ -156,3 +156,10 @@ async def test_tokens_issued_since_are_no_worse_for_it(installation: Installatio
     assert await installation.database.read(lambda c: current_epoch(c, here)) >= max(
         (await known(installation)).values()
     )
+
+
+async def test_of_an_organization_that_went_meanwhile_nothing_is_folded(installation: Installation):
+    """Or those that come after it in the list would wait for the next time."""
+    now = installation.clock()
+
+    assert await installation.database.write(lambda c: fold_minimums(c, "gone", now, timedelta(hours=1))) == 0

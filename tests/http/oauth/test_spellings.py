@@ -1,13 +1,20 @@
 """Spellings of one name lead to one person or to several, as the store says; lock-out and roles follow."""
 
 import unicodedata
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
+from dataclasses import replace
 
 import pytest
+from sqlalchemy import Connection, update
 from tests.http.oauth.installation import Installation
 from tests.http.oauth.test_outside_groups import PASSWORD, WRITE, Directory, clerks
 
-from ostiary.permissions import a_user
+from ostiary.foundation.identifiers import new_id
+from ostiary.identity.powers import check_power_to_unlock
+from ostiary.identity.tables import subjects
+from ostiary.permissions import ADMIN, Escalation, Principal, PrincipalKind, Role, a_user, put_role
+
+LOCK = "/permission/admin/manage/identity/authentication/lock/delete"
 
 COMPOSED = "j\u00f6rg"
 DECOMPOSED = unicodedata.normalize("NFD", COMPOSED)
@@ -84,6 +91,49 @@ async def test_where_case_matters_spellings_are_several_people_with_one_count(
     locked, other = await who(on_both, "bob"), await who(on_both, "Bob")
 
     assert locked[0] == other[0] == "invalid_grant"
+
+
+async def test_who_is_counted_with_somebody_stronger_is_let_in_by_who_has_power_over_both(
+    on_both: Installation, corp: Directory
+):
+    """Attack: a help desk lifts the lock of `bob` again and again, and guesses at the administrator `Bob`."""
+    await corp.connect(on_both, "CORP", case_sensitive=True)
+    (bob, _), (other, _) = await who(on_both, "bob"), await who(on_both, "Bob")
+    here = on_both.organization.id
+    desk = Principal(PrincipalKind.USER, "lee", here, "lee", permissions=frozenset({LOCK}))
+
+    def judge(caller: Principal) -> Awaitable[None]:
+        return on_both.database.read(lambda c: check_power_to_unlock(c, caller, here, bob))
+
+    await judge(desk)  # so far nobody there is an administrator
+    role = Role(new_id(), here, "chief", (ADMIN,), frozenset({a_user("CORP/Bob")}))
+    await on_both.database.write(lambda c: put_role(c, role))
+
+    with pytest.raises(Escalation):
+        await judge(desk)
+    await judge(replace(desk, permissions=frozenset({ADMIN})))
+    assert bob != other
+
+
+async def test_a_former_name_that_somebody_stronger_bears_now_is_not_let_in_with_the_weaker(
+    on_both: Installation, corp: Directory
+):
+    """Counters are by name: lifting the lock of who had it before would begin the other's count anew."""
+    await corp.connect(on_both, "CORP")
+    bob, _ = await who(on_both, "bob")
+    here = on_both.organization.id
+    desk = Principal(PrincipalKind.USER, "lee", here, "lee", permissions=frozenset({LOCK}))
+
+    def renamed(connection: Connection) -> None:
+        where = subjects.c.id == bob
+        connection.execute(update(subjects).where(where).values(username="robert", known_as="bob"))
+        role = Role(new_id(), here, "chief", (ADMIN,), frozenset({a_user("CORP/bob")}))
+        put_role(connection, role)
+
+    await on_both.database.write(renamed)
+
+    with pytest.raises(Escalation):
+        await on_both.database.read(lambda c: check_power_to_unlock(c, desk, here, bob))
 
 
 @pytest.mark.parametrize("name", ["b\u043eb", "bob\u200d", "bo b", "bob\u0301"])

@@ -1,5 +1,6 @@
 """What ends each write of a request, besides noting who did it."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,8 +8,10 @@ from sqlalchemy import Connection, insert, select
 from starlette.types import Receive, Scope, Send
 from tests.support.identity import BOX
 
-from ostiary.app.auditing import Audited
-from ostiary.foundation.audit import Refusals
+from ostiary.app.auditing import Audited, AuditKeeping
+from ostiary.foundation.audit import ANCHOR_FILE, AuditSettings, Refusals
+from ostiary.foundation.audit.checkpoints import signing_key
+from ostiary.foundation.audit.tables import audit_person_keys
 from ostiary.foundation.clock import utc_now
 from ostiary.foundation.database import Database
 from ostiary.identity.tables import users
@@ -55,3 +58,21 @@ async def test_nothing_is_written_of_an_organization_that_was_removed_after_the_
 
     written = await database.read(lambda c: c.execute(select(users.c.username)).scalars().all())
     assert written == (["bob"] if is_there else [])
+
+
+async def test_anchors_that_cannot_be_noted_keep_nothing_else_of_the_log_from_being_done(
+    sqlite_database: Database, tmp_path: Path
+) -> None:
+    """A full disk must not keep people of a removed organization from being forgotten."""
+    database, keys = sqlite_database, audit_person_keys
+    await database.write(lambda c: signing_key(c, BOX, "gone"))
+    row = dict.fromkeys((column.name for column in keys.c), "x") | {"organization_id": "gone"}
+    await database.write(lambda c: c.execute(insert(keys), row))
+    (tmp_path / ANCHOR_FILE).mkdir()
+    refusals = Refusals(database, BOX, lambda *_: None, utc_now)
+    keeping = AuditKeeping(database, BOX, refusals, tmp_path, AuditSettings(), utc_now)
+
+    with pytest.raises(OSError):
+        await keeping.tend()
+
+    assert await database.read(lambda c: c.execute(select(keys)).all()) == []

@@ -276,19 +276,18 @@ async def test_counters_of_unknown_names_expire_and_are_bounded(world: World, cl
     assert await rows(world) == 0
 
 
-async def test_a_lock_out_is_seen_by_the_one_function_but_ends_no_session(
-    world: World, service: LoginService
-):
+async def test_a_lock_out_ends_logins_and_no_session(world: World, service: LoginService):
     await world.store(service.url)
     subject = (await world.log_in("testuser", "secret")).subject
     for client in ("a", "b", "c"):
         await attempts(world, 4, "testuser", client)
 
+    with pytest.raises(LoginRefused):
+        await world.log_in("testuser", "secret", "d")
     standing = await world.database.read(
         lambda c: check_standing(c, world.organization.id, subject.id, world.clock)
     )
 
-    assert not standing.may_log_in
     assert standing.may_continue
 
 

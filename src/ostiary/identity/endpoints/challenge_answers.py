@@ -25,7 +25,7 @@ from ostiary.identity.endpoints.challenge_documents import (
     challenge_problems,
     sets_document,
 )
-from ostiary.identity.endpoints.challenges import Limit, Offset
+from ostiary.identity.endpoints.paging import Limit, Offset
 from ostiary.permissions import LOGGED_IN, Access, GuardedRouter, needs, organization, principal
 
 PREFIX = "/api/users/v1"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import Body, Query
+from fastapi import Body
 from starlette.requests import Request
 
 from ostiary.foundation.answers import Created, NoContent
@@ -32,11 +32,10 @@ from ostiary.identity.endpoints.challenge_documents import (
     set_document,
     sets_document,
 )
+from ostiary.identity.endpoints.paging import Limit, Offset
 from ostiary.permissions import Access, GuardedRouter, needs, organization
 
 PREFIX = "/api/server/v1/challenges"
-Limit = Annotated[int, Query(ge=1, le=1_000)]
-Offset = Annotated[int, Query(ge=0, le=1_000_000)]
 
 
 def router(database: Database) -> GuardedRouter:

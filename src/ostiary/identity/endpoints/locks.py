@@ -13,11 +13,11 @@ from typing_extensions import TypedDict
 from ostiary.foundation.answers import NoContent
 from ostiary.foundation.clock import Clock
 from ostiary.foundation.database import Database
-from ostiary.identity.endpoints.challenges import Limit, Offset
+from ostiary.identity.endpoints.paging import Limit, Offset
 from ostiary.identity.endpoints.problems import problems
 from ostiary.identity.errors import UnknownUser
 from ostiary.identity.locks import Lock, count_locks, lift_locks, list_locks
-from ostiary.identity.powers import check_power_over
+from ostiary.identity.powers import check_power_to_unlock
 from ostiary.identity.user_names import display_name, is_text
 from ostiary.permissions import GuardedRouter, needs, organization, principal
 
@@ -71,7 +71,7 @@ def router(database: Database, clock: Clock) -> GuardedRouter:
         here, caller = organization(request).id, principal(request)
 
         def unit(connection: Connection) -> None:
-            check_power_over(connection, caller, here, sub)
+            check_power_to_unlock(connection, caller, here, sub)
             lift_locks(connection, here, sub)
 
         with problems():

@@ -23,7 +23,7 @@ from ostiary.foundation.web import BodyTooLong, bounded_body, strict_json
 from ostiary.identity.authentication import Authentication
 from ostiary.identity.endpoints import scim_documents as documents
 from ostiary.identity.scim import LARGEST_BULK, Caller, Handler, Service, Storage
-from ostiary.organizations import DEFAULT_ORGANIZATION, Organization, find
+from ostiary.organizations import DEFAULT_ORGANIZATION, Organization, recall
 from ostiary.permissions import (
     LOGGED_IN,
     OPEN,
@@ -189,7 +189,7 @@ class _Answers:
     async def _caller(self, request: Request, row: Row) -> Caller:
         if row.access.audience is Audience.ANYBODY:
             name = request.path_params.get("organization", DEFAULT_ORGANIZATION)
-            if await self._database.recall(("organization", name), lambda c: find(c, name)) is None:
+            if await recall(self._database, name) is None:
                 raise NotFoundException(detail="there is no such organization")
             return Caller(Organization("", "", ""), _NOBODY, lambda endpoint, operation: None)
 

@@ -21,7 +21,7 @@ from ostiary.foundation.clock import Clock
 from ostiary.foundation.database import Database
 from ostiary.foundation.identifiers import new_id
 from ostiary.foundation.problem import Problem
-from ostiary.identity.endpoints.challenges import Limit, Offset
+from ostiary.identity.endpoints.paging import Limit, Offset
 from ostiary.identity.endpoints.problems import Taken, problems
 from ostiary.identity.founding import add_administrator, add_organization, put_organization
 from ostiary.identity.model import ONE_LINE, UserSpec

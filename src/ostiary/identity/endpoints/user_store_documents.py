@@ -21,21 +21,21 @@ MASK = "********"
 """A secret that is set; sent back, it is left as it is."""
 
 
-class StoreProperty(TypedDict):
+class StorePropertyDocument(TypedDict):
     """A setting: a dotted name, and its value as text."""
 
     name: str
     value: str
 
 
-class ClaimMapping(TypedDict):
+class ClaimMappingDocument(TypedDict):
     """A claim, and the attribute it is from."""
 
     claimURI: str
     mappedAttribute: str
 
 
-class StoreSummary(TypedDict):
+class StoreSummaryDocument(TypedDict):
     """A store as a list shows it."""
 
     id: str
@@ -47,18 +47,18 @@ class StoreSummary(TypedDict):
     self: str
 
 
-class WholeStore(TypedDict):
+class WholeStoreDocument(TypedDict):
     """A whole store; secrets are masked."""
 
     typeId: str
     typeName: str
     name: str
     description: str
-    properties: list[StoreProperty]
-    claimAttributeMappings: list[ClaimMapping]
+    properties: list[StorePropertyDocument]
+    claimAttributeMappings: list[ClaimMappingDocument]
 
 
-class StoreType(TypedDict):
+class StoreTypeDocument(TypedDict):
     """A type of user stores."""
 
     typeId: str
@@ -66,7 +66,7 @@ class StoreType(TypedDict):
     description: str
 
 
-class TypeProperty(TypedDict):
+class TypePropertyDocument(TypedDict):
     """A setting that stores of a type may have."""
 
     name: str
@@ -76,17 +76,17 @@ class TypeProperty(TypedDict):
     description: str
 
 
-class TypeProperties(TypedDict):
+class TypePropertiesDocument(TypedDict):
     """The settings that a store of a type must have, and may have."""
 
-    Mandatory: list[TypeProperty]
-    Optional: list[TypeProperty]
+    Mandatory: list[TypePropertyDocument]
+    Optional: list[TypePropertyDocument]
 
 
-class WholeStoreType(StoreType):
+class WholeStoreTypeDocument(StoreTypeDocument):
     """A type with its settings."""
 
-    properties: TypeProperties
+    properties: TypePropertiesDocument
 
 
 def identifier(name: str) -> str:
@@ -106,7 +106,7 @@ def named(text: str) -> str:
         raise UnknownUserStore(text) from error
 
 
-def summary(store: UserStoreSettings, prefix: str) -> StoreSummary:
+def summary(store: UserStoreSettings, prefix: str) -> StoreSummaryDocument:
     """A store as a list shows it."""
     own = identifier(store.name)
     return {
@@ -120,7 +120,7 @@ def summary(store: UserStoreSettings, prefix: str) -> StoreSummary:
     }
 
 
-def document(store: UserStoreSettings) -> WholeStore:
+def document(store: UserStoreSettings) -> WholeStoreDocument:
     """A whole store; of its secrets whether they are set."""
     told = shown(read_settings(store.type, store.settings), store.sealed)
     options = store.options.model_dump(mode="json", exclude={"description"}, exclude_none=True)
@@ -135,7 +135,7 @@ def document(store: UserStoreSettings) -> WholeStore:
     }
 
 
-def mappings(store: UserStoreSettings) -> list[ClaimMapping]:
+def mappings(store: UserStoreSettings) -> list[ClaimMappingDocument]:
     """Claims and the attributes they are from."""
     claims = store.settings.get("claims", {})
     return [{"claimURI": claim, "mappedAttribute": attribute} for claim, attribute in claims.items()]
@@ -169,14 +169,14 @@ def spec(
     )
 
 
-def store_type(type_name: str) -> StoreType:
+def store_type(type_name: str) -> StoreTypeDocument:
     """A type without its settings."""
     model = USER_STORES[type_name].settings
     description = (model.__doc__ or "").strip()
     return {"typeId": identifier(type_name), "typeName": type_name, "description": description}
 
 
-def type_document(type_name: str) -> WholeStoreType:
+def type_document(type_name: str) -> WholeStoreTypeDocument:
     """A type with its properties.
 
     Raises:
@@ -195,7 +195,7 @@ def type_document(type_name: str) -> WholeStoreType:
     }
 
 
-def _properties(model: type[BaseModel], before: str) -> Iterator[TypeProperty]:
+def _properties(model: type[BaseModel], before: str) -> Iterator[TypePropertyDocument]:
     for name, field in model.model_fields.items():
         types = list(inner_types(field.annotation))
         sections = [one for one in types if isinstance(one, type) and issubclass(one, Section)]

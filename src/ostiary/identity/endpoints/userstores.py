@@ -115,18 +115,18 @@ def _types(guarded: GuardedRouter) -> None:
     view = needs(f"{_PERMISSION}/view", f"{_SCOPE}_view")
 
     @guarded.get("/meta/types", access=view)
-    async def list_types(request: Request) -> list[documents.StoreType]:
+    async def list_types(request: Request) -> list[documents.StoreTypeDocument]:
         """The types of user stores there are."""
         return [documents.store_type(name) for name in USER_STORES]
 
     @guarded.get("/meta/types/{type_id}", access=view)
-    async def read_type(request: Request, type_id: str) -> documents.WholeStoreType:
+    async def read_type(request: Request, type_id: str) -> documents.WholeStoreTypeDocument:
         """One type with its properties: which are needed, which are secrets, their defaults."""
         with problems():
             return documents.type_document(documents.named(type_id))
 
     @guarded.get("/meta/types/{type_id}/attributes", access=view)
-    async def read_attributes(request: Request, type_id: str) -> documents.TypeProperties:
+    async def read_attributes(request: Request, type_id: str) -> documents.TypePropertiesDocument:
         """The properties of a type alone."""
         with problems():
             return documents.type_document(documents.named(type_id))["properties"]
@@ -136,14 +136,14 @@ def _reading(guarded: GuardedRouter, database: Database) -> None:
     view = needs(f"{_PERMISSION}/view", f"{_SCOPE}_view")
 
     @guarded.get("", access=view)
-    async def list_all(request: Request) -> list[documents.StoreSummary]:
+    async def list_all(request: Request) -> list[documents.StoreSummaryDocument]:
         """The stores in the order they are asked after PRIMARY."""
         here = organization(request)
         found = await database.read(lambda connection: list_user_stores(connection, here.id))
         return [documents.summary(store, f"/t/{here.name}{PREFIX}") for store in found]
 
     @guarded.get("/{domain_id}", access=view)
-    async def read_one(request: Request, domain_id: str) -> documents.WholeStore:
+    async def read_one(request: Request, domain_id: str) -> documents.WholeStoreDocument:
         """One store. Secrets are masked."""
         here = organization(request).id
         with problems():
@@ -152,7 +152,7 @@ def _reading(guarded: GuardedRouter, database: Database) -> None:
             )
 
     @guarded.get("/{domain_id}/attribute-mappings", access=view)
-    async def read_mappings(request: Request, domain_id: str) -> list[documents.ClaimMapping]:
+    async def read_mappings(request: Request, domain_id: str) -> list[documents.ClaimMappingDocument]:
         """Which claims are from which attributes."""
         here = organization(request).id
         with problems():
@@ -162,13 +162,15 @@ def _reading(guarded: GuardedRouter, database: Database) -> None:
 
 
 Prepare = Callable[[Connection], UserStoreSpec]
-Put = Callable[[Request, Prepare], Awaitable[tuple[UserStoreSettings, documents.WholeStore]]]
+Put = Callable[[Request, Prepare], Awaitable[tuple[UserStoreSettings, documents.WholeStoreDocument]]]
 
 
 def _putting(database: Database, box: SecretBox, policy: OutboundPolicy) -> Put:
     """Put what is prepared in the same transaction; the store and its document."""
 
-    async def put(request: Request, prepare: Prepare) -> tuple[UserStoreSettings, documents.WholeStore]:
+    async def put(
+        request: Request, prepare: Prepare
+    ) -> tuple[UserStoreSettings, documents.WholeStoreDocument]:
         here, caller = organization(request).id, principal(request)
 
         def unit(connection: Connection) -> UserStoreSettings:
@@ -195,7 +197,9 @@ def _writing(
     put = _putting(database, box, policy)
 
     @guarded.post("", access=needs(f"{_PERMISSION}/create", f"{_SCOPE}_create"), refuses=(409,))
-    async def create(request: Request, body: Annotated[StoreBody, Body()]) -> Created[documents.WholeStore]:
+    async def create(
+        request: Request, body: Annotated[StoreBody, Body()]
+    ) -> Created[documents.WholeStoreDocument]:
         """Connect a user store; it is asked after those there are."""
         here = organization(request)
 
@@ -212,7 +216,7 @@ def _writing(
     @guarded.put("/{domain_id}", access=update)
     async def replace(
         request: Request, domain_id: str, body: Annotated[StoreBody, Body()]
-    ) -> documents.WholeStore:
+    ) -> documents.WholeStoreDocument:
         """Describe a store anew. A masked secret stays, unless it would go to another address."""
         here = organization(request).id
 
@@ -230,7 +234,7 @@ def _writing(
         request: Request,
         domain_id: str,
         body: Annotated[list[Change], Body(min_length=1, max_length=200)],
-    ) -> documents.WholeStore:
+    ) -> documents.WholeStoreDocument:
         """Change single properties."""
         here = organization(request).id
 

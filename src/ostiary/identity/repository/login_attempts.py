@@ -144,7 +144,10 @@ def release(connection: Connection, key: CounterKey) -> None:
 
 
 def clear(connection: Connection, key: CounterKey) -> None:
-    """Give a reservation back and forget the failures: the person has just logged in."""
+    """Give a reservation back and forget the failures: the person has just logged in.
+
+    A statement for each counter: one for both would lock them in any order, and two logins each other out.
+    """
     if connection.execute(_DELETE_UNSHARED, _here(key)).rowcount == 0:
         connection.execute(_CLEAR, _here(key))
 

@@ -41,7 +41,7 @@ _SEE = upserts(
             "confirmed_at": func.coalesce(insert.excluded.confirmed_at, subjects.c.confirmed_at),
             "known_as": insert.excluded.known_as,
         },
-    ).returning(subjects.c.id),
+    ).returning(subjects.c.id, subjects.c.groups, subjects.c.claims),
 )
 _HERE = and_(
     subjects.c.organization_id == bindparam("key_organization_id"), subjects.c.id == bindparam("key_id")
@@ -62,15 +62,12 @@ _CLAIMS = (
     .where(_HERE)
 )
 _LEARN = update(subjects).where(_HERE)
-_BEARERS = (
-    select(subjects.c.id)
-    .where(
-        subjects.c.organization_id == bindparam("organization_id"),
-        subjects.c.store == bindparam("store"),
-        or_(subjects.c.username == bindparam("name"), subjects.c.known_as == bindparam("name")),
-    )
-    .limit(2)
+_BEARERS = select(subjects.c.id).where(
+    subjects.c.organization_id == bindparam("organization_id"),
+    subjects.c.store == bindparam("store"),
+    or_(subjects.c.username == bindparam("name"), subjects.c.known_as == bindparam("name")),
 )
+_TWO_BEARERS = _BEARERS.limit(2)
 _MOVED = exists().where(
     kept_credentials.c.organization_id == subjects.c.organization_id,
     kept_credentials.c.store_id == subjects.c.store_id,
@@ -105,6 +102,14 @@ _STANDING = (
 
 
 @dataclass(frozen=True, slots=True)
+class Belonging:
+    """What a store told last of a subject: groups, in order, and claims; None where it never did."""
+
+    groups: Sequence[str] | None
+    claims: Mapping[str, str] | None
+
+
+@dataclass(frozen=True, slots=True)
 class Seen:
     """What tells subjects of one name apart: their identifier in the store, and when they were there."""
 
@@ -122,8 +127,10 @@ def see(
     now: datetime,
     checked_at: datetime | None = None,
     known_as: str | None = None,
-) -> Subject:
+) -> tuple[Subject, Belonging]:
     """The subject of (organization, store, immutable id), given its random `sub` at first sight.
+
+    With it comes what its store has told before.
 
     Safe under concurrency: the first insert wins and every other sees its result. A changed name
     or store name is noted, and so are `checked_at`, when a store confirmed the password, and `known_as`,
@@ -141,29 +148,21 @@ def see(
         "confirmed_at": checked_at,
         "known_as": known_as or record.username,
     }
-    subject_id = str(run(connection, _SEE, row).scalar_one())
-    return Subject(subject_id, organization_id, store, record.immutable_id, record.username)
+    seen = run(connection, _SEE, row).one()
+    subject = Subject(seen.id, organization_id, store, record.immutable_id, record.username)
+    return subject, Belonging(seen.groups, seen.claims)
 
 
-def told(
-    connection: Connection, organization_id: str, subject_id: str
-) -> tuple[Sequence[str] | None, Mapping[str, str] | None]:
-    """The groups, in order, and claims a store told last; None where it never did."""
+def told(connection: Connection, organization_id: str, subject_id: str) -> Belonging:
+    """What a store told last of a subject there is."""
     row = connection.execute(_TOLD, _here(organization_id, subject_id)).one()
-    return row.groups, row.claims
+    return Belonging(row.groups, row.claims)
 
 
-def learn(
-    connection: Connection,
-    organization_id: str,
-    subject_id: str,
-    groups: Sequence[str],
-    claims: Mapping[str, str],
-) -> None:
-    """Keep the groups, in order, and claims a store has just told."""
-    connection.execute(
-        _LEARN, _here(organization_id, subject_id) | {"groups": groups, "claims": dict(claims)}
-    )
+def learn(connection: Connection, organization_id: str, subject_id: str, told: Belonging) -> None:
+    """Keep what a store has just told."""
+    values = {"groups": told.groups, "claims": told.claims}
+    connection.execute(_LEARN, _here(organization_id, subject_id) | values)
 
 
 def claims(connection: Connection, organization_id: str, subject_id: str) -> Mapping[str, str] | None:
@@ -303,8 +302,14 @@ def id_of_name(connection: Connection, organization_id: str, name: str) -> str |
 def bearer(connection: Connection, organization_id: str, store: str, username: str) -> str | None:
     """The `sub` of whoever a store knows by that name or accepted under it last; None where it is several."""
     here = {"organization_id": organization_id, "store": store, "name": username}
-    found = connection.execute(_BEARERS, here).scalars().all()
+    found = connection.execute(_TWO_BEARERS, here).scalars().all()
     return found[0] if len(found) == 1 else None
+
+
+def bearers(connection: Connection, organization_id: str, store: str, username: str) -> Sequence[str]:
+    """Everybody whom a store knows by that name or accepted under it last."""
+    here = {"organization_id": organization_id, "store": store, "name": username}
+    return connection.execute(_BEARERS, here).scalars().all()
 
 
 def names(connection: Connection, organization_id: str, subject_id: str) -> tuple[str, frozenset[str]] | None:

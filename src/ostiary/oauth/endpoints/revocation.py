@@ -25,12 +25,12 @@ def router(server: AuthorizationServer) -> GuardedRouter:
         form = await receive(request, Endpoint.REVOCATION)
         by = await authenticate(server, request, form)
         token = form.parameters["token"]
-        found = await server.database.read(
+        found = await server.database.glance(
             lambda connection: recognize(connection, server.box, token, server.public_url)
         )
         if found is not None and belongs_to(found, by.organization.id, by.client.client_id):
             await server.database.write(
-                lambda connection: revoke_presented(connection, found, server.clock())
+                lambda connection: revoke_presented(connection, found, server.clock()), brief=True
             )
         return empty_answer()
 

@@ -68,7 +68,9 @@ class ClientCredentialsGrant:
         )
         issued = self.issuer.without_writing(facts.key, self._claims(facts, request))
         if issued is None:
-            issued = await self.database.write(lambda connection: self._issue(connection, request))
+            issued = await self.database.write(
+                lambda connection: self._issue(connection, request), brief=True
+            )
         return self.issuer.response(issued, issued.claims.issued_at)
 
     def _issue(self, connection: Connection, request: GrantRequest) -> Issued:

@@ -99,10 +99,10 @@ class RefreshTokenGrant:
             InvalidScope: a strict client asked for more than the original grant.
         """
         value = request.required("refresh_token")
-        outcome = await self.database.write(lambda c: self._redeem(c, request, value, None))
+        outcome = await self.database.write(lambda c: self._redeem(c, request, value, None), brief=True)
         if isinstance(outcome, _Due):
             told = await self.look_ups.ask(request.organization, outcome.subject, outcome.since)
-            outcome = await self.database.write(lambda c: self._redeem(c, request, value, told))
+            outcome = await self.database.write(lambda c: self._redeem(c, request, value, told), brief=True)
         if not isinstance(outcome, Issued):
             _log.info("refresh_refused", client_id=request.client.client_id, reason=str(outcome))
             raise InvalidGrant(_REFUSED, str(outcome))

@@ -19,6 +19,7 @@ from sqlalchemy import (
 )
 
 from ostiary.foundation.database import Instant
+from ostiary.foundation.memory import remembered
 from ostiary.oauth.model import KeyState
 from ostiary.oauth.tables import signing_keys
 
@@ -60,8 +61,12 @@ def everywhere(connection: Connection) -> list[SigningKey]:
 
 def find(connection: Connection, kid: str) -> SigningKey | None:
     """The key of that id. Whoever verifies with it compares its organization with the token's."""
-    row = connection.execute(_ANYWHERE, {"kid": kid}).first()
-    return None if row is None else _model(row)
+
+    def read(connection: Connection) -> SigningKey | None:
+        row = connection.execute(_ANYWHERE, {"kid": kid}).first()
+        return None if row is None else _model(row)
+
+    return remembered(connection, ("signing key", kid), read)
 
 
 def add(connection: Connection, key: SigningKey) -> None:

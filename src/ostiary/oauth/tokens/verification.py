@@ -63,10 +63,9 @@ def judge_opaque(connection: Connection, fingerprint: str) -> JudgedToken | None
 
 def judge(connection: Connection, claims: TokenClaims) -> JudgedToken:
     """Whether a token with these claims was revoked, or narrowed since its issue."""
-    ids = [f"token:{claims.token_id}"]
-    if claims.family is not None:
-        ids.append(f"family:{claims.family}")
-    stands = not repository.is_revoked(connection, ids) and claims.epoch >= latest_minimum(
+    family = None if claims.family is None else f"family:{claims.family}"
+    is_revoked = repository.is_revoked(connection, f"token:{claims.token_id}", family)
+    stands = not is_revoked and claims.epoch >= latest_minimum(
         connection, claims.organization.id, _concerned(claims)
     )
     return JudgedToken(claims, stands)

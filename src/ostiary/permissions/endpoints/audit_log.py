@@ -19,7 +19,7 @@ _LONGEST_PAGE = 500
 
 
 @with_config(ConfigDict(extra="allow"))
-class AuditRecord(TypedDict):
+class AuditRecordDocument(TypedDict):
     """What was done or refused, with its place in the chain; who did it and to what where that is known."""
 
     sequence: int
@@ -29,10 +29,10 @@ class AuditRecord(TypedDict):
     hash: str
 
 
-class AuditPage(TypedDict):
+class AuditPageDocument(TypedDict):
     """Records, oldest first."""
 
-    records: list[AuditRecord]
+    records: list[AuditRecordDocument]
 
 
 def router(database: Database, box: SecretBox) -> GuardedRouter:
@@ -46,10 +46,10 @@ def router(database: Database, box: SecretBox) -> GuardedRouter:
         limit: Annotated[int, Query(ge=1, le=_LONGEST_PAGE)] = 100,
         request_id: Annotated[str | None, Query(pattern=r"^[A-Za-z0-9._-]{1,64}$")] = None,
         concerning: Annotated[str | None, Query(max_length=400, pattern=r"^[^\x00]*$")] = None,
-    ) -> AuditPage:
+    ) -> AuditPageDocument:
         """The organization's audit log, oldest first; `after` is the last `sequence` of the page before."""
         here, wanted = organization(request).id, Wanted(after, limit, request_id, concerning)
         records = await database.read(lambda c: list(read_records(c, box, here, wanted)))
-        return {"records": cast(list[AuditRecord], records)}
+        return {"records": cast(list[AuditRecordDocument], records)}
 
     return guarded
