@@ -90,6 +90,7 @@ from ostiary.apim.publishing import (
     path_taken,
 )
 from ostiary.apim.repository import (
+    APPLICATIONS_AT_ONCE,
     api_keys_after,
     apis_after,
     applications_after,
@@ -124,6 +125,7 @@ from ostiary.apim.usage import Used, add_usage, forget_usage
 
 __all__ = [
     "API",
+    "APPLICATIONS_AT_ONCE",
     "BUILT_IN",
     "CALLABLE",
     "CORS",

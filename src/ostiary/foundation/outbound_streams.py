@@ -7,9 +7,19 @@ goes away, so a look at an idle connection is a look at two attributes.
 
 import asyncio
 import ssl
+from collections.abc import Awaitable
 from typing import Any, cast
 
-from httpcore2 import AsyncNetworkStream, ConnectError, ReadError, ReadTimeout, WriteError, WriteTimeout
+from httpcore2 import (
+    AsyncNetworkBackend,
+    AsyncNetworkStream,
+    ConnectError,
+    ConnectTimeout,
+    ReadError,
+    ReadTimeout,
+    WriteError,
+    WriteTimeout,
+)
 
 _AT_MOST = 262_144
 """Bytes that wait to be read; beyond it the other side has to wait."""
@@ -146,11 +156,50 @@ async def connect(host: str, port: int) -> TransportStream:
     Raises:
         ConnectError: nobody answers there.
     """
+    return await _connected(asyncio.get_running_loop().create_connection(_Wire, host, port))
+
+
+class Streams(AsyncNetworkBackend):
+    """Connects to wherever it is told, by such streams; see httpcore's `AsyncNetworkBackend`."""
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109 (the interface's name)
+        *_: Any,
+        **__: Any,
+    ) -> AsyncNetworkStream:
+        return await _within(timeout, connect(host, port))
+
+    async def connect_unix_socket(
+        self,
+        path: str,
+        timeout: float | None = None,  # noqa: ASYNC109
+        *_: Any,
+        **__: Any,
+    ) -> AsyncNetworkStream:
+        connecting = asyncio.get_running_loop().create_unix_connection(_Wire, path)
+        return await _within(timeout, _connected(connecting))
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+async def _connected(connecting: Awaitable[tuple[asyncio.Transport, _Wire]]) -> TransportStream:
     try:
-        transport, wire = await asyncio.get_running_loop().create_connection(_Wire, host, port)
+        transport, wire = await connecting
     except OSError as error:
         raise ConnectError(str(error)) from error
     return TransportStream(transport, wire)
+
+
+async def _within(seconds: float | None, connecting: Awaitable[TransportStream]) -> TransportStream:
+    try:
+        async with asyncio.timeout(seconds):
+            return await connecting
+    except TimeoutError as error:
+        raise ConnectTimeout() from error
 
 
 def _wake(waiting: asyncio.Future[None] | None) -> None:

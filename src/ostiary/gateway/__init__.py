@@ -22,7 +22,6 @@ from ostiary.gateway.haproxy import (
     management_config,
     map_files,
 )
-from ostiary.gateway.news import ROWS_IN_THE_PLAN
 from ostiary.gateway.node.identity import NodeIdentity, NotEnrolled, address_of, checked_url, enrol
 from ostiary.gateway.node.own import prepare_own
 from ostiary.gateway.nodes import (
@@ -33,6 +32,7 @@ from ostiary.gateway.nodes import (
 )
 from ostiary.gateway.personal_data import PERSONAL_DATA
 from ostiary.gateway.repository import NodeRecord
+from ostiary.gateway.row_events import ROWS_IN_THE_PLAN
 from ostiary.gateway.settings import GatewaySettings, NodeSettings
 from ostiary.gateway.supervise import (
     BadConfiguration,

@@ -23,8 +23,9 @@ from ostiary.gateway.current import CurrentPlan
 from ostiary.gateway.errors import NodeGone
 from ostiary.gateway.pages import Place, read_page
 from ostiary.gateway.plan import Entry, PlanAnswer, to_wire
+from ostiary.gateway.settings import LONG_POLL
 
-LONGEST_WAIT: Final = 25.0
+LONGEST_WAIT: Final = LONG_POLL.total_seconds()
 MOST_CHANGES: Final = 5_000
 """More changes than this are sent in several answers."""
 
@@ -83,9 +84,14 @@ class PlanFeed:
             unsubscribe()
 
     async def acknowledge(self, node_id: str, number: int) -> None:
-        """Note that the node has the plan of that number."""
+        """Note that the node uses the plan of that number; one that is not reached yet counts as none."""
         now = self._clock()
-        await self._database.write(lambda connection: repository.note_seen(connection, node_id, number, now))
+
+        def unit(connection: Connection) -> None:
+            known = number if number <= latest_number(connection) else 0  # a backup was restored
+            repository.note_seen(connection, node_id, known, now)
+
+        await self._database.write(unit)
 
     async def _look(self, node_id: str, number: int, *, paged: bool) -> PlanAnswer:
         await self._number()

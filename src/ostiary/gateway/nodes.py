@@ -67,12 +67,13 @@ def register_node_keys(
     node_id: str,
     keys: Sequence[Mapping[str, Any]],
     now: datetime,
-    cached: timedelta,
+    in_use: timedelta,
 ) -> bool:
     """Publish exactly these keys (`{kid, jwk, state}`) as the node's; says whether they are the first.
 
-    Then nobody can have a list without them that is not over: for as long as a list is `cached` no node has
-    called a backend, because there was none or because a backup was restored.
+    Then nobody can have a list without them that is not over: no node with a key was seen for as long as one
+    may be `in_use` without being seen, until the last list that was fetched for its calls is over. Whoever
+    registers at the same time waits, so one of them is first.
 
     Raises:
         InvalidNodeKeys: not a public P-256 key, or a `kid` that is not its thumbprint (RFC 7638), so that
@@ -81,10 +82,11 @@ def register_node_keys(
     if len(keys) > _AT_MOST:
         raise InvalidNodeKeys(f"keys: at most {_AT_MOST} were expected")
     checked = {key.kid: key for key in map(_checked, keys)}
+    repository.lock_keys(connection)
     for kid, owner in repository.owners_of_keys(connection, list(checked)).items():
         if owner != node_id:
             raise InvalidNodeKeys(f"key {kid}: it is another node's")
-    others = repository.other_keys_in_use(connection, node_id, list(checked), now - cached)
+    others = repository.other_keys_in_use(connection, node_id, list(checked), now - in_use)
     repository.replace_keys(connection, node_id, list(checked.values()), now)
     return not others
 

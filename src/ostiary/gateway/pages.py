@@ -25,8 +25,6 @@ from ostiary.organizations import Organization, by_id, following, minimums_after
 PAGE: Final = 1_000
 """Entries after which a page ends; one of APIs ends sooner, because they are large."""
 _APIS: Final = 50
-_APPLICATIONS: Final = 500
-"""Of more at once, the repository reads the keys of all there are."""
 _LONGEST: Final = 1_000
 _NONE: Final = ""
 
@@ -156,7 +154,7 @@ _OF_EACH: Final = (
         lambda current, *where: apim.applications_after(current.connection, *where),
         _draw_applications,
         _by_id,
-        _APPLICATIONS,
+        apim.APPLICATIONS_AT_ONCE,
     ),
     _Section(
         lambda current, *where: oauth.clients_after(current.connection, *where),

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
@@ -63,6 +63,7 @@ _CONSUME = (
     .returning(*gateway_nodes.c)
 )
 _AUTHORITY = select(gateway_authority)
+_KEYS_LOCK: Final = 0x6E6F6465  # "node"
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +220,12 @@ def live_nodes(connection: Connection, seen_after: datetime) -> int:
     return found
 
 
+def lock_keys(connection: Connection) -> None:
+    """Let nobody else who locks them read or write keys of nodes until this transaction ends."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _KEYS_LOCK})
+
+
 def replace_keys(connection: Connection, node_id: str, keys: Sequence[NodeKeyRecord], now: datetime) -> None:
     """Write the keys of a node; those it no longer names go."""
     kids = [key.kid for key in keys]
@@ -242,13 +249,14 @@ def owners_of_keys(connection: Connection, kids: Sequence[str]) -> dict[str, str
 def other_keys_in_use(
     connection: Connection, node_id: str, kids: Sequence[str], seen_after: datetime
 ) -> list[str]:
-    """Published keys that are not among these: another node's that was seen since, or this node's own."""
+    """Published keys that are not among these: of another node, seen or registered since, or of this one."""
+    nodes, registered_at = gateway_nodes.c, gateway_node_keys.c.registered_at
     query = (
         select(gateway_node_keys.c.kid)
-        .join(gateway_nodes, gateway_nodes.c.id == gateway_node_keys.c.node_id)
+        .join(gateway_nodes, nodes.id == gateway_node_keys.c.node_id)
         .where(
             gateway_node_keys.c.kid.not_in(kids),
-            (gateway_nodes.c.id == node_id) | (gateway_nodes.c.seen_at > seen_after),
+            (nodes.id == node_id) | (nodes.seen_at > seen_after) | (registered_at > seen_after),
         )
     )
     return list(connection.execute(query).scalars())

@@ -15,6 +15,10 @@ from ostiary.gateway.haproxy.access_log import AccessLog
 
 _SECOND = timedelta(seconds=1)
 _MARGIN = timedelta(seconds=10)
+LONG_POLL = timedelta(seconds=25)
+"""How long a node's question for changes waits for one."""
+GRACE = timedelta(seconds=5)
+"""How long an answer of the control plane may take besides. A node is seen when it asks."""
 
 
 class GatewaySettings(Section):
@@ -54,6 +58,14 @@ class GatewaySettings(Section):
     def announce_key_for(self) -> timedelta:
         """How long a key of a node is published before it signs: longer than the list may be cached."""
         return self.jwks_max_age + min(_MARGIN, self.jwks_max_age)
+
+    @property
+    def node_in_use_for(self) -> timedelta:
+        """How long after a node was seen a list of keys that was fetched for its calls may be cached.
+
+        It decides while it is offline, what it has decided goes on for a while, and then comes the last list.
+        """
+        return LONG_POLL + GRACE + self.max_offline + self.decision_lifetime + self.announce_key_for
 
 
 class NodeSettings(Section):

@@ -53,9 +53,9 @@ async def outsider(
     record = UserRecord(immutable_id, "ann", claims=claims or {})
 
     def unit(connection: Connection) -> str:
-        subject = subjects.see(connection, here, "store-1", "CORP", record, utc_now())
+        subject, before = subjects.see(connection, here, "store-1", "CORP", record, utc_now())
         if claims is not None:
-            learn(connection, subject, record)
+            learn(connection, subject, before, record)
         return subject.id
 
     return await gateway.write(unit)

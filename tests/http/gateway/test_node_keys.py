@@ -6,13 +6,17 @@ from typing import Any
 import pytest
 from joserfc.jwk import ECKey, OctKey
 from pydantic import SecretStr
+from sqlalchemy import Connection
+from sqlalchemy.exc import OperationalError
+from tests.conftest import create_tables
 from tests.http.gateway.gateway import Gateway, a_gateway
 from tests.support.identity import BOX
 
 from ostiary.foundation.clock import utc_now
-from ostiary.foundation.database import Database
+from ostiary.foundation.database import Database, write_engine
 from ostiary.foundation.events import Event, number_events, record
-from ostiary.gateway import ensure_embedded_node, every_node_knows_key
+from ostiary.gateway import GatewaySettings, ensure_embedded_node, every_node_knows_key
+from ostiary.gateway.nodes import register_node_keys
 from ostiary.gateway.repository import note_seen
 
 ADDRESSES = ("/gateway/jwks", "/t/my_company/gateway/jwks")
@@ -73,19 +77,72 @@ async def test_a_node_is_told_whether_anybody_can_have_cached_a_list_without_its
     assert answers == [{"first": True}, {"first": True}, {"first": False}]
 
 
-@pytest.mark.parametrize(("ago", "first"), [(timedelta(seconds=309), False), (timedelta(seconds=320), True)])
-async def test_keys_of_nodes_that_are_gone_are_in_no_list_that_is_not_over(
+IN_USE = GatewaySettings().node_in_use_for
+
+
+async def as_another_node(gateway: Gateway) -> str:
+    """Another node asks from now on; returns its identifier."""
+    other = "credential-of-another-node"
+    node = await gateway.write(lambda c: ensure_embedded_node(c, SecretStr(other), BOX, utc_now()))
+    gateway.http.headers["Authorization"] = f"Bearer {other}"
+    return node.id
+
+
+@pytest.mark.parametrize(
+    ("ago", "first"),
+    [
+        (timedelta(minutes=11), False),
+        (timedelta(hours=24), False),
+        (IN_USE - timedelta(seconds=10), False),
+        (IN_USE + timedelta(seconds=10), True),
+    ],
+)
+async def test_keys_are_the_first_where_no_node_can_have_served_since_lists_without_them_are_over(
     on_both: Gateway, ago: timedelta, first: bool
 ):
-    """A restored backup publishes keys of nodes that are no more: whoever comes then does not wait."""
-    await on_both.put_keys(a_key())
-    seen = on_both.installation.clock() - ago
-    await on_both.write(lambda c: note_seen(c, on_both.node.id, 1, seen))
-    other = "credential-of-another-node"
-    await on_both.write(lambda c: ensure_embedded_node(c, SecretStr(other), BOX, utc_now()))
-    on_both.http.headers["Authorization"] = f"Bearer {other}"
+    """After an outage a new node may ask before the others do, which have served by their last plan."""
+    seen, node = on_both.installation.clock() - ago, on_both.node.id
+    await on_both.write(lambda c: register_node_keys(c, node, [a_key()], seen, IN_USE))
+    await on_both.write(lambda c: note_seen(c, node, 1, seen))
+    await as_another_node(on_both)
 
     assert (await on_both.put_keys(a_key())).json() == {"first": first}
+
+
+async def test_a_key_is_not_the_first_after_one_of_a_node_that_has_asked_for_no_changes_yet(
+    on_both: Gateway,
+):
+    """It was told that its own is, and signs."""
+    assert (await on_both.put_keys(a_key())).json() == {"first": True}
+    await as_another_node(on_both)
+
+    assert (await on_both.put_keys(a_key())).json() == {"first": False}
+
+
+def test_of_two_nodes_that_register_at_once_one_is_told_that_its_key_is_the_first(
+    postgresql_url: str,
+):
+    """SQLite has one writer. Here the second one waits until it can see what the first one registered."""
+    create_tables(postgresql_url)
+    now, engine, other_engine = utc_now(), write_engine(postgresql_url), write_engine(postgresql_url)
+    with engine.begin() as connection:
+        one, another = (
+            ensure_embedded_node(connection, SecretStr(name), BOX, now).id for name in ("one", "another")
+        )
+
+    def register(connection: Connection, node_id: str) -> bool:
+        return register_node_keys(connection, node_id, [a_key()], now, IN_USE)
+
+    with engine.begin() as connection:
+        assert register(connection, one)
+        with other_engine.begin() as meanwhile:
+            meanwhile.exec_driver_sql("SET LOCAL lock_timeout = '10ms'")
+            with pytest.raises(OperationalError, match="lock timeout"):
+                register(meanwhile, another)
+    with other_engine.begin() as connection:
+        assert not register(connection, another)
+    for opened in (engine, other_engine):
+        opened.dispose()
 
 
 async def test_a_key_no_longer_named_is_withdrawn(on_both: Gateway):
@@ -135,9 +192,7 @@ async def test_what_is_no_public_key_of_the_node_is_refused(gateway: Gateway, na
 async def test_another_nodes_key_cannot_be_taken(gateway: Gateway):
     key = a_key()
     await gateway.put_keys(key)
-    other = "credential-of-another-node"
-    await gateway.write(lambda c: ensure_embedded_node(c, SecretStr(other), BOX, utc_now()))
-    gateway.http.headers["Authorization"] = f"Bearer {other}"
+    await as_another_node(gateway)
 
     answer = await gateway.put_keys({**key, "state": "retiring"})
 

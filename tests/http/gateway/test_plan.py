@@ -14,8 +14,9 @@ from tests.support.identity import BOX
 from ostiary import apim
 from ostiary.foundation.clock import utc_now
 from ostiary.foundation.database import Database
+from ostiary.foundation.events import Event, record
 from ostiary.foundation.http_client import OutboundPolicy
-from ostiary.gateway import ensure_embedded_node, rotate_node_keys
+from ostiary.gateway import ensure_embedded_node, every_node_knows_key, repository, rotate_node_keys
 from ostiary.gateway.plan import GatewayPlan, PlanAnswer
 from ostiary.organizations import narrow
 
@@ -246,8 +247,29 @@ async def test_a_number_from_the_future_asks_for_everything(gateway: Gateway):
     assert set(answer.json()) == {"code", "message", "description", "traceId"}
 
 
+async def test_a_node_has_what_it_says_it_uses_whatever_it_asks_for(on_both: Gateway):
+    """A part of the changes, or of a copy, is not used before all are there."""
+    before, here = await on_both.number(), on_both.organization_id
+    await on_both.write(lambda c: record(c, Event("key", here, "k9")))
+    number, now = await on_both.number(), utc_now()
+
+    async def asked(**question: int | str) -> tuple[int, bool]:
+        await on_both.http.get("/internal/gateway/v1/plan", params={"wait": 0, **question})
+        read = on_both.installation.database.read
+        node = await read(lambda c: repository.find_node(c, on_both.node.id))
+        assert node is not None
+        return node.acknowledged, await read(lambda c: every_node_knows_key(c, "k9", now))
+
+    assert await asked(after=number, page="", seen=before) == (before, False)
+    assert await asked(after=before, page="", seen=number) == (number, True)
+    assert await asked(after=number, page="", seen=0) == (0, False)
+    assert await asked(after=number) == (number, True)  # as a node of version 0.1 asks
+    assert await asked(after=number, page="", seen=number + 99) == (0, False)  # before the backup, it was
+    assert await asked(after=number + 99) == (0, False)
+
+
 @pytest.mark.parametrize(
-    "query", ["after=-1", "after=x", "after=1.5", "wait=26", "wait=-1", "after=" + "9" * 30]
+    "query", ["after=-1", "after=x", "after=1.5", "wait=26", "wait=-1", "after=" + "9" * 30, "seen=-1"]
 )
 async def test_a_bad_number_is_named(gateway: Gateway, query: str):
     answer = await gateway.http.get(f"/internal/gateway/v1/plan?{query}")

@@ -206,6 +206,40 @@ async def test_what_no_newer_plan_can_change_is_refused_without_asking() -> None
     assert (desk.refreshes, desk.questions) == (0, 0)
 
 
+@pytest.mark.parametrize(
+    ("credential", "change"),
+    [
+        (a_token(header={"kid": "k9"}), None),
+        (a_token(client_id="web"), None),
+        (OPAQUE, None),
+        (a_token(), an_api(assertion_claims=("email",))),
+    ],
+    ids=["unknown key", "unknown subscription", "opaque", "claims of the user"],
+)
+async def test_what_the_control_plane_has_to_be_asked_about_is_said_to_be_so_and_nothing_is_asked(
+    credential: str, change: Thing | None
+) -> None:
+    """So that it waits among its like, and holds up nobody whom the agent can judge."""
+    desk = Desk()
+    if change is not None:
+        desk.change(change)
+
+    alone = Miss("api", sha256(credential), SecretStr(credential), relayed=False)
+    answer = await desk.decider.decide(alone)
+
+    assert answer.as_text() == "relay"
+    assert (desk.questions, desk.refreshes, desk.stored) == (0, 0, [])
+
+
+async def test_what_the_agent_can_judge_alone_it_judges() -> None:
+    desk, token, ended = Desk(), a_token(), a_token(exp=NOW)
+    alone = [Miss("api", sha256(one), SecretStr(one), relayed=False) for one in (token, ended)]
+
+    granted, refused = [await desk.decider.decide(miss) for miss in alone]
+
+    assert (granted.granted is not None, refused.refused) == (True, "invalid_token")
+
+
 async def test_an_unknown_opaque_token_is_invalid() -> None:
     desk = Desk(introspected=lambda: {"active": False})
 

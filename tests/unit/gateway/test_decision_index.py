@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import tracemalloc
 from dataclasses import replace
 from typing import Any
@@ -253,7 +254,26 @@ def test_the_index_forgets_without_a_trace(numbers: list[int], until: int) -> No
     assert all(entry.value is None for entry in gone)
     index.expire(NOW + 10_000)
     assert len(index) == 0
-    assert index._dependents == {}
+    assert list(index._dependents) == []
+    assert index._dependents._names == {}
+
+
+def test_a_decision_is_one_object_to_the_garbage_collector() -> None:
+    """It looks at each of 200,000, and meanwhile nobody is answered."""
+    index, (template, subscription, plan) = DecisionIndex(100_000), decided(WORLD, *TOKENS[0])
+
+    def add(numbers: range) -> int:
+        for number in numbers:
+            own = {"token_id": f"t{number}", "family": f"f{number}", "subject": f"s{number}"}
+            index.add(replace(template, credential_sha256=sha256(f"{number}"), **own), subscription, plan)
+        gc.collect()
+        return len(gc.get_objects())
+
+    before = add(range(2_000))  # every shard is there
+    after = add(range(2_000, 3_000))
+
+    assert len(index) == 3_000
+    assert after - before < 1_100
 
 
 def test_a_prototype_that_is_published_keeps_the_decisions_that_a_subscription_allows() -> None:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from tests.unit.gateway.builders import NOW, a_gateway_plan
 
 from ostiary.gateway.haproxy import MapEntry
@@ -42,6 +43,15 @@ def make_room(disk: Disk, folder: Path) -> None:
     disk._store._connection.execute("PRAGMA max_page_count = 1000000")
     disk._structure._folder = folder / "maps"
     disk._keys_file = folder / "keys.json"
+
+
+def damage(disk: Disk) -> None:
+    """What is read from now on finds that the file is none of SQLite."""
+    connection = disk._store._connection
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.execute("PRAGMA shrink_memory")  # what it knows of the file
+    file = Path(connection.execute("PRAGMA database_list").fetchone()[2])
+    file.write_bytes(b"\xff" * file.stat().st_size)
 
 
 def a_disk(folder: Path) -> tuple[Disk, Structure]:
@@ -111,6 +121,28 @@ async def test_a_copy_that_could_not_be_written_is_asked_for_again_and_nothing_i
     await disk.keep(revoked(8), 7, NOW)
 
     assert (disk.stored_number, disk.is_behind(4)) == (0, True)
+    assert NodeStore(tmp_path / "node.db").load() == PLAN
+
+
+@pytest.mark.parametrize("found_by", ["the copy", "a change"])
+async def test_half_a_copy_whose_file_was_damaged_meanwhile_is_no_plan(tmp_path: Path, found_by: str):
+    """The file is begun again, without what was written aside before."""
+    disk, _ = a_disk(tmp_path)
+    await copied(disk)
+    half = len(PLAN.entries()) // 2
+    await disk.stage(PLAN.entries()[:half], first=True)
+    damage(disk)
+    if found_by == "a change":
+        await disk.keep(revoked(8), 7, NOW)
+
+    await disk.stage(PLAN.entries()[half:], first=False)
+    await disk.stage([], first=False)
+    await disk.adopt(8, NOW)
+
+    assert (disk.stored_number, disk.is_behind(8)) == (0, True)
+    assert NodeStore(tmp_path / "node.db").load().number == 0
+    await copied(disk)
+    assert disk.stored_number == 7
     assert NodeStore(tmp_path / "node.db").load() == PLAN
 
 

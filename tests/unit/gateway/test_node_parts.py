@@ -183,8 +183,8 @@ EMPTY = httpx2.Response(200, json={"schema_version": 1, "number": 4, "complete":
 async def test_a_worker_that_is_down_is_passed_over_and_asked_last_from_then_on() -> None:
     control_plane, asked = a_control_plane(httpx2.ConnectError("down"), httpx2.Response(502), EMPTY)
 
-    assert (await control_plane.plan(3, 0)).number == 4
-    await control_plane.plan(3, 0)
+    assert (await control_plane.plan(3, 0, seen=3)).number == 4
+    await control_plane.plan(3, 0, seen=3)
 
     assert asked == [0, 1, 2, 2]
 
@@ -193,15 +193,15 @@ async def test_only_when_no_worker_answers_is_the_control_plane_down() -> None:
     control_plane, _ = a_control_plane(httpx2.ConnectError("down"), httpx2.Response(401))
 
     with pytest.raises(ControlPlaneDown):
-        await control_plane.plan(3, 0)
+        await control_plane.plan(3, 0, seen=3)
 
 
 async def test_a_gone_plan_and_a_bad_plan_are_two_things() -> None:
     with pytest.raises(PlanTooOld):
-        await a_control_plane(httpx2.Response(410))[0].plan(3, 0)
+        await a_control_plane(httpx2.Response(410))[0].plan(3, 0, seen=3)
     for content in (b"", b"[]", b"{}", b'{"schema_version": 9}', b"<html>"):
         with pytest.raises(BadPlan):
-            await a_control_plane(httpx2.Response(200, content=content))[0].plan(3, 0)
+            await a_control_plane(httpx2.Response(200, content=content))[0].plan(3, 0, seen=3)
 
 
 def test_the_command_line_gives_the_agent_exactly_these_settings(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ def answering(body: bytes, status: int = 200, **headers: str) -> ControlPlane:
 
 
 async def test_a_whole_answer_is_taken():
-    assert await answering(BODY, content_digest=content_digest(BODY)).plan(0, 0) == ANSWER
+    assert await answering(BODY, content_digest=content_digest(BODY)).plan(0, 0, seen=0) == ANSWER
 
 
 DAMAGE: dict[str, Callable[[bytes], bytes]] = {
@@ -49,7 +49,7 @@ async def test_an_answer_that_differs_from_its_digest_is_no_plan(damage: str):
     assert damaged != BODY
 
     with pytest.raises(BadPlan):
-        await answering(damaged, content_digest=content_digest(BODY)).plan(0, 0)
+        await answering(damaged, content_digest=content_digest(BODY)).plan(0, 0, seen=0)
 
 
 @pytest.mark.parametrize(
@@ -57,22 +57,22 @@ async def test_an_answer_that_differs_from_its_digest_is_no_plan(damage: str):
 )
 async def test_what_is_no_plan_is_refused_with_the_right_digest_too(body: bytes):
     with pytest.raises(BadPlan):
-        await answering(body, content_digest=content_digest(body)).plan(0, 0)
+        await answering(body, content_digest=content_digest(body)).plan(0, 0, seen=0)
 
 
 async def test_an_answer_without_a_digest_is_no_plan():
     with pytest.raises(BadPlan):
-        await answering(BODY).plan(0, 0)
+        await answering(BODY).plan(0, 0, seen=0)
 
 
 async def test_a_node_that_is_not_known_there_is_told_so():
     with pytest.raises(NotAdmitted):
-        await answering(b"{}", 401).plan(0, 0)
+        await answering(b"{}", 401).plan(0, 0, seen=0)
 
 
 async def test_a_control_plane_in_trouble_is_no_refusal():
     with pytest.raises(ControlPlaneDown) as raised:
-        await answering(b"{}", 503).plan(0, 0)
+        await answering(b"{}", 503).plan(0, 0, seen=0)
     assert not isinstance(raised.value, NotAdmitted)
 
 
@@ -132,6 +132,6 @@ async def test_a_complete_plan_may_take_as_long_as_a_large_one_takes(after: int,
         allowed.append(request.extensions["timeout"]["read"])
         return httpx2.Response(200, content=BODY, headers={"Content-Digest": content_digest(BODY)})
 
-    await ControlPlane([httpx2.MockTransport(answer)], SecretStr("credential")).plan(after, 0)
+    await ControlPlane([httpx2.MockTransport(answer)], SecretStr("credential")).plan(after, 0, seen=after)
 
     assert at_least <= allowed[0] <= at_most

@@ -21,6 +21,7 @@ from ostiary.apim.repository.apis import (
     update_api,
 )
 from ostiary.apim.repository.applications import (
+    APPLICATIONS_AT_ONCE,
     applications_after,
     applications_named,
     find_application,
@@ -64,6 +65,7 @@ from ostiary.apim.repository.subscriptions import (
 )
 
 __all__ = [
+    "APPLICATIONS_AT_ONCE",
     "api_keys_after",
     "api_keys_of",
     "apis_after",

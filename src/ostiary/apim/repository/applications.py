@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, Row, Select, bindparam, delete, insert, select, update
 
@@ -18,6 +18,8 @@ _ALL = (
 )
 _BY_ID = _ALL.where(applications.c.id == bindparam("id"))
 _NAMED = _ALL.where(applications.c.name == bindparam("name"))
+APPLICATIONS_AT_ONCE: Final = 500
+"""Whose keys are asked for by their ids; for more of them, all keys of the organization are read."""
 _KEYS = select(application_keys).where(rows_of(application_keys, bindparam("organization_id")))
 _KEYS_OF = _KEYS.where(application_keys.c.application_id.in_(bindparam("ids", expanding=True)))
 _KEYS_OF_CLIENT = _KEYS.where(application_keys.c.client_id == bindparam("client_id"))
@@ -122,7 +124,7 @@ def _read_applications(
         return []
     held: defaultdict[str, dict[KeyType, str]] = defaultdict(dict)
     keys, these = _KEYS, dict[str, Any](organization_id=organization_id)
-    if len(rows) <= 500:
+    if len(rows) <= APPLICATIONS_AT_ONCE:
         keys, these = _KEYS_OF, {**these, "ids": [row.id for row in rows]}
     for key in connection.execute(keys, these):
         held[key.application_id][KeyType(key.key_type)] = key.client_id

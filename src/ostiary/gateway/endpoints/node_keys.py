@@ -50,8 +50,8 @@ def router(database: Database, settings: GatewaySettings, clock: Clock) -> Guard
         node_id, now = principal(request).name, clock()
         keys = [key.model_dump() for key in body.keys]
         try:
-            cached = settings.announce_key_for
-            first = await database.write(lambda c: register_node_keys(c, node_id, keys, now, cached))
+            in_use = settings.node_in_use_for
+            first = await database.write(lambda c: register_node_keys(c, node_id, keys, now, in_use))
         except InvalidNodeKeys as error:
             raise Problem(400, "400", "Bad Request", str(error)) from error
         return RegisteredKeys(first=first)

@@ -31,15 +31,18 @@ def router(feed: PlanFeed) -> GuardedRouter:
         """The whole plan, or what changed after a number; waits `wait` seconds for the first change.
 
         With `page` the whole plan comes in pages: an empty one is the first, each answer names the next.
+        `seen` is the number of the plan that the node uses, which what it asks on from need not be yet. A
+        node of version 0.1 does not send it, and uses what it asks on from.
         """
         number, wait = _integer(request, "after", _LARGEST_NUMBER), _integer(request, "wait", LONGEST_WAIT)
+        seen = _integer(request, "seen", _LARGEST_NUMBER) if "seen" in request.query_params else number
         node_id = principal(request).name
         page = request.query_params.get("page")
         if number == 0 and page is None:
             return _answer(await feed.complete(node_id))
         if number == 0:
             return await _page(feed, node_id, page or "")
-        await feed.acknowledge(node_id, number)
+        await feed.acknowledge(node_id, seen)
         try:
             return await _unless_gone(request, feed.after(node_id, number, wait, paged=page is not None))
         except NodeGone as error:

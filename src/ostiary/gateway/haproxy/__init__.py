@@ -28,18 +28,21 @@ Decisions of a worker that a reload started are whatever the agent puts there; e
 What is decided about a call is one text, described in `outcomes.lua`.
 
 The miss protocol. `decide.lua` asks the agent when it has no usable decision (none stored, expired, or below
-a minimum epoch), over HTTP on the agent's unix socket, with a deadline of 800 ms and no retry::
+a minimum epoch), over HTTP on the agent's unix socket, with a deadline of 800 ms for each question. Where
+only the control plane knows, the answer `relay` comes at once, and the question is asked again, as one that
+may be relayed::
 
     POST /decide HTTP/1.1
     Content-Type: application/json
 
     {"api":"<API id>","credential_sha256":"<64 hex digits>","credential":"<b64token>","address":"<client IP>",
-     "request":"<request id>"}
+     "request":"<request id>","relayed":<whether the control plane may be asked: true or false>}
 
 Of an API key there is the hash alone; `credential` is empty. The answer is `200`, `text/plain`, one of::
 
     grant                                 and in the next line the encoded decision
     refuse <name>                         one of the names in AGENT_REFUSALS, e.g. `refuse invalid_token`
+    relay                                 the control plane has to be asked: ask again, with `relayed` true
 
 Anything else (another status, time-out, no agent) is answered 503 with `Retry-After` and never lets a call
 through. The same checks (expiry, epochs, organization, scopes, target) are done on a granted decision as on

@@ -130,10 +130,8 @@ local function ask_agent(txn, api, realm, inside, resource)
         local found = stored and apply(stored, api, realm, inside, resource, "miss")
         return found and find(found, "miss^", 1, true) ~= 1 and found or nil
     end
-    local turn, found = questions.turn(look)
-    if not turn then return found or refuse("unavailable", api, realm) end
-    local said = questions.ask(turn, api.id, credential, token, txn.f:src(), txn.f:unique_id())
-    if not said then return refuse("unavailable", api, realm) end
+    local said, found = questions.ask(look, api.id, credential, token, txn.f:src(), txn.f:unique_id())
+    if not said then return found or refuse("unavailable", api, realm) end
     local name = said:match("^refuse ([%l_]+)\n?$")
     if name then return refuse(AGENT_MAY_SAY[name] and name or "unavailable", api, realm) end
     local text = said:match("^grant\n([^\n]+)\n?$")

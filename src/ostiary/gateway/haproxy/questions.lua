@@ -3,67 +3,97 @@
 -- After a reload the new worker has no decision, and all calls are questions at once. Asked together, the last ones
 -- would be given up before they are answered; waiting here, they are asked in time, or find the decision that was
 -- stored meanwhile. Once the agent is silent, who asked it and who waited are given up at the same time.
+--
+-- What the control plane has to be asked about is relayed, and has turns of its own: while the control plane hangs,
+-- they are all it uses up. Of most of it only the agent can tell, which says so at once and is asked again.
+--
+-- A question is a task of its own: HAProxy ends a call that is cut without a word, but never a task. So a turn is given
+-- back when the agent is free again, neither sooner nor later.
 
 local agent = ...
 
 local DEADLINE = 0.8 -- seconds for an answer
 local PATIENCE = 5 -- seconds for a turn
-local LOST = 2 -- seconds until a turn counts as given back: a call that is cut while it asks gives none back
 local PAUSE = 20 -- milliseconds between two looks
-local ABREAST = 8 -- questions of a thread under way: the agent has to bring what is stored, too
+local SOON = 0.01 -- seconds in which most answers come: one looks every millisecond
 
 local questions = {}
 
-local ends = {}
-for turn = 1, ABREAST do ends[turn] = 0 end
-local answered_at, silent_at = 0, 0
+-- By whether the agent answers alone: how many of a thread may be under way (the agent has to bring what is stored, too)
+-- and are, when somebody was answered last, and since when nobody is.
+local kinds = {
+    alone = { turns = 4, under_way = 0, answered_at = 0, silent_at = 0 },
+    relayed = { turns = 8, under_way = 0, answered_at = 0, silent_at = 0 },
+}
 
 local function seconds()
     local now = core.now()
     return now.sec + now.usec / 1e6
 end
 
-local function free(now)
-    for turn = 1, ABREAST do
-        if ends[turn] <= now then
-            ends[turn] = now + LOST
-            return turn
-        end
-    end
-end
-
--- Waits for a turn to ask: its number; or nil, and what `look` found meanwhile, if anything.
-function questions.turn(look)
+-- Waits for a turn, until `patience`: whether there is one; if not, what `look` found meanwhile, if anything.
+local function wait(kind, patience, look)
     local began = seconds()
-    local now, turn = began, free(began)
-    while not turn and now - began <= PATIENCE do
+    while kind.under_way >= kind.turns do
+        if seconds() > patience then return false end
         core.msleep(PAUSE)
-        now = seconds()
         local found = look()
-        if found then return nil, found end
-        if silent_at >= began then return nil end
-        turn = free(now)
+        if found then return false, found end
+        if kind.silent_at >= began then return false end
     end
-    return turn
+    return true
 end
 
-local BODY = '{"api":"%s","credential_sha256":"%s","credential":"%s","address":"%s","request":"%s"}'
-
--- Asks, and gives the turn back: the text of the answer, nil where there is none. The agent is silent when nobody
--- was answered since.
-function questions.ask(turn, ...)
-    local body, asked_at = BODY:format(...), seconds()
+-- Sends a question: the text of the answer, nil where there is none.
+local function post(body)
     local answer = core.httpclient():post({
         url = "http://agent/decide", dst = "unix@" .. agent, timeout = math.floor(DEADLINE * 1000), body = body,
         headers = { ["content-type"] = { "application/json" }, ["content-length"] = { tostring(#body) } },
     })
-    ends[turn] = 0
-    if answer and answer.status == 200 and answer.body then
-        answered_at = seconds()
-        return answer.body
+    return answer and answer.status == 200 and answer.body
+end
+
+-- Takes a turn and asks: the text of the answer, nil where there is none in time. The agent is silent when nobody was
+-- answered since.
+local function take(kind, body)
+    local asked_at, said, text = seconds(), false, nil
+    core.register_task(function()
+        local whole, answer = pcall(post, body)
+        kind.under_way = kind.under_way - 1
+        said, text = true, whole and answer or nil
+        if text then
+            kind.answered_at = seconds()
+        elseif kind.answered_at < asked_at then
+            kind.silent_at = seconds()
+        end
+    end)
+    kind.under_way = kind.under_way + 1
+    local took = 0
+    while not said and took <= DEADLINE do
+        core.msleep(took < SOON and 1 or PAUSE)
+        took = seconds() - asked_at
     end
-    if answered_at < asked_at then silent_at = seconds() end
-    return nil
+    return text
+end
+
+local BODY = '{"api":"%s","credential_sha256":"%s","credential":"%s","address":"%s","request":"%s","relayed":%s}'
+
+-- Asks when it is its turn: the text of the answer; or nil, and what `look` found meanwhile, if anything.
+local function ask(kind, patience, look, ...)
+    local mine, found = wait(kind, patience, look)
+    if not mine then return nil, found end
+    return take(kind, BODY:format(...))
+end
+
+-- Asks about the credential of a call, whose token is empty for an API key. What is neither that nor a JWT could only
+-- be an opaque token.
+function questions.ask(look, api, credential, token, address, request)
+    local patience = seconds() + PATIENCE
+    if token == "" or token:find("%..*%.") then
+        local said, found = ask(kinds.alone, patience, look, api, credential, token, address, request, false)
+        if said ~= "relay" then return said, found end
+    end
+    return ask(kinds.relayed, patience, look, api, credential, token, address, request, true)
 end
 
 return questions

@@ -20,6 +20,7 @@ import uvloop
 from pydantic import SecretStr
 
 from ostiary.foundation.clock import utc_now
+from ostiary.foundation.process import end, lasting
 from ostiary.foundation.telemetry import configure_logging, get_logger
 from ostiary.foundation.unix_server import Server, private_socket
 from ostiary.gateway.node.agent import Agent
@@ -37,7 +38,8 @@ async def serve(settings: NodeSettings) -> int:
     """Serve until told to stop; returns the exit status."""
     identity = NodeIdentity.load(settings.own) if settings.is_enrolled else None
     control_plane = _control_plane(settings, identity)
-    agent = Agent(settings, control_plane, time.time)
+    with lasting():
+        agent = Agent(settings, control_plane, time.time)
     server = Server(
         uvicorn.Config(
             agent_app(agent.decider, agent.measures, agent.metrics),
@@ -98,7 +100,8 @@ def main() -> None:
         _log.error("no_credential", advice=f"{proof} is made by `ostiary serve` or `ostiary gateway`")
         sys.exit(1)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        sys.exit(runner.run(serve(settings)))
+        status = runner.run(serve(settings))
+    end(status)
 
 
 if __name__ == "__main__":

@@ -97,18 +97,20 @@ class Applier:
     async def adopt(self, after: GatewayPlan, instead_of: int) -> None:
         """Take a whole plan, which was copied instead of the one of that number (0: none).
 
-        Its own number may be lower: a backup was restored. It is passed over where the plan has gone on
-        meanwhile, beyond it.
+        Its own number may be lower: a backup was restored. Where the plan in memory has gone on meanwhile, to
+        it or beyond, that one stays; the disk is brought to the copy, unless it is further itself.
         """
         async with self._applying:
             before = self._state.plan
-            if after.number <= before.number != instead_of:
-                return
-            self._state.plan = after  # nothing is awaited until the index knows, too
-            self._mirror.enqueue(self._index.reconcile(before, after))
-            await self._bring(before, after, _drawn(before, after))
-            await self._disk.adopt(after.number, self._now())
-        _log.info("plan_applied", number=after.number, entries=after.size, complete=True)
+            replaces = before.number == instead_of or before.number < after.number
+            if replaces:
+                self._state.plan = after  # nothing is awaited until the index knows, too
+                self._mirror.enqueue(self._index.reconcile(before, after))
+                await self._bring(before, after, _drawn(before, after))
+            if replaces or self._disk.is_behind(after.number):
+                await self._disk.adopt(after.number, self._now())
+        if replaces:
+            _log.info("plan_applied", number=after.number, entries=after.size, complete=True)
 
     async def _bring(self, before: GatewayPlan, after: GatewayPlan, touched: list[tuple[str, str]]) -> None:
         """Bring maps and backends of APIs' own from one plan to the next."""

@@ -17,13 +17,15 @@ import orjson
 from pydantic import SecretStr
 
 from ostiary.gateway.node.identity import NamedTransport
+from ostiary.gateway.node.transport import Transport
 from ostiary.gateway.plan import TIME_HEADER, BadPlan, PlanAnswer, content_digest
+from ostiary.gateway.settings import GRACE
 from ostiary.gateway.told import NotTold, ToldClaims
 
 _PREFIX: Final = "/internal/gateway/v1"
 _LOCAL: Final = "http://control-plane"
 _EXCHANGE_WITHIN: Final = 1.0
-_GRACE: Final = 5.0
+_GRACE: Final = GRACE.total_seconds()
 """Seconds a long poll may take beyond its wait."""
 _COMPLETE_WITHIN: Final = 120.0
 """Seconds the complete plan may take: it is drawn whole, some 35 µs of processor for each subscription."""
@@ -59,8 +61,7 @@ class ControlPlane:
     @classmethod
     def over(cls, sockets: Sequence[Path], credential: SecretStr) -> ControlPlane:
         """Reach the workers over their unix sockets."""
-        workers = [httpx2.AsyncHTTPTransport(uds=str(socket), verify=False) for socket in sockets]
-        return cls(workers, credential)
+        return cls([Transport(socket=socket) for socket in sockets], credential)
 
     @classmethod
     def at(cls, urls: Sequence[str], context: ssl.SSLContext) -> ControlPlane:
@@ -86,8 +87,12 @@ class ControlPlane:
         made: Mapping[str, Any] = answer.json()
         return made
 
-    async def plan(self, after: int, wait: float, within: float | None = None, page: str = "") -> PlanAnswer:
+    async def plan(
+        self, after: int, wait: float, within: float | None = None, page: str = "", *, seen: int
+    ) -> PlanAnswer:
         """Ask for what changed after `after`; the answer may take `wait` + `within` seconds.
+
+        `seen` is the number of the plan in use: for keys of access tokens that are in it nobody waits for us.
 
         After 0 it is a page of everything, the first unless `page` names another. A control plane of version
         0.1 knows no pages and answers with everything: without `within` it gets as long as that takes.
@@ -97,7 +102,7 @@ class ControlPlane:
             BadPlan: the answer is no plan.
             ControlPlaneDown: nobody answered.
         """
-        query = {"after": str(after), "wait": str(int(wait)), "page": page}
+        query = {"after": str(after), "wait": str(int(wait)), "page": page, "seen": str(seen)}
         if within is None:
             within = _GRACE if after else _COMPLETE_WITHIN
         response = await self._ask("GET", "/plan", wait + within, params=query, refused=(400, 410))

@@ -26,7 +26,7 @@ class PlanCopy:
     """The pages so far."""
 
     def __init__(self, control_plane: ControlPlane, disk: Disk, instead_of: int) -> None:
-        """Begin; nothing is asked yet. `instead_of` is the number of the plan that is to be replaced."""
+        """Begin; nothing is asked yet. `instead_of` is the number of the plan in use, to be replaced."""
         self.instead_of = instead_of
         self._control_plane = control_plane
         self._disk = disk
@@ -55,10 +55,10 @@ class PlanCopy:
     async def _page(self, page: str) -> PlanAnswer:
         for _ in range(_ASKED_AT_MOST - 1):
             try:
-                return await self._control_plane.plan(0, 0, page=page)
+                return await self._control_plane.plan(0, 0, page=page, seen=self.instead_of)
             except BadPlan:
                 continue
-        return await self._control_plane.plan(0, 0, page=page)
+        return await self._control_plane.plan(0, 0, page=page, seen=self.instead_of)
 
     async def _take_page(self, answer: PlanAnswer) -> None:
         if not answer.complete or self._number not in (0, answer.number):
@@ -70,7 +70,7 @@ class PlanCopy:
         """Take what changed meanwhile; says whether there is more of it."""
         if self._number == 0:  # nothing was ever changed, so nothing is there
             return False
-        answer = await self._control_plane.plan(self._number, 0)
+        answer = await self._control_plane.plan(self._number, 0, seen=self.instead_of)
         if answer.complete:
             raise PlanTooOld
         await self._take(answer)

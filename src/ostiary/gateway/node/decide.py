@@ -1,8 +1,11 @@
 """Answers one miss: verify the credential, authorize it by the current plan, sign, remember, store.
 
-A credential's misses are one flight. From authorization to the index nothing is awaited, so a change of
-the plan comes either before (and is seen) or after (and finds the decision in the index and deletes it):
-a revocation wins every race. Only grants are stored.
+A credential's misses of one kind, relayed or not, are one flight. From authorization to the index nothing is
+awaited, so a change of the plan comes either before (and is seen) or after (and finds the decision in the
+index and deletes it): a revocation wins every race. Only grants are stored.
+
+A miss is relayed if the control plane may be asked about it. Where that is needed and it is not, the answer
+says so, at once.
 """
 
 from __future__ import annotations
@@ -71,6 +74,8 @@ class Miss:
     """Empty for an API key, which is known by its hash."""
     request_id: str = ""
     """Of the call; empty where the answer need not be explained."""
+    relayed: bool = True
+    """Whether the control plane may be asked, which can take long; HAProxy lets only so many of these in."""
 
     @property
     def is_key(self) -> bool:
@@ -80,15 +85,26 @@ class Miss:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What HAProxy is answered: an encoded decision, or the name of a refusal."""
+    """What HAProxy is answered: an encoded decision, the name of a refusal, or neither: ask relayed."""
 
     granted: str | None
     refused: str | None = None
     why: Refused | None = None
 
+    @property
+    def is_decided(self) -> bool:
+        """Whether the call is decided by it."""
+        return self.granted is not None or self.refused is not None
+
     def as_text(self) -> str:
-        """Write the answer as `decide.lua` reads it."""
-        return f"refuse {self.refused}" if self.granted is None else f"grant\n{self.granted}"
+        """Write the answer as `questions.lua` and `decide.lua` read it."""
+        if self.granted is not None:
+            return f"grant\n{self.granted}"
+        return f"refuse {self.refused}" if self.refused is not None else "relay"
+
+
+class _NotRelayed(Exception):
+    """The control plane would have to be asked, and may not be."""
 
 
 def quotas(grant: Grant) -> dict[str, Quota | None]:
@@ -132,7 +148,7 @@ class Decider:
         self._control_plane = control_plane
         self._lifetime = int(lifetime.total_seconds())
         self._now = now
-        self._flights: dict[tuple[str, str], asyncio.Task[Answer]] = {}
+        self._flights: dict[tuple[str, str, bool], asyncio.Task[Answer]] = {}
         self._asking = asyncio.Semaphore(_QUESTIONS_AT_ONCE)
         self._explanations = explanations
         self._clock = clock or NodeClock(now, time.monotonic)
@@ -141,7 +157,7 @@ class Decider:
         """Answer a miss; concurrent ones of the same credential at the same API are decided once."""
         if not miss.is_key and _sha256(miss.credential) != miss.credential_sha256:
             return Answer(None, INVALID_TOKEN)
-        key = (miss.api_id, miss.credential_sha256)
+        key = (miss.api_id, miss.credential_sha256, miss.relayed)
         flight = self._flights.get(key)
         if flight is None:
             flight = asyncio.create_task(self._answer(miss))
@@ -161,11 +177,13 @@ class Decider:
     async def _answer(self, miss: Miss) -> Answer:
         try:
             stored, deletions = self._known(miss) or await self._grant(miss)
+        except _NotRelayed:
+            return Answer(None)
         except Refused as refused:
             _log.info("call_refused", api_id=miss.api_id, refusal=refused.refusal, reason=refused.reason)
             return Answer(None, refused.refusal, refused)
         self._store([*deletions, stored.entry])
-        return Answer(stored.entry.value)
+        return Answer(stored.value)
 
     def _known(self, miss: Miss) -> tuple[Stored, list[MapEntry]] | None:
         """A decision that stands already; a HAProxy worker has not been given it yet."""
@@ -181,11 +199,12 @@ class Decider:
         except Refused as refused:
             if not refused.stale:
                 raise
+        _must_be_relayed(miss)
         await self._refresh()
         return await self._authorized(miss)
 
     async def _authorized(self, miss: Miss) -> tuple[Stored, list[MapEntry]]:
-        token = None if miss.is_key else await self._claims(miss.credential.get_secret_value())
+        token = None if miss.is_key else await self._claims(miss)
         grant, user = await self._granted_and_told(miss, token)  # nothing is awaited after the grant
         decision = self._decision(grant, miss.credential_sha256, int(self._clock.now()), user)
         return self._index.add(decision, grant.subscription.id, grant.plan.id)
@@ -207,6 +226,7 @@ class Decider:
         for _ in range(_ASKED_AT_MOST):
             if not grant.asks_for_claims:
                 return grant, None
+            _must_be_relayed(miss)
             user = await self._claims_of_user(grant)
             grant = self._granted(miss, token)  # the plan may have changed meanwhile
             if grant.asks_for_claims and user.number >= self._state.plan.number:
@@ -227,14 +247,16 @@ class Decider:
             _log.warning("claims_left_out", api_id=grant.api.id, names=user.left_out)
         return user
 
-    async def _claims(self, credential: str) -> Claims:
+    async def _claims(self, miss: Miss) -> Claims:
+        credential = miss.credential.get_secret_value()
         try:
             if looks_like_a_jwt(credential):
                 return verify(credential, self._state.plan.keys.get)
             if not may_be_opaque(credential):
                 raise InvalidToken("neither a JWT nor a token of ours")
+            _must_be_relayed(miss)
             async with self._asking:
-                answer = await self._control_plane.introspect(SecretStr(credential), ASK_WITHIN)
+                answer = await self._control_plane.introspect(miss.credential, ASK_WITHIN)
             if answer is None:
                 raise InvalidToken("the control plane does not know it")
             return read_claims(answer, kid=None)
@@ -276,6 +298,11 @@ class Decider:
             api_key="" if key is None else key.id,
             credential_ends_at=int(claims.expires_at - self._clock.skew),
         )
+
+
+def _must_be_relayed(miss: Miss) -> None:
+    if not miss.relayed:
+        raise _NotRelayed
 
 
 def _sha256(credential: SecretStr) -> str:

@@ -46,8 +46,6 @@ class Disk:
         self._troubles: dict[str, str] = {}
         self._waiting: deque[_Waiting] = deque()
         self._writing = asyncio.Lock()
-        self._is_staged = False
-        """Whether all of the plan that is being copied is written aside."""
         self._is_another = False
         """Whether the plan on disk is not the one in memory at an earlier number."""
 
@@ -105,16 +103,14 @@ class Disk:
 
     async def stage(self, entries: Sequence[Entry], *, first: bool) -> None:
         """Write entries of the plan that is being copied, aside."""
-        if first or self._is_staged:
-            async with self._writing:
-                self._is_staged = await self._in_thread(partial(self._store.stage, entries, first=first))
+        async with self._writing:
+            await self._in_thread(partial(self._store.stage, entries, first=first))
 
     async def adopt(self, number: int, now: float) -> None:
         """Let the plan that was copied be the one on disk; what waits was of the one before."""
         async with self._writing:
             self._waiting.clear()
-            adopted = self._is_staged and await self._in_thread(partial(self._store.adopt, number, now))
-            self._is_staged, self._is_another = False, not adopted
+            self._is_another = not await self._in_thread(partial(self._store.adopt, number, now))
 
     async def note_contact(self, now: float) -> None:
         """Write when a control plane answered."""
@@ -135,7 +131,9 @@ class Disk:
             work()
         except (OSError, StoreUnwritable) as error:
             if what not in self._troubles:
-                advice = "the node goes on by what it has in memory; free space on its disk"
+                advice = (
+                    "it goes on by its memory and tries again; see that its disk has room and can be written"
+                )
                 _log.error("node_disk_failing", what=what, reason=str(error), advice=advice)
             self._troubles[what] = str(error)
             return False

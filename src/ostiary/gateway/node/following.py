@@ -18,9 +18,10 @@ from ostiary.gateway.node.decide import ASK_WITHIN
 from ostiary.gateway.node.disk import Disk
 from ostiary.gateway.node.state import NodeState
 from ostiary.gateway.plan import BadPlan, PlanAnswer
+from ostiary.gateway.settings import LONG_POLL
 
 _log = get_logger(__name__)
-_POLL: Final = 25.0
+_POLL: Final = LONG_POLL.total_seconds()
 _LONGEST_BACKOFF: Final = 2.0
 _REFRESH_GAP: Final = 0.1
 """Seconds between two refreshes, so that tokens of unknown keys do not become load on the control plane."""
@@ -133,10 +134,11 @@ class Follower:
         """
         if number == 0:
             raise PlanTooOld
-        answer = await self._control_plane.plan(number, wait, within)
+        seen = self._state.plan.number
+        answer = await self._control_plane.plan(number, wait, within, seen=seen)
         entries = list(answer.entries)
         while answer.more and not answer.complete:
-            answer = await self._control_plane.plan(answer.number, 0, within)
+            answer = await self._control_plane.plan(answer.number, 0, within, seen=seen)
             entries += answer.entries
         if answer.complete:  # a control plane that knows no parts, after many changes
             raise PlanTooOld

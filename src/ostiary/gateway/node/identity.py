@@ -24,6 +24,7 @@ from pydantic import SecretStr
 from ostiary.foundation.certificates import fingerprint, key_pem, new_key, signing_request
 from ostiary.foundation.private_files import write_private
 from ostiary.gateway.enrolment import CONTROL_PLANE_NAME, EnrolmentToken
+from ostiary.gateway.node.transport import Transport
 
 _PREFIX: Final = "/internal/gateway/v1"
 _ROOM_BYTES: Final = 32_768
@@ -233,7 +234,7 @@ class NamedTransport(httpx2.AsyncBaseTransport):
     """The same for the agent."""
 
     def __init__(self, context: ssl.SSLContext) -> None:
-        self._inner = httpx2.AsyncHTTPTransport(verify=context)
+        self._inner = Transport(context=context)
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send a request to whoever is certified as a control plane."""

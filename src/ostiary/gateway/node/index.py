@@ -17,11 +17,11 @@ from typing import Final
 from ostiary.gateway.haproxy import Decision, MapEntry, decision_entry
 from ostiary.gateway.haproxy.maps import DECISION_SHARDS
 from ostiary.gateway.node.authorize import unsubscribed
+from ostiary.gateway.node.dependents import Dependency, Dependents
 from ostiary.gateway.plan import API, CORS, GatewayPlan, Kind
 
 LARGEST_SHARD: Final = 1_000
 _FORGOTTEN_AT_LEAST: Final = 1_000
-Dependency = tuple[str, str]
 _END_USER: Final = "end user"
 EVERYBODY: Final = (Kind.CLAIMS.value, "")
 """Changed where nobody can say whose claims did."""
@@ -32,13 +32,20 @@ _ENDED_BY_DENIAL: Final[Mapping[str, str]] = {"USER": _END_USER, "APPLICATION": 
 class Stored:
     """One decision in HAProxy's maps."""
 
-    entry: MapEntry
+    map: str
+    key: str
+    value: str
     organization_id: str
     epoch: int
     expires_at: int
     credential_ends_at: int
     rests_on: tuple[Dependency, ...]
     serial: int
+
+    @property
+    def entry(self) -> MapEntry:
+        """The entry as it was stored."""
+        return MapEntry(self.map, self.key, self.value)
 
 
 class DecisionIndex:
@@ -48,7 +55,7 @@ class DecisionIndex:
         """Hold about `largest` decisions; each shard its part, the oldest of a full one makes room."""
         self._shard_size = max(1, min(LARGEST_SHARD, largest // DECISION_SHARDS))
         self._shards: dict[str, dict[str, Stored]] = defaultdict(dict)
-        self._dependents: dict[Dependency, dict[int, Stored]] = {}
+        self._dependents = Dependents[Stored]()
         self._by_expiry: list[tuple[int, int, str, str]] = []
         self._standing = 0
         self._serial = count(1)
@@ -62,12 +69,14 @@ class DecisionIndex:
         """Note a decision that is about to be stored; returns it and the deletions that make room."""
         name, key, value = decision_entry(decision)
         stored = Stored(
-            entry=MapEntry(name, key, value),
+            map=name,
+            key=key,
+            value=value or "",
             organization_id=decision.organization_id,
             epoch=decision.epoch,
             expires_at=decision.expires_at,
             credential_ends_at=decision.credential_ends_at,
-            rests_on=_rests_on(decision, subscription_id, plan_id),
+            rests_on=tuple(map(self._dependents.same, _rests_on(decision, subscription_id, plan_id))),
             serial=next(self._serial),
         )
         return stored, self._put(stored)
@@ -81,15 +90,14 @@ class DecisionIndex:
         return kept
 
     def _put(self, stored: Stored) -> list[MapEntry]:
-        shard, key = self._shards[stored.entry.map], stored.entry.key
+        shard, key = self._shards[stored.map], stored.key
         if key in shard:
             self._forget(shard[key])
         evicted = [next(iter(shard.values()))] if len(shard) >= self._shard_size else []
         gone = [self._forget(old) for old in evicted]
         shard[key] = stored
         self._standing += 1
-        for dependency in stored.rests_on:
-            self._dependents.setdefault(dependency, {})[stored.serial] = stored
+        self._dependents.add(stored)
         heapq.heappush(self._by_expiry, _expiry(stored))
         self._compact()
         return gone
@@ -102,7 +110,7 @@ class DecisionIndex:
 
     def holds(self, stored: Stored) -> bool:
         """Whether this very decision still stands."""
-        return self._shards[stored.entry.map].get(stored.entry.key) is stored
+        return self._shards[stored.map].get(stored.key) is stored
 
     def find(self, name: str, key: str) -> Stored | None:
         """Find the decision stored under a key."""
@@ -111,7 +119,7 @@ class DecisionIndex:
     def content(self, name: str) -> list[tuple[str, str]]:
         """Return the entries of one map, for a worker that has none."""
         shard = self._shards.get(name, {})
-        return [(stored.entry.key, stored.entry.value or "") for stored in shard.values()]
+        return [(stored.key, stored.value) for stored in shard.values()]
 
     def expire(self, now: float) -> list[MapEntry]:
         """Forget what is over; returns the deletions."""
@@ -207,22 +215,17 @@ class DecisionIndex:
         ]
 
     def _resting_on(self, dependency: Dependency) -> list[Stored]:
-        return list(self._dependents.get(dependency, {}).values())
+        return self._dependents.of(dependency)
 
     def _forget(self, stored: Stored) -> MapEntry:
-        if self._shards[stored.entry.map].pop(stored.entry.key, None) is not None:
+        if self._shards[stored.map].pop(stored.key, None) is not None:
             self._standing -= 1
-        for dependency in stored.rests_on:
-            dependents = self._dependents.get(dependency)
-            if dependents is not None:
-                dependents.pop(stored.serial, None)
-                if not dependents:
-                    del self._dependents[dependency]
-        return MapEntry(stored.entry.map, stored.entry.key, None)
+        self._dependents.discard(stored)
+        return MapEntry(stored.map, stored.key, None)
 
 
 def _expiry(stored: Stored) -> tuple[int, int, str, str]:
-    return stored.expires_at, stored.serial, stored.entry.map, stored.entry.key
+    return stored.expires_at, stored.serial, stored.map, stored.key
 
 
 def _rests_on(decision: Decision, subscription_id: str, plan_id: str) -> tuple[Dependency, ...]:

@@ -57,8 +57,10 @@ async def _decide(decider: Decider, measures: AgentMeasures, receive: Receive, s
         measures.misses.add("failed")
         await _send(send, 500, "failed")
     else:
-        measures.misses.add(answer.refused or "granted")
         await _send(send, 200, answer.as_text())
+        if not answer.is_decided:
+            return
+        measures.misses.add(answer.refused or "granted")
     measures.seconds.observe(time.monotonic() - started)
 
 
@@ -79,8 +81,9 @@ def _read(body: bytes) -> Miss | None:
         return None
     if not all(isinstance(one, str) for one in (api, sha256, credential)):
         return None
-    request_id = document.get("request", "")
-    return Miss(api, sha256, SecretStr(credential), request_id if isinstance(request_id, str) else "")
+    request_id, relayed = document.get("request"), document.get("relayed") is not False
+    said = request_id if isinstance(request_id, str) else ""
+    return Miss(api, sha256, SecretStr(credential), said, relayed)
 
 
 async def _send(send: Send, status: int, text: str, kind: str = "text/plain; charset=utf-8") -> None:

@@ -55,6 +55,7 @@ class NodeStore:
         self._path = path
         self._contacted_at = 0.0
         self._can_write = True
+        self._is_staged = False  # whether all of the plan that is being copied is written aside
         self.number = 0
         """Of the plan in the file."""
         try:
@@ -109,19 +110,24 @@ class NodeStore:
         """Write entries of a plan that is being copied, aside; `first` forgets an earlier attempt.
 
         Raises:
-            StoreUnwritable: nothing of them was written.
+            StoreUnwritable: nothing of them was written, or of some before: only `first` can be next.
         """
+        self._expect(first or self._is_staged)
+        self._is_staged = False
         with self._writing() as transaction:
             if first:
                 _empty(transaction, "incoming")
             _put(transaction, "incoming", entries)
+        self._is_staged = True
 
     def adopt(self, number: int, now: float) -> None:
         """Let what was written aside be the plan, in one step.
 
         Raises:
-            StoreUnwritable: the plan before is still there.
+            StoreUnwritable: the plan before is still there, or what was written aside is not all of the copy.
         """
+        self._expect(self._is_staged)
+        self._is_staged = False
         with self._writing() as transaction:
             transaction.execute("DROP TABLE entries")
             transaction.execute("ALTER TABLE incoming RENAME TO entries")
@@ -132,6 +138,11 @@ class NodeStore:
     def close(self) -> None:
         """Let go of the file."""
         self._connection.close()
+
+    @staticmethod
+    def _expect(is_staged: bool) -> None:
+        if not is_staged:
+            raise StoreUnwritable("some of the plan that was copied could not be written, or is lost")
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
@@ -168,7 +179,7 @@ class NodeStore:
         _log.warning("node_store_started_over", path=str(self._path), reason=type(error).__name__)
         for suffix in ("", "-wal", "-shm"):
             Path(f"{self._path}{suffix}").unlink(missing_ok=True)
-        self.number = 0
+        self.number, self._is_staged = 0, False
         try:
             return self._open()
         except (sqlite3.DatabaseError, OSError) as again:
