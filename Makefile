@@ -2,6 +2,8 @@
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 BIN := .venv/bin
+# Of the time of a test a third is waiting, so half as many again as there are cores.
+WORKERS ?= $(shell cores=$$(nproc); echo $$((cores + (cores + 1) / 2)))
 .PHONY: docs help setup setup-dev demo test check bench migration lock clean
 
 help: ## list the commands
@@ -27,8 +29,8 @@ demo: setup ## the main job, performed: an outside user's password becomes an AP
 	@$(BIN)/ostiary demo
 
 test: setup-dev ## the whole test suite, on the real process tree too
-	$(BIN)/python -m pytest -q -n auto --ignore=tests/system
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not alone" tests/system
+	$(BIN)/python -m pytest -q -n $(WORKERS) --ignore=tests/system
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile -m "not alone" tests/system
 	$(BIN)/python -m pytest -q -m alone tests/system
 
 check: setup-dev ## format, lint, types, imports

@@ -1,7 +1,6 @@
 """A client nobody here wrote: requests-oauthlib over a real socket."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -16,6 +15,7 @@ from requests.auth import HTTPBasicAuth
 from requests_oauthlib import OAuth2Session
 from tests.http.oauth.installation import PUBLIC_URL, SECRET, Installation, an_app, an_installation
 from tests.support.identity import PASSWORD
+from tests.support.listening import a_listener
 
 from ostiary.foundation.clock import utc_now
 from ostiary.foundation.database import Database
@@ -29,7 +29,7 @@ async def served(
     monkeypatch.setenv("OAUTHLIB_INSECURE_TRANSPORT", "1")
     async with an_installation(sqlite_database) as installation:
         installation.clock.now = utc_now()
-        listener = socket.create_server(("127.0.0.1", 0))
+        listener = a_listener()
         server = uvicorn.Server(
             uvicorn.Config(an_app(installation.server), lifespan="off", log_level="warning")
         )

@@ -1,7 +1,6 @@
 """A SCIM suite nobody here wrote: scim2-tester over a real socket (RFC 7643, RFC 7644)."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import uvicorn
 from scim2_client.engines.httpx2 import SyncSCIMClient
 from scim2_tester import Status, check_server
 from tests.http.apim.conftest import Local
+from tests.support.listening import a_listener
 
 from ostiary.app import build_app, load_settings, migrate
 from ostiary.foundation.database import Database
@@ -26,7 +26,7 @@ async def url(tmp_path: Path) -> AsyncIterator[str]:
     database = Database.open(settings.database)
     await database.write(lambda connection: put(connection, Organization(new_id(), "acme", "Acme")))
     await database.close()
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = a_listener()
     app = Local(build_app(settings))
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
     task = asyncio.create_task(server.serve(sockets=[listener]))

@@ -103,6 +103,7 @@ def test_the_agent_is_asked_with_the_agreed_words(plane: DataPlane):
         "credential_sha256": sha256(TOKEN),
         "credential": TOKEN,
         "address": "127.0.0.1",
+        "relayed": True,
         "request": answer.headers["x-request-id"],
     }
 

@@ -2,13 +2,12 @@
 
 import dataclasses
 import http.client
-import json
 import shutil
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Event, Lock
+from threading import Event
 
 import pytest
 from tests.system.data_plane import (
@@ -199,37 +198,6 @@ def test_a_hanging_agent_is_unavailable_within_its_time(plane: DataPlane):
     assert answer.headers["retry-after"] == "2"
     assert time.monotonic() - begun < 1.5
     assert plane.backend.calls == []
-
-
-def test_more_calls_than_the_agent_answers_in_time_wait_for_their_turn(plane: DataPlane):
-    """As when a reload has begun, and a worker has no decision yet."""
-    assert plane.agent is not None
-    tokens, turn = [f"of-many-{n}" for n in range(80)], Lock()
-
-    def slowly(_path: str, body: bytes) -> tuple[int, str]:
-        with turn:  # 1.6 seconds for all of them, one after another
-            Event().wait(0.02)
-        return grant(a_decision(json.loads(body)["credential"]))
-
-    plane.agent.answer = slowly
-    with ThreadPoolExecutor(len(tokens)) as pool:
-        answers = list(pool.map(lambda token: plane.get(CALL, token), tokens))
-
-    assert [answer.status for answer in answers] == [200] * len(tokens)
-
-
-def test_who_waits_for_the_agent_is_served_by_a_decision_that_was_stored_meanwhile(plane: DataPlane):
-    assert plane.agent is not None
-    asked, before = Event(), len(plane.agent.asked)
-    plane.agent.answer = lambda *_: asked.set()
-    with ThreadPoolExecutor(40) as pool:
-        answers = [pool.submit(plane.get, CALL, TOKEN) for _ in range(40)]
-        asked.wait(5)
-        plane.decide(a_decision())
-        statuses = [answer.result().status for answer in answers]
-
-    assert set(statuses) == {200, 503}
-    assert len(plane.agent.asked) - before == statuses.count(503) < 40
 
 
 def test_while_the_agent_hangs_stored_decisions_are_served(plane: DataPlane):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import httpx2
 import yaml
-from tests.system.pages import blocks
+from tests.system.pages import commands
 from tests.system.server import Server
 
 PAGE = "audit-and-erase"
@@ -32,17 +32,12 @@ FILE = {
 }
 
 
-def commands(beginning: str) -> list[str]:
-    """The page's commands that begin so, on one line each."""
-    lines = "\n".join(blocks(PAGE, "sh")).replace("\\\n  ", "").splitlines()
-    return [line for line in lines if line.startswith(beginning)]
-
-
-def run(server: Server, command: str) -> str:
+def run(server: Server, words: list[str], *more: str) -> str:
     """A command of the page, on this server and about jane of PRIMARY."""
-    words = command.partition(" > ")[0].replace("CORP/jane", "jane").split()
-    assert words[0] == "ostiary"
-    done = server.ostiary(*words[1:])
+    if ">" in words:
+        words = words[: words.index(">")]
+    there = {"CORP/jane": "jane", "/var/lib/ostiary": str(server.directory)}
+    done = server.ostiary(*(there.get(word, word) for word in words), *more)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -54,16 +49,13 @@ def test_a_person_is_handed_out_and_forgotten_and_the_log_still_holds(server: Se
     form = {"grant_type": "password", "username": "jane", "password": PASSWORD}
     with httpx2.Client(verify=server.trust()) as http:
         assert http.post(url, data=form, auth=("desk", "s3cret-of-the-desk")).status_code == 200
-    place = ("--data-dir /var/lib/ostiary", f"--data-dir {server.directory}")
-    export, verify = (commands(f"ostiary audit {verb}")[0].replace(*place) for verb in ("export", "verify"))
-    handed_out, erase = (
-        commands(f"ostiary subject {verb}")[0].replace(*place) for verb in ("export", "erase")
-    )
+    (export,), (verify, compare) = (commands(PAGE, f"ostiary audit {verb}") for verb in ("export", "verify"))
+    (handed_out,), (erase,) = (commands(PAGE, f"ostiary subject {verb}") for verb in ("export", "erase"))
 
     held = json.loads(run(server, handed_out))
     run(server, verify)
     before = [json.loads(line) for line in run(server, export).splitlines()]
-    run(server, f"{erase} --yes")
+    run(server, erase, "--yes")
     after = run(server, export)
 
     assert EMAIL in json.dumps(held)
@@ -72,16 +64,24 @@ def test_a_person_is_handed_out_and_forgotten_and_the_log_still_holds(server: Se
     assert "jane" not in after
     assert "$erased" in after
     assert "my_company" in run(server, verify)
-    copy, compare = blocks(PAGE, "sh")[-2].replace("/mnt/elsewhere", str(tmp_path)).strip().splitlines()
-    subprocess.run(copy.replace("/var/lib/ostiary", str(server.directory)).split(), check=True)
-    assert "anchors: as they were written" in run(server, compare.replace(*place))
+    (copy,) = commands(PAGE, "cp")
+    place = ("/var/lib/ostiary", str(server.directory)), ("/mnt/elsewhere", str(tmp_path))
+    copy, compare = (_at(words, *place) for words in (copy, compare))
+    subprocess.run(["cp", *copy], check=True)
+    assert "anchors: as they were written" in run(server, compare)
+
+
+def _at(words: list[str], *places: tuple[str, str]) -> list[str]:
+    for there, here in places:
+        words = [word.replace(there, here) for word in words]
+    return words
 
 
 def test_the_page_of_the_log_is_read_on_the_machine_itself(server: Server):
-    (command,) = commands("curl")
-    here = command.replace("/var/lib/ostiary", str(server.directory)).replace("/t/my_company", "")
+    (words,) = commands(PAGE, "curl")
+    there = [w.replace("/var/lib/ostiary", str(server.directory)).replace("/t/my_company", "") for w in words]
 
-    done = subprocess.run(["bash", "-c", here], capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(["curl", *there], capture_output=True, text=True, timeout=30, check=False)
 
     assert done.returncode == 0, done.stderr
     assert "organization.created" in done.stdout

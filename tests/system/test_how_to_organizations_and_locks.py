@@ -53,6 +53,9 @@ def test_an_organization_is_removed_and_its_name_given_again(server: Server, tmp
     assert removed.returncode == 0, removed.stderr
     assert server.ostiary("organization", "list").stdout.split()[0] == "default"
     assert "no such organization" in run(server, removing, "--yes").stderr
+    assert (
+        server.ostiary("locks", "list", "--org", "shop").stderr == "ostiary: there is no such organization\n"
+    )
     file = tmp_path / "organization-0.yaml"
     refused = server.ostiary("apply", "-f", str(file))
     assert refused.returncode == 1

@@ -9,7 +9,9 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
+import httpx2
 import pytest
 from tests.system.conftest import MakeServer
 from tests.system.server import Server, clean_environment
@@ -90,9 +92,14 @@ def test_an_import_that_was_killed_is_begun_again_and_everybody_is_there_once(
     assert (created + there, there >= made_before) == (USERS, True)
     assert count(server) == USERS
     assert rows(server, _NOT_ONCE) == []
-    with server.management() as http:
-        last = http.get(f"/api/identity/v1/users/user{USERS - 1}").json()
+    with server.management() as http:  # a worker that was killed is passed over until its check succeeds
+        last = until(lambda: _answered(http, f"user{USERS - 1}"), 10, "an answer of the worker")
     assert last["claims"] == {"email": f"user{USERS - 1}@example.com"}
+
+
+def _answered(http: httpx2.Client, user: str) -> dict[str, Any] | None:
+    said = http.get(f"/api/identity/v1/users/{user}")
+    return None if said.status_code == 503 else said.json()
 
 
 _NOT_ONCE = """

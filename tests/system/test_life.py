@@ -19,11 +19,9 @@ from tests.system.waiting import alive, until
 
 from ostiary.cli.programs import DRAIN_SECONDS
 
-pytestmark = pytest.mark.alone
-
 START_BUDGET = 4.0
 """Times as long as loading the control plane once: the 5 s of the budget where that takes 1.25 s."""
-REPAIRED_WITHIN = 8.0
+REPAIRED_WITHIN = 30.0
 STOPS_WITHIN = 20.0
 
 
@@ -45,6 +43,7 @@ def _serves(server: Server) -> bool:
         return False
 
 
+@pytest.mark.alone
 def test_it_is_ready_within_the_budget_and_announces_where_it_is(a_server: MakeServer):
     server = a_server(http=True)
     loading = _loading()
@@ -134,6 +133,7 @@ def test_a_supervisor_that_is_killed_while_it_starts_leaves_nothing(a_server: Ma
     until(lambda: not any(map(alive, pids)), what="the end of every process")
 
 
+@pytest.mark.alone
 def test_a_stop_does_not_wait_for_idle_connections(server: Server):
     with server.gateway() as gateway, server.management() as management:
         for client, path in ((gateway, "/gateway/jwks"), (management, "/oauth2/jwks")):
@@ -158,6 +158,7 @@ def test_a_stop_waits_for_the_request_under_way(server: Server):
     assert server.process.wait(STOPS_WITHIN) == 0
 
 
+@pytest.mark.alone
 def test_a_second_signal_does_not_wait_for_requests_under_way(server: Server):
     with _half_a_request(server):
         assert server.process is not None

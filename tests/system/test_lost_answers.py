@@ -16,8 +16,8 @@ from tests.system.server import Server
 from tests.system.waiting import until
 from tests.system.world import BOB_PASSWORD, Caller, apply, organization
 
-LOST_ANSWER_WITHIN = 9.5
-"""Seconds in which a confidential client gets the same successor again: ten, less what the first try took."""
+RETRY_WINDOW = 60
+"""Seconds in which a client gets the same successor again: a busy machine starts a worker slowly."""
 MOMENTS = (0.0, 0.001, 0.002, 0.004, 0.006, 0.008, 0.012, 0.02)
 """Seconds between asking and the kill: before, while and after the old token is consumed."""
 
@@ -26,6 +26,7 @@ MOMENTS = (0.0, 0.001, 0.002, 0.004, 0.006, 0.008, 0.012, 0.02)
 def caller() -> Iterator[tuple[Server, Caller]]:
     directory = Path(tempfile.mkdtemp(prefix="ostiary-test-"))
     server = Server(directory / "data")
+    server.environment["OSTIARY_TOKENS__REFRESH_RETRY_WINDOW"] = str(RETRY_WINDOW)
     try:
         server.start()
         apply(server, directory, organization("my_company", "http://127.0.0.1:9/nobody"))
@@ -56,7 +57,7 @@ def test_a_client_that_lost_the_answer_to_a_killed_worker_goes_on(
             return response.json() if response.status_code == 200 else None
         return None
 
-    tokens = until(refreshed, LOST_ANSWER_WITHIN, "an answer to the same refresh token")
+    tokens = until(refreshed, RETRY_WINDOW / 2, "an answer to the same refresh token")
     again = mobile.token(grant_type="refresh_token", refresh_token=tokens["refresh_token"])
     assert again.status_code == 200, again.text
 

@@ -15,8 +15,6 @@ import pytest
 from tests.system.server import clean_environment
 from tests.system.waiting import until
 
-pytestmark = pytest.mark.alone
-
 PROMISES = (
     "EXTERNAL/testuser@my_company",
     "400 invalid_grant",
@@ -27,6 +25,7 @@ PROMISES = (
 )
 
 
+@pytest.mark.alone
 def test_the_demo_performs_the_story_and_holds_every_step():
     started = time.monotonic()
     done = subprocess.run(
@@ -49,6 +48,8 @@ def test_the_demo_performs_the_story_and_holds_every_step():
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A demo that keeps serving; what it has printed."""
     said = tmp_path_factory.mktemp("demo") / "output"
+    # What runs in the background may have been told to ignore it.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     with said.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "ostiary", "demo"],
@@ -56,6 +57,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             stderr=output,
             env={**clean_environment(), "PYTHONUNBUFFERED": "1"},
         )
+    signal.signal(signal.SIGINT, before)
     try:
         until(lambda: "still serving" in said.read_text() or process.poll() is not None, 90, "the demo")
         yield said.read_text()
