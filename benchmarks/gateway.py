@@ -231,7 +231,7 @@ def fill(gateways: Gateways) -> dict[str, Any]:
 def reload(gateways: Gateways, seconds: float) -> dict[str, Any]:
     """Reload the gateway's HAProxy in the middle of the load."""
     ours = gateways.product
-    (master,) = [pid for pid in ours.haproxy() if _parent(pid) not in ours.haproxy()]
+    master = ours.haproxy_master()
     workers = ours.haproxy()
     before = cpu_seconds(ours.gateway_processes())
     timer = threading.Timer(seconds / 3, os.kill, (master, signal.SIGUSR2))
@@ -256,10 +256,6 @@ def _settled(ours: Product, gateways: Gateways) -> bool:
     before = cpu_seconds({ours.agent()})
     done = load.run(ours.url, gateways.one, 1)
     return cpu_seconds({ours.agent()}) - before < 0.1 and not done.refused
-
-
-def _parent(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
 def summary(name: str, found: list[Round], paced: list[Round]) -> dict[str, Any]:

@@ -203,9 +203,8 @@ class Grown:
         """Reload HAProxy: until a new worker has everything."""
         server, served = self.product.server, self.product
         supplied = server.said().count("haproxy_worker_supplied")
-        masters = [pid for pid in served.haproxy() if "-x" not in server.tree()[pid]]
         started = time.monotonic()
-        os.kill(min(masters), signal.SIGUSR2)
+        os.kill(served.haproxy_master(), signal.SIGUSR2)
         until(lambda: server.said().count("haproxy_worker_supplied") > supplied, self.within, "a new worker")
         return {"reload_seconds": time.monotonic() - started}
 

@@ -151,6 +151,12 @@ class Product:
         """The gateway's HAProxy: its master and its workers."""
         return {pid for pid, line in self.server.tree().items() if "gateway.cfg" in line}
 
+    def haproxy_master(self) -> int:
+        """Of the gateway: the one that no other started, whatever reload it has been through."""
+        all_of_it = self.haproxy()
+        (master,) = [pid for pid in all_of_it if _parent(pid) not in all_of_it]
+        return master
+
     def all_processes(self) -> set[int]:
         """The whole tree of `ostiary serve`."""
         assert self.server.process is not None
@@ -253,3 +259,7 @@ def product(workers: int = 1, **environment: str) -> Iterator[Product]:
     finally:
         served.server.stop()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _parent(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
