@@ -1,5 +1,6 @@
 """Backends that fail, hang or lie: whose calls they cost, and how soon they are tried again."""
 
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -104,7 +105,8 @@ def test_of_several_addresses_one_that_keeps_failing_is_left_out(plane: DataPlan
 
 
 def test_a_backend_that_never_answers_holds_no_more_than_its_share(plane: DataPlane, moody: RawBackend):
-    moody.handle = lambda _: bool(moody.stopping.wait(20))
+    enough = threading.Event()
+    moody.handle = lambda _: bool(enough.wait(20))
     with ThreadPoolExecutor(3) as threads:
         hanging = [threads.submit(call, plane, "moody") for _ in range(3)]
         until(lambda: moody.accepted == 3, what="three calls under way")
@@ -113,7 +115,7 @@ def test_a_backend_that_never_answers_holds_no_more_than_its_share(plane: DataPl
         fourth, other = call(plane, "moody"), call(plane, "good")
 
         assert time.monotonic() - begun < 5  # and not the time-out
-        moody.stopping.set()
+        enough.set()
         assert [one.result().status for one in hanging] == [502] * 3
     assert (fourth.status, fourth.headers["retry-after"]) == (503, "1")
     assert fourth.json()["description"] == "The backend of the API has too many calls under way"
