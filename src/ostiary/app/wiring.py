@@ -34,7 +34,7 @@ from ostiary.foundation.web import PlainPaths, RequestId
 from ostiary.gateway import ROWS_IN_THE_PLAN, every_node_knows_key, forget_explanations
 from ostiary.gateway.endpoints import NodeListener
 from ostiary.gateway.endpoints import routers as gateway_routers
-from ostiary.identity import Authentication, IdentitySettings, id_of_name
+from ostiary.identity import Authentication, IdentitySettings, forget_redeemed, id_of_name
 from ostiary.identity.endpoints import routers as identity_routers
 from ostiary.oauth import (
     AuthorizationServer,
@@ -201,12 +201,17 @@ def _jobs(
         while await database.write(lambda connection: forget_ended(connection, clock())):
             pass
 
+    async def forget_assertions() -> None:
+        while await database.write(lambda connection: forget_redeemed(connection, clock())):
+            pass
+
     async def forget_old_usage() -> None:
         while await database.write(lambda connection: forget_usage(connection, clock() - usage_kept)):
             pass
 
     return (
         Job("forget_ended_tokens", _SWEEP_EVERY, forget_tokens),
+        Job("forget_used_assertions", _SWEEP_EVERY, forget_assertions),
         Job("forget_old_usage", _SWEEP_EVERY, forget_old_usage),
         Job("fold_old_minimums", _FOLD_EVERY, partial(_fold, server, clock)),
         Job("tend_signing_keys", _TEND_KEYS_EVERY, lambda: database.write(tend_keys)),

@@ -39,7 +39,7 @@ def user_store_part(store: identity.UserStoreSettings) -> Part:
         for step in sections:
             section = section.setdefault(step, {})
         section[name] = _KEPT
-    return {"name": store.name, "type": store.type, **store.options.model_dump(mode="json"), **settings}
+    return {"name": store.name, "type": store.type, **identity.options_of(store), **settings}
 
 
 def user_part(username: str, claims: Mapping[str, str], organization: str) -> Part:

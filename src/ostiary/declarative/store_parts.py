@@ -38,8 +38,9 @@ class StorePart(Section):
 
     @property
     def options(self) -> StoreOptions:
-        """What every store has."""
-        return StoreOptions(**{key: getattr(self, key) for key in StoreOptions.model_fields})
+        """What every store has; what means nothing for its type is as usual."""
+        said = {key: getattr(self, key) for key in type(self).model_fields.keys() & StoreOptions.model_fields}
+        return StoreOptions(**said)
 
     @property
     def settings(self) -> TypeSettings:
@@ -128,7 +129,8 @@ def _default(field: FieldInfo) -> Any:
 
 
 def _part(name: str, settings: type[TypeSettings]) -> type[StorePart]:
-    made = {**_fields(StoreOptions), **_fields(settings), "type": (Literal[name], ...)}
+    options = {key: field for key, field in _fields(StoreOptions).items() if key not in settings.NO_OPTIONS}
+    made = {**options, **_fields(settings), "type": (Literal[name], ...)}
     return create_model(f"{settings.__name__}Part", __base__=StorePart, **made)
 
 

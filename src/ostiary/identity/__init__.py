@@ -4,6 +4,7 @@
 outside user stores are put, listed and deleted by functions of a connection.
 """
 
+from ostiary.identity.assertions import Assertions, Expected, forget_redeemed
 from ostiary.identity.authentication import Authentication
 from ostiary.identity.belonging import claims_of
 from ostiary.identity.bootstrap import (
@@ -25,6 +26,7 @@ from ostiary.identity.errors import (
     UserStoreInUse,
 )
 from ostiary.identity.founding import put_organization
+from ostiary.identity.identity_providers.contract import AssertionRefused
 from ostiary.identity.looking_up import LookUps, Told
 from ostiary.identity.migration import Migration, list_migrations
 from ostiary.identity.model import (
@@ -50,6 +52,7 @@ from ostiary.identity.user_stores.configuration import (
     delete_user_store,
     find_user_store,
     list_user_stores,
+    options_of,
     put_user_store,
 )
 from ostiary.identity.user_stores.configuration import read_settings as read_user_store_settings
@@ -76,9 +79,12 @@ __all__ = [
     "PERSONAL_DATA",
     "PRIMARY",
     "USER_STORES",
+    "AssertionRefused",
+    "Assertions",
     "AuthenticatedUser",
     "Authentication",
     "BreakerState",
+    "Expected",
     "HashingBusy",
     "IdentitySettings",
     "InvalidUser",
@@ -123,11 +129,13 @@ __all__ = [
     "enable_user",
     "find_user",
     "find_user_store",
+    "forget_redeemed",
     "hash_password",
     "id_of_name",
     "list_migrations",
     "list_user_stores",
     "list_users",
+    "options_of",
     "put_organization",
     "put_user",
     "put_user_store",

@@ -20,7 +20,7 @@ from ostiary.foundation.database import Database
 from ostiary.foundation.http_client import OutboundPolicy
 from ostiary.foundation.secrets import SecretBox
 from ostiary.foundation.telemetry import get_logger
-from ostiary.identity.belonging import bounded, learn
+from ostiary.identity.belonging import bounded, see_user
 from ostiary.identity.chain import (
     Candidate,
     ChainRefused,
@@ -40,7 +40,7 @@ from ostiary.identity.settings import IdentitySettings
 from ostiary.identity.standing import check_standing
 from ostiary.identity.user_names import UserName, named_organization
 from ostiary.identity.user_stores.contract import UserRecord, UserStore
-from ostiary.identity.user_stores.directory import UserStores
+from ostiary.identity.user_stores.directory import UserStores, takes_passwords
 from ostiary.identity.user_stores.guarded import StoreHealth
 from ostiary.identity.user_stores.migrating import MigratingUserStore, Trust
 from ostiary.identity.user_stores.primary import PrimaryUserStore
@@ -231,7 +231,15 @@ class Authentication:
         told = bounded(record)
 
         def unit(connection: Connection) -> tuple[AuthenticatedUser, Result]:
-            user = self._seen(connection, organization, candidate, told)
+            user = see_user(
+                connection,
+                organization.id,
+                candidate.store_id,
+                candidate.store,
+                told,
+                self._clock(),
+                candidate.username,
+            )
             go_on = then(connection)
             self._check(connection, user)
             attempt.write(connection, self._clock)
@@ -249,25 +257,6 @@ class Authentication:
             groups = sorted(told.ambiguous_groups)[:_MOST_TOLD]
             _log.warning("ambiguous_groups", user=name, store=candidate.store, groups=groups)
         return result
-
-    def _seen(
-        self, connection: Connection, organization: Organization, candidate: Candidate, record: UserRecord
-    ) -> AuthenticatedUser:
-        """The user as its store has just told; tokens may be narrowed by that."""
-        now = self._clock()
-        subject, before = subjects.see(
-            connection,
-            organization.id,
-            candidate.store_id,
-            candidate.store,
-            record,
-            now,
-            checked_at=now,
-            known_as=candidate.username,
-        )
-        learn(connection, subject, before, record)
-        groups = frozenset(f"{candidate.store}/{group}" for group in record.groups)
-        return AuthenticatedUser(subject, groups, record.claims)
 
     def _check(self, connection: Connection, user: AuthenticatedUser) -> None:
         subject = user.subject
@@ -310,7 +299,7 @@ class Authentication:
 def _prepare(
     connection: Connection, organization: Organization, text: str, only: Sequence[str] | None
 ) -> _Login:
-    chain = user_stores.chain(connection, organization.id)
+    chain = [one for one in user_stores.chain(connection, organization.id) if takes_passwords(one.type)]
     try:
         username = UserName.parse(
             text, organization.name, {settings.name: settings.case_sensitive for settings in chain}

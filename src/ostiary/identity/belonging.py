@@ -6,6 +6,7 @@ the bounds is left out, so a user has fewer groups, never more.
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from datetime import datetime
 from typing import Final
 
 from sqlalchemy import Connection
@@ -13,7 +14,7 @@ from sqlalchemy import Connection
 from ostiary.foundation.events import Event
 from ostiary.foundation.events import record as record_events
 from ostiary.identity.group_names import mistakable
-from ostiary.identity.model import Subject
+from ostiary.identity.model import AuthenticatedUser, Subject
 from ostiary.identity.repository import subjects
 from ostiary.identity.user_names import is_text
 from ostiary.identity.user_stores.contract import UserRecord
@@ -69,6 +70,27 @@ def learn(connection: Connection, subject: Subject, before: subjects.Belonging, 
         narrow(connection, subject.organization_id, "subject", subject.id)
     if (before.claims or {}) != record.claims:
         say_claims_changed(*here)
+
+
+def see_user(
+    connection: Connection,
+    organization_id: str,
+    store_id: str,
+    store: str,
+    record: UserRecord,
+    now: datetime,
+    known_as: str | None = None,
+) -> AuthenticatedUser:
+    """The user as a store has just told, with the `sub` of first sight; tokens may be narrowed by that.
+
+    `known_as` is the canonical name that the store accepted, where that is not the person's own.
+    """
+    subject, before = subjects.see(
+        connection, organization_id, store_id, store, record, now, checked_at=now, known_as=known_as
+    )
+    learn(connection, subject, before, record)
+    groups = frozenset(f"{store}/{group}" for group in record.groups)
+    return AuthenticatedUser(subject, groups, record.claims)
 
 
 def claims_of(connection: Connection, organization_id: str, subject_id: str) -> Mapping[str, str] | None:

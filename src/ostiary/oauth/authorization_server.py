@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from ostiary.foundation.clock import Clock, utc_now
 from ostiary.foundation.database import Database
 from ostiary.foundation.secrets import SecretBox
-from ostiary.identity import Authentication
+from ostiary.identity import Assertions, Authentication
 from ostiary.oauth.client_authentication import ClientAuthenticator
 from ostiary.oauth.grants import GRANTS, Grant, GrantParts
 from ostiary.oauth.keys import Acknowledged, Keys
@@ -41,7 +41,8 @@ def authorization_server(
     """Wire the parts. `acknowledged` says whether every live gateway node knows a key already."""
     keys = Keys(box, settings, acknowledged)
     issuer = TokenIssuer(box, keys, settings, public_url)
-    parts = GrantParts(database, box, issuer, authentication, settings, clock)
+    assertions = Assertions(database, clock)
+    parts = GrantParts(database, box, issuer, authentication, assertions, public_url, settings, clock)
     return AuthorizationServer(
         database=database,
         box=box,

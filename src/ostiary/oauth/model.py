@@ -23,11 +23,12 @@ _SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]{1,200}")
 
 
 class GrantType(StrEnum):
-    """The grants there are (RFC 6749 §4, §6)."""
+    """The grants there are (RFC 6749 §4, §6; RFC 7522 §2.1)."""
 
     PASSWORD = "password"  # noqa: S105
     CLIENT_CREDENTIALS = "client_credentials"
     REFRESH_TOKEN = "refresh_token"  # noqa: S105
+    SAML2_BEARER = "urn:ietf:params:oauth:grant-type:saml2-bearer"
 
 
 class TokenFormat(StrEnum):

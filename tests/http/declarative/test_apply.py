@@ -225,8 +225,7 @@ async def test_what_takes_effect_later_is_accepted_checked_and_said(database: Da
 
     assert [line for line in lines([plan]) if "store" in line] == ["+ user store PLAIN"]
     assert [notice.removeprefix("not in effect yet: ") for notice in plan.notices] == [
-        "the grant types authorization_code, urn:ietf:params:oauth:grant-type:saml2-bearer "
-        "of Mobile (production)",
+        "the grant types authorization_code of Mobile (production)",
         "the scope openid of Mobile (production)",
     ]
     assert lines(await apply(database, to_wire(file))) == []

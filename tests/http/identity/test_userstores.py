@@ -1,6 +1,7 @@
 """/api/server/v1/userstores: the same stores in the documents of WSO2 Identity Server."""
 
 import base64
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -9,6 +10,9 @@ import pytest
 from tests.http.identity.conftest import an_app
 from tests.support.identity import World
 from tests.support.login_service import SERVICE_PASSWORD, SERVICE_USER, LoginService
+from tests.support.saml import SAMLIssuer
+
+from ostiary.identity.endpoints.user_store_documents import identifier
 
 MASK = "********"
 LDAP = base64.urlsafe_b64encode(b"ldap").decode()
@@ -51,7 +55,7 @@ def properties(document: dict[str, Any]) -> dict[str, str]:
 
 async def test_types_tell_what_they_need(wso2: httpx2.AsyncClient):
     types = (await wso2.get("/userstores/meta/types")).json()
-    assert [one["typeName"] for one in types] == ["rest", "ldap", "active_directory", "sql"]
+    assert [one["typeName"] for one in types] == ["rest", "ldap", "active_directory", "sql", "saml"]
 
     told = (await wso2.get(f"/userstores/meta/types/{LDAP}")).json()["properties"]
     assert {one["name"] for one in told["Mandatory"]} == {"urls"}
@@ -147,3 +151,22 @@ async def test_a_connection_is_tested(wso2: httpx2.AsyncClient):
     await service.stop()
     told = (await wso2.post("/userstores/test-connection", json=body)).json()
     assert (told["connection"], told["problem"]) == (False, "connect")
+
+
+async def test_an_identity_provider_has_no_option_of_whom_nobody_asks(wso2: httpx2.AsyncClient):
+    """Its certificates are a list, its people come with an assertion (RFC 7522)."""
+    type_id = identifier("saml")
+    told = (await wso2.get(f"/userstores/meta/types/{type_id}")).json()["properties"]
+    assert {one["name"] for one in told["Mandatory"]} == {"entity_id", "certificates"}
+    assert not {"timeout_ms", "migrate_until"} & {one["name"] for one in told["Optional"]}
+    certificates = json.dumps([SAMLIssuer().pem])
+    given = {"entity_id": "https://idp.example", "certificates": certificates, "groups": "memberOf"}
+    body = {"typeId": type_id, "name": "PARTNER", "description": "", "claimAttributeMappings": []}
+
+    for more, status in (({}, 201), ({"timeout_ms": "500"}, 400), ({"certificates": '["none"]'}, 400)):
+        listed = [{"name": name, "value": value} for name, value in {**given, **more}.items()]
+        answer = await wso2.post("/userstores", json=body | {"properties": listed, "name": f"P{status}"})
+        assert answer.status_code == status, answer.text
+    again = (await wso2.get(f"/userstores/{identifier('P201')}")).json()
+    assert properties(again)["entity_id"] == "https://idp.example"
+    assert "timeout_ms" not in properties(again)

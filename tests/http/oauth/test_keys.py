@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import select
 from tests.http.oauth.installation import PUBLIC_URL, Installation, a_neighbour, an_installation
 from tests.support.identity import BOX
+from tests.support.saml import GRANT
 
 from ostiary.foundation.database import Database
 from ostiary.foundation.events import outbox
@@ -220,7 +221,7 @@ async def test_metadata_lists_what_exists_and_nothing_else(installation: Install
         "introspection_endpoint": f"{issuer}/oauth2/introspect",
         "introspection_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
         "jwks_uri": f"{issuer}/oauth2/jwks",
-        "grant_types_supported": ["client_credentials", "password", "refresh_token"],
+        "grant_types_supported": ["client_credentials", "password", "refresh_token", GRANT],
         "response_types_supported": [],
     }
     for name in ("token_endpoint", "revocation_endpoint", "introspection_endpoint"):

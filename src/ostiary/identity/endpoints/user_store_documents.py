@@ -13,7 +13,7 @@ from typing_extensions import TypedDict
 
 from ostiary.identity.errors import InvalidUserStore, UnknownUserStore
 from ostiary.identity.model import StoreOptions, UserStoreSettings, UserStoreSpec
-from ostiary.identity.user_stores.configuration import read_settings
+from ostiary.identity.user_stores.configuration import options_of, read_settings
 from ostiary.identity.user_stores.directory import USER_STORES
 from ostiary.identity.user_stores.type_settings import Section, inner_types, shown
 
@@ -123,7 +123,7 @@ def summary(store: UserStoreSettings, prefix: str) -> StoreSummaryDocument:
 def document(store: UserStoreSettings) -> WholeStoreDocument:
     """A whole store; of its secrets whether they are set."""
     told = shown(read_settings(store.type, store.settings), store.sealed)
-    options = store.options.model_dump(mode="json", exclude={"description"}, exclude_none=True)
+    options = {k: one for k, one in options_of(store).items() if one is not None and k != "description"}
     properties = [*_flat(options, ""), *_flat(told, "")]
     return {
         "typeId": identifier(store.type),
@@ -185,7 +185,8 @@ def type_document(type_name: str) -> WholeStoreTypeDocument:
     if type_name not in USER_STORES:
         raise UnknownUserStore(type_name)
     model = USER_STORES[type_name].settings
-    found = [*_properties(model, ""), *_properties(StoreOptions, "")]
+    options = (one for one in _properties(StoreOptions, "") if one["name"] not in model.NO_OPTIONS)
+    found = [*_properties(model, ""), *options]
     return {
         **store_type(type_name),
         "properties": {

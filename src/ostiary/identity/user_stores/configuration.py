@@ -25,7 +25,7 @@ from ostiary.identity.errors import (
     UnknownUserStore,
     UserStoreInUse,
 )
-from ostiary.identity.model import RESERVED_STORES, UserStoreSettings, UserStoreSpec
+from ostiary.identity.model import RESERVED_STORES, USUAL_OPTIONS, UserStoreSettings, UserStoreSpec
 from ostiary.identity.repository import kept_credentials, subjects, user_stores
 from ostiary.identity.user_names import UserName, is_text
 from ostiary.identity.user_stores.directory import USER_STORES
@@ -81,6 +81,11 @@ def find_user_store(connection: Connection, organization_id: str, name: str) -> 
     """The store of that name, whatever its case."""
     known = _canonical_name(name)
     return None if known is None else user_stores.find(connection, organization_id, known)
+
+
+def options_of(store: UserStoreSettings) -> dict[str, Any]:
+    """The options that mean something for the store's type, as JSON."""
+    return store.options.model_dump(mode="json", exclude=set(USER_STORES[store.type].settings.NO_OPTIONS))
 
 
 def delete_user_store(connection: Connection, organization_id: str, name: str, asking: AskingClients) -> None:
@@ -183,6 +188,9 @@ def check_spec(spec: UserStoreSpec, policy: OutboundPolicy | None = None) -> str
         )
     if name in RESERVED_STORES:
         raise InvalidUserStore("name", f"not one of {', '.join(sorted(RESERVED_STORES))}")
+    for key in sorted(spec.settings.NO_OPTIONS):
+        if getattr(spec.options, key) != getattr(USUAL_OPTIONS, key):
+            raise InvalidUserStore(key, "nothing, because nobody is asked there")
     spec.settings.check(policy)
     for key, value in spec.settings.secrets().items():
         if not is_text(value.get_secret_value(), LONGEST_SECRET):

@@ -18,6 +18,8 @@ from pydantic import SecretStr
 from ostiary.foundation.http_client import OutboundPolicy
 from ostiary.foundation.secrets import SecretBox, SecretUnreadable
 from ostiary.foundation.telemetry import get_logger
+from ostiary.identity.identity_providers.saml.service import make_saml
+from ostiary.identity.identity_providers.saml.settings import SAMLSettings
 from ostiary.identity.model import UserStoreSettings
 from ostiary.identity.passwords import PasswordHasher
 from ostiary.identity.user_stores.breaker import CircuitBreaker
@@ -51,6 +53,7 @@ USER_STORES = MappingProxyType[str, StoreType](
         "ldap": StoreType(LDAPSettings, make_ldap),
         "active_directory": StoreType(ADSettings, make_ldap),
         "sql": StoreType(SQLSettings, make_sql),
+        "saml": StoreType(SAMLSettings, make_saml),
     }
 )
 """Every type there is, by its name in an organization file."""
@@ -59,6 +62,11 @@ USER_STORES = MappingProxyType[str, StoreType](
 def looks_up(type_name: str, settings: Mapping[str, Any]) -> bool:
     """Whether a store with these settings can be asked about people without a password."""
     return USER_STORES[type_name].settings.looks_up(settings)
+
+
+def takes_passwords(type_name: str) -> bool:
+    """Whether people of such a store log in with a password, or with somebody's word for them."""
+    return USER_STORES[type_name].settings.TAKES_PASSWORDS
 
 
 class _Live(NamedTuple):

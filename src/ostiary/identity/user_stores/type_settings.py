@@ -49,6 +49,10 @@ class TypeSettings(Section):
 
     ADDRESSES: ClassVar[frozenset[str]] = frozenset()
     """Keys that say whom the secrets are for: another value clears them, so none is ever sent elsewhere."""
+    TAKES_PASSWORDS: ClassVar[bool] = True
+    """Whether people log in there with a password; without, an identity provider vouches for them."""
+    NO_OPTIONS: ClassVar[frozenset[str]] = frozenset()
+    """What other stores have and has no meaning there: names of `StoreOptions`."""
 
     @classmethod
     def looks_up(cls, kept: Mapping[str, Any]) -> bool:

@@ -26,6 +26,7 @@ _LONGEST: Mapping[str, int] = {
     "password": 4_096,
     "scope": 4_000,
     "refresh_token": 1_000,
+    "assertion": 65_536,
     "token": 8_192,
     "token_type_hint": 200,
     "validity_period": 20,

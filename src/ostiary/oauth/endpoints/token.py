@@ -63,7 +63,9 @@ class TokenDocument(TypedDict):
     refresh_token: NotRequired[str]
 
 
-_FORM = form_of("grant_type", "scope", "username", "password", "refresh_token", "client_id", "client_secret")
+_FORM = form_of(
+    "grant_type", "scope", "username", "password", "refresh_token", "assertion", "client_id", "client_secret"
+)
 
 
 def router(server: AuthorizationServer) -> GuardedRouter:

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from ostiary.foundation.clock import Clock
 from ostiary.foundation.database import Database
 from ostiary.foundation.secrets import SecretBox
-from ostiary.identity import Authentication
+from ostiary.identity import Assertions, Authentication
 from ostiary.oauth.grants.client_credentials import ClientCredentialsGrant
 from ostiary.oauth.grants.password import PasswordGrant
 from ostiary.oauth.grants.refresh_token import RefreshTokenGrant
 from ostiary.oauth.grants.request import Grant, GrantRequest
+from ostiary.oauth.grants.saml2_bearer import SAML2BearerGrant
 from ostiary.oauth.model import GrantType
 from ostiary.oauth.settings import TokenSettings
 from ostiary.oauth.tokens.issuing import TokenIssuer
@@ -29,6 +30,8 @@ class GrantParts:
     box: SecretBox
     issuer: TokenIssuer
     authentication: Authentication
+    assertions: Assertions
+    public_url: str
     settings: TokenSettings
     clock: Clock
 
@@ -45,5 +48,8 @@ GRANTS: Mapping[str, Callable[[GrantParts], Grant]] = {
         parts.authentication.look_ups,
         parts.settings,
         parts.clock,
+    ),
+    GrantType.SAML2_BEARER: lambda parts: SAML2BearerGrant(
+        parts.issuer, parts.assertions, parts.public_url, parts.clock
     ),
 }

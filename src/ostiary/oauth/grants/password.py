@@ -12,7 +12,6 @@ from pydantic import SecretStr
 from sqlalchemy import Connection
 
 from ostiary.foundation.clock import Clock
-from ostiary.foundation.identifiers import new_id
 from ostiary.identity import (
     AuthenticatedUser,
     Authentication,
@@ -20,12 +19,10 @@ from ostiary.identity import (
     LoginUnavailable,
 )
 from ostiary.oauth.errors import InvalidGrant, TemporarilyUnavailable, UnauthorizedClient
-from ostiary.oauth.grants.request import GrantRequest, current_client, decide_scope, note_issue
-from ostiary.oauth.model import GrantType
-from ostiary.oauth.repository.tokens import AccessRecord
-from ostiary.oauth.tokens.issuing import Issued, TokenIssuer, TokenResponse, claims_for_user
+from ostiary.oauth.grants.request import GrantRequest
+from ostiary.oauth.grants.to_users import NotAsked, issue_to_user
+from ostiary.oauth.tokens.issuing import Issued, TokenIssuer, TokenResponse
 from ostiary.organizations import current_epoch
-from ostiary.permissions import Member
 
 _REFUSED = "the user name or password is not right"
 
@@ -60,7 +57,11 @@ class PasswordGrant:
 
         def begin(connection: Connection) -> Callable[[AuthenticatedUser], Issued]:
             epoch = current_epoch(connection, request.organization.id)  # first: a race then over-refuses
-            return lambda user: self._issue(connection, request, user, epoch)
+
+            def issue(user: AuthenticatedUser) -> Issued:
+                return issue_to_user(connection, self.issuer, request, user, epoch, self.clock())
+
+            return issue
 
         try:
             return await self.authentication.log_in(
@@ -71,28 +72,11 @@ class PasswordGrant:
                 begin,
                 user_stores=request.client.user_stores,
             )
+        except NotAsked as refusal:
+            raise InvalidGrant(_REFUSED, str(refusal)) from refusal
         except LoginRefused as refusal:
             raise InvalidGrant(_REFUSED, refusal.reason) from refusal
         except LoginUnavailable as outage:
             raise TemporarilyUnavailable(
                 "the user cannot be checked at the moment; try again later", outage.retry_after
             ) from outage
-
-    def _issue(
-        self, connection: Connection, request: GrantRequest, user: AuthenticatedUser, epoch: int
-    ) -> Issued:
-        organization, subject = request.organization, user.subject
-        client = current_client(connection, request)
-        if not client.asks(subject.store):
-            raise InvalidGrant(_REFUSED, f"the client has just stopped asking {subject.store}")
-        member = Member(subject.id, subject.store, subject.username, user.groups)
-        scope = decide_scope(connection, client, request.scope, member)
-        now = self.clock()
-        access = AccessRecord(new_id(), scope, epoch, now, now + self.issuer.access_lifetime(client))
-        if GrantType.REFRESH_TOKEN not in client.grant_types:
-            claims = claims_for_user(organization, client, subject, access, family_id=None)
-            note_issue(connection, request, claims)
-            return self.issuer.access_token(connection, client, claims)
-        claims = claims_for_user(organization, client, subject, access, family_id=new_id())
-        note_issue(connection, request, claims)
-        return self.issuer.first_of_family(connection, client, claims, subject, user.groups)
