@@ -30,8 +30,8 @@ _log = get_logger(__name__)
 Result = TypeVar("Result")
 Vouched = Callable[[Connection], Callable[[AuthenticatedUser, datetime], Result]]
 """What an assertion is for, as `Continuation`; it is told when the assertion is over, too."""
-_LONGEST_SKEW: Final = timedelta(minutes=5)
-"""For so long after its end an assertion may still be taken, and is remembered."""
+_REMEMBERED: Final = timedelta(minutes=5)
+"""How long one that nobody takes any more is known: its provider may be granted more skew meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ class Assertions:
         if not provider.takes(record.username):
             raise AssertionRefused("a user name that the identity provider is trusted with was expected")
         if not redeemed_assertions.add(
-            connection, here, provider.id, asserted.id, asserted.ends_at + _LONGEST_SKEW
+            connection, here, provider.id, asserted.id, asserted.ends_at + _REMEMBERED
         ):
             raise AssertionRefused("the assertion has been used already")
         user = see_user(connection, here, provider.id, provider.name, record, now)

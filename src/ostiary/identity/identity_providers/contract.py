@@ -10,7 +10,7 @@ from ostiary.identity.user_stores.contract import UserRecord
 class Asserted:
     """Somebody whom a provider has vouched for. `id` is the assertion's own, and may be used once.
 
-    `ends_at` is when the assertion is over.
+    `ends_at` is when nobody takes the assertion any more, by our clock.
     """
 
     id: str

@@ -1,8 +1,9 @@
 """The SAML 2.0 bearer assertion as a grant (RFC 7522 §2.1, RFC 7521 §4.1).
 
 An application whose users log in at an identity provider exchanges the provider's word for an access token.
-The token does not outlive the assertion. A client that is registered for refresh tokens gets one: what it
-gives ends as for every user of a store that cannot be asked again (`tokens.reauthenticate_after`).
+The token lives as long as the assertion would be taken, at most. A client that is registered for refresh
+tokens gets one: what it gives ends as for every user of a store that cannot be asked again
+(`tokens.reauthenticate_after`).
 """
 
 from collections.abc import Callable

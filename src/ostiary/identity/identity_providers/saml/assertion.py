@@ -66,7 +66,7 @@ def judge(
             f"an assertion that is over within {LONGEST // timedelta(hours=1)} hours was expected"
         )
     record = _person(assertion, settings, case_sensitive=case_sensitive)
-    return Asserted(assertion.get("ID", ""), record, ends_at)
+    return Asserted(assertion.get("ID", ""), record, ends_at + here.skew)
 
 
 def conditions_are_understood(assertion: etree._Element, _: Circumstances) -> None:
