@@ -1,7 +1,7 @@
 """What a user store promises, whatever directory is behind it.
 
-Every adapter passes `tests/contract/user_stores`. To add one: a module beside this one, a row in
-`USER_STORES` of `directory.py`, a row in `STORES` of that suite's `adapters.py`.
+Every adapter that takes passwords passes `tests/contract/user_stores`. To add one: a module beside this one,
+a row in `USER_STORES` of `directory.py`, a row in `STORES` of that suite's `adapters.py`.
 """
 
 from collections.abc import Mapping

@@ -40,7 +40,10 @@ _log = get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class StoreType:
-    """A type of outside user store: its settings, and how its adapter is made of them."""
+    """A type of outside user store: its settings, and how its adapter is made of them.
+
+    That of a type which takes no passwords is tested and never asked.
+    """
 
     settings: type[TypeSettings]
     make: Callable[[Any, Surroundings], LoginService]
