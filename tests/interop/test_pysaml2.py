@@ -152,7 +152,7 @@ def test_so_does_one_out_of_a_response_and_it_is_the_same_person(partner: Partne
 
 @pytest.mark.parametrize("weak", [{"sign_alg": SIG_RSA_SHA1}, {"digest_alg": DIGEST_SHA1}])
 def test_sha_1_is_refused(partner: Partner, weak: dict[str, str]):
-    assert "signature" in partner.refused(partner.found_in_a_response(**weak))
+    assert "with SHA-256 or longer" in partner.refused(partner.found_in_a_response(**weak))
 
 
 def test_a_name_that_was_changed_after_signing_is_refused(partner: Partner):

@@ -151,6 +151,10 @@ def _check_reference(signature: etree._Element, own: str) -> None:
     transforms = {one.get("Algorithm") for one in signature.iter(f"{{{_SIGNATURE}}}Transform")}
     if len(references) != 1 or references[0].get("URI") != f"#{own}" or not transforms <= _TRANSFORMS:
         raise AssertionRefused("a signature of the whole assertion was expected (SAML Core §5.4)")
+    methods = {one.get("Algorithm") for one in signature.iter(f"{{{_SIGNATURE}}}SignatureMethod")}
+    digests = {one.get("Algorithm") for one in signature.iter(f"{{{_SIGNATURE}}}DigestMethod")}
+    if not (methods <= {one.value for one in _METHODS} and digests <= {one.value for one in _DIGESTS}):
+        raise AssertionRefused("a signature by RSA or ECDSA with SHA-256 or longer was expected")
 
 
 def _same(root: etree._Element, unverified: Unverified) -> etree._Element:
