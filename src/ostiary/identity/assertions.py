@@ -99,7 +99,7 @@ class Assertions:
         if not provider.takes(record.username):
             raise AssertionRefused("a user name that the identity provider is trusted with was expected")
         if not redeemed_assertions.add(
-            connection, here, provider.id, asserted.id, asserted.ends_at + _REMEMBERED
+            connection, here, asserted.issuer, asserted.id, asserted.ends_at + _REMEMBERED
         ):
             raise AssertionRefused("the assertion has been used already")
         user = see_user(connection, here, provider.id, provider.name, record, now)

@@ -82,8 +82,7 @@ redeemed_assertions = Table(
     "redeemed_assertions",
     metadata,
     Column("organization_id", String(36), primary_key=True),
-    Column("store_id", String(36), primary_key=True),  # the identity provider's
-    Column("assertion", String(64), primary_key=True),  # the SHA-256 of its identifier
+    Column("assertion", String(64), primary_key=True),  # the SHA-256 of its issuer and identifier
     Column("ends_at", Instant, nullable=False),
 )
 Index("ix_redeemed_assertions_ends_at", redeemed_assertions.c.ends_at)

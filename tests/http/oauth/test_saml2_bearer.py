@@ -12,7 +12,7 @@ from tests.http.oauth.installation import NOON, PUBLIC_URL, Installation
 from tests.http.oauth.partner import IDP, OTHER, TOKEN_URL, a_client, a_provider, redeem, refused, said
 from tests.http.oauth.test_token import claims_of
 from tests.support.identity import BOX
-from tests.support.saml import ENTITY, GRANT, Said, SAMLIssuer
+from tests.support.saml import ENTITY, GRANT, PERSISTENT, Said, SAMLIssuer
 
 from ostiary.identity import (
     PRIMARY,
@@ -28,6 +28,7 @@ from ostiary.organizations import find
 from ostiary.permissions import MemberName
 
 Change = Callable[[Said], Said]
+TRANSIENT = PERSISTENT.replace("persistent", "transient")
 
 
 @pytest.fixture
@@ -120,6 +121,12 @@ async def test_what_is_used_is_remembered_until_nobody_could_use_it(ready: Insta
             lambda one: replace(one, name_attributes='NameQualifier="https://x"'),
             "of the identity provider's own",
         ),
+        (
+            lambda one: replace(one, name_attributes=f'Format=" {TRANSIENT} "'),
+            "a NameID that is not transient",
+        ),
+        (lambda one: replace(one, name_attributes='SPNameQualifier="https://x"'), "a NameID for one of"),
+        (lambda one: replace(one, name="\u00a0alice"), "a user name was expected"),
     ],
 )
 async def test_each_rule_refuses_by_name(ready: Installation, change: Change, text: str):
@@ -196,6 +203,37 @@ async def test_what_a_provider_calls_us_may_be_an_alias(ready: Installation):
     mine = said(audience="https://app.example/saml", recipient="https://app.example/acs")
 
     assert (await redeem(ready, IDP.assertion(mine))).status_code == 200
+
+
+async def test_a_persistent_identifier_is_another_one_for_each_application(ready: Installation):
+    """SAML Core §8.3.7."""
+    names = ["https://one.example", "https://two.example"]
+    await a_provider(ready, aliases=names)
+    subjects = []
+    for name in (*names, names[0]):
+        qualified = f'Format="{PERSISTENT}" SPNameQualifier="{name}"'
+        assertion = IDP.assertion(said(id=f"_{len(subjects)}", name_attributes=qualified))
+        answer = await redeem(ready, assertion)
+        assert answer.status_code == 200, answer.text
+        subjects.append((await claims_of(ready, answer.json()["access_token"]))["sub"])
+
+    assert subjects[0] == subjects[2] != subjects[1]
+
+
+async def test_an_assertion_is_used_once_whatever_provider_it_is_taken_for(ready: Installation):
+    """A provider that is known twice, or was removed and made again, makes no new assertion of an old one."""
+    await a_provider(ready, "TWIN")
+    await a_client(ready, client_id="first", user_stores=("PARTNER",))
+    await a_client(ready, client_id="second", user_stores=("TWIN",))
+    assertion, here = IDP.assertion(said()), ready.organization.id
+    assert (await ready.token("first", grant_type=GRANT, assertion=assertion)).status_code == 200
+
+    answer = await ready.token("second", grant_type=GRANT, assertion=assertion)
+    assert answer.json()["error_description"] == "the assertion has been used already"
+    for name in ("PARTNER", "TWIN"):
+        await ready.database.write(lambda c, name=name: delete_user_store(c, here, name, lambda *_: ()))
+    await a_provider(ready)
+    assert await refused(ready, assertion) == "the assertion has been used already"
 
 
 async def test_people_of_two_providers_are_never_one(ready: Installation):

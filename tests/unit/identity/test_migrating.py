@@ -5,8 +5,9 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
-from tests.support.identity import AdvancingClock, World, a_world, no_clients
+from tests.support.identity import BOX, AdvancingClock, World, a_world, no_clients
 from tests.support.login_service import LoginService
+from tests.support.saml import ENTITY, SAMLIssuer
 
 from ostiary.foundation.database import Database
 from ostiary.identity import (
@@ -14,9 +15,12 @@ from ostiary.identity import (
     LoginUnavailable,
     StoreOptions,
     UserStoreSettings,
+    UserStoreSpec,
     delete_user_store,
     disable_subject,
     find_user_store,
+    put_user_store,
+    read_user_store_settings,
 )
 from ostiary.identity.repository import kept_credentials
 
@@ -202,3 +206,18 @@ def test_the_days_on_which_the_old_store_is_asked_are_counted_with_today(
     store = UserStoreSettings("s", "o", "LEGACY", "rest", 1, 1, {}, StoreOptions(**options))
 
     assert store.days_left(NOW) == left
+
+
+async def test_a_store_that_takes_no_passwords_any_more_keeps_none(world: World, service: LoginService):
+    """Kept ones would let its people go on whatever the identity provider says of them."""
+    await migrating(world, service)
+    await outcome(world)
+    assert await kept(world) == 1
+    settings = read_user_store_settings("saml", {"entity_id": ENTITY, "certificates": [SAMLIssuer().pem]})
+
+    await world.database.write(
+        lambda c: put_user_store(c, UserStoreSpec(world.organization.id, "LEGACY", "saml", settings), BOX)
+    )
+
+    assert await kept(world) == 0
+    assert await outcome(world) == "refused"

@@ -8,11 +8,12 @@ from ostiary.identity.user_stores.contract import UserRecord
 
 @dataclass(frozen=True, slots=True)
 class Asserted:
-    """Somebody whom a provider has vouched for. `id` is the assertion's own, and may be used once.
+    """Somebody whom a provider has vouched for. `id` names the assertion among its `issuer`'s, for one use.
 
     `ends_at` is when nobody takes the assertion any more, by our clock.
     """
 
+    issuer: str
     id: str
     record: UserRecord
     ends_at: datetime

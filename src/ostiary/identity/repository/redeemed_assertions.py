@@ -9,11 +9,7 @@ from ostiary.identity.repository import run, upserts
 from ostiary.identity.tables import redeemed_assertions
 
 _ADD = upserts(redeemed_assertions, lambda insert: insert.on_conflict_do_nothing())
-_KEY = (
-    redeemed_assertions.c.organization_id,
-    redeemed_assertions.c.store_id,
-    redeemed_assertions.c.assertion,
-)
+_KEY = (redeemed_assertions.c.organization_id, redeemed_assertions.c.assertion)
 _ENDED = delete(redeemed_assertions).where(
     tuple_(*_KEY).in_(
         select(*_KEY)
@@ -24,15 +20,14 @@ _ENDED = delete(redeemed_assertions).where(
 
 
 def add(
-    connection: Connection, organization_id: str, store_id: str, assertion_id: str, ends_at: datetime
+    connection: Connection, organization_id: str, issuer: str, assertion_id: str, ends_at: datetime
 ) -> bool:
-    """Note that a provider's assertion is used; False where it was already. One of several gets True."""
-    row = {
-        "organization_id": organization_id,
-        "store_id": store_id,
-        "assertion": hashlib.sha256(assertion_id.encode()).hexdigest(),
-        "ends_at": ends_at,
-    }
+    """Note that an assertion is used, whose ID its issuer gives to no other (SAML Core §1.3.4).
+
+    False where it was already. Of several at once one gets True.
+    """
+    digest = hashlib.sha256(f"{issuer}\0{assertion_id}".encode()).hexdigest()
+    row = {"organization_id": organization_id, "assertion": digest, "ends_at": ends_at}
     return run(connection, _ADD, row).rowcount == 1
 
 

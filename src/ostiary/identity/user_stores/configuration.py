@@ -67,6 +67,8 @@ def put_user_store(
         return False
     user_stores.change(connection, replace(wanted, revision=known.revision + 1))
     audit.note(connection, spec.organization_id, "user_store", known.name, known, wanted)
+    if not spec.settings.TAKES_PASSWORDS:
+        kept_credentials.remove_all(connection, spec.organization_id, known.id)
     if known.options.enabled and not wanted.options.enabled:
         _narrow_users(connection, known)
     return True

@@ -14,9 +14,8 @@ def upgrade() -> None:
     op.create_table(
         "redeemed_assertions",
         sa.Column("organization_id", sa.String(36), nullable=False),
-        sa.Column("store_id", sa.String(36), nullable=False),
         sa.Column("assertion", sa.String(64), nullable=False),
         sa.Column("ends_at", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("organization_id", "store_id", "assertion", name="pk_redeemed_assertions"),
+        sa.PrimaryKeyConstraint("organization_id", "assertion", name="pk_redeemed_assertions"),
     )
     op.create_index("ix_redeemed_assertions_ends_at", "redeemed_assertions", ["ends_at"])

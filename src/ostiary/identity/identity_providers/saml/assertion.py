@@ -22,6 +22,7 @@ from ostiary.identity.user_stores.contract import UserRecord
 LONGEST: Final = timedelta(hours=24)
 """An assertion that is good for longer is refused (RFC 7522 §3, 4): its identifier is remembered so long."""
 _BEARER: Final = "urn:oasis:names:tc:SAML:2.0:cm:bearer"
+_PERSISTENT: Final = "urn:oasis:names:tc:SAML:2.0:nameid-format:persistent"
 _TRANSIENT: Final = "urn:oasis:names:tc:SAML:2.0:nameid-format:transient"
 _KNOWN_CONDITIONS: Final = frozenset(
     f"{{{ASSERTION}}}{name}" for name in ("AudienceRestriction", "OneTimeUse", "ProxyRestriction")
@@ -65,8 +66,8 @@ def judge(
         raise AssertionRefused(
             f"an assertion that is over within {LONGEST // timedelta(hours=1)} hours was expected"
         )
-    record = _person(assertion, settings, case_sensitive=case_sensitive)
-    return Asserted(assertion.get("ID", ""), record, ends_at + here.skew)
+    record = _person(assertion, settings, here, case_sensitive=case_sensitive)
+    return Asserted(settings.entity_id, assertion.get("ID", ""), record, ends_at + here.skew)
 
 
 def conditions_are_understood(assertion: etree._Element, _: Circumstances) -> None:
@@ -175,10 +176,14 @@ def _subject(assertion: etree._Element) -> etree._Element:
     return found[0]
 
 
-def _person(assertion: etree._Element, settings: SAMLSettings, *, case_sensitive: bool) -> UserRecord:
+def _person(
+    assertion: etree._Element, settings: SAMLSettings, here: Circumstances, *, case_sensitive: bool
+) -> UserRecord:
     attributes = _attributes(assertion)
-    name = _only(attributes, settings.username) or _name_id(assertion, settings.entity_id, "username")
-    own = _only(attributes, settings.id) or _name_id(assertion, settings.entity_id, "id")
+    name, own = _only(attributes, settings.username), _only(attributes, settings.id)
+    if name is None or own is None:
+        name_id = _name_id(assertion, settings.entity_id, here)
+        name, own = name or text_of(name_id), own or _identifier(name_id)
     username = canonical_or_none(name, case_sensitive=case_sensitive)
     if username is None:
         raise AssertionRefused("a user name was expected that can be one (RFC 8265 §3.3), without '/'")
@@ -193,19 +198,28 @@ def _person(assertion: etree._Element, settings: SAMLSettings, *, case_sensitive
     return UserRecord(own, username, groups, claims)
 
 
-def _name_id(assertion: etree._Element, entity_id: str, key: str) -> str:
-    """The NameID, where it names somebody for longer than a session and in the provider's own name."""
+def _name_id(assertion: etree._Element, entity_id: str, here: Circumstances) -> etree._Element:
+    """The NameID, where it names somebody for longer than a session, by the provider's own name for us."""
     found = list(children(_subject(assertion), "NameID"))
     if len(found) != 1 or not text_of(found[0]):
         raise AssertionRefused("one NameID with a text was expected, not encrypted")
     name = found[0]
-    if name.get("Format") == _TRANSIENT:
+    if name.get("Format", "").strip() == _TRANSIENT:
         raise AssertionRefused(
-            f"a NameID that is not transient was expected, or '{key}' of the provider set to an attribute"
+            "a NameID that is not transient was expected, or attributes for id and username"
         )
     if name.get("NameQualifier", entity_id) != entity_id:
         raise AssertionRefused("a NameID of the identity provider's own was expected")
-    return text_of(name)
+    given_to = name.get("SPNameQualifier")
+    if given_to is not None and given_to not in here.names:
+        raise AssertionRefused("a NameID for one of the names that we have there was expected")
+    return name
+
+
+def _identifier(name_id: etree._Element) -> str:
+    """SAML Core §8.3.7: a persistent identifier is another one for each application it was given to."""
+    given_to, text = name_id.get("SPNameQualifier"), text_of(name_id)
+    return f"{given_to}!{text}" if given_to and name_id.get("Format", "").strip() == _PERSISTENT else text
 
 
 def _attributes(assertion: etree._Element) -> dict[str, list[str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, ClassVar
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from pydantic import Field
 
@@ -12,7 +13,6 @@ from ostiary.foundation.http_client import OutboundPolicy
 from ostiary.identity.errors import InvalidUserStore
 from ostiary.identity.user_stores.type_settings import FileText, TypeSettings
 
-_SHORTEST_RSA = 2048
 Identifier = Annotated[str, Field(min_length=1, max_length=1024, pattern=r"^[^\x00-\x20\x7f]+$")]
 """An entity identifier or an address: a URI (SAML Core §8.3.6)."""
 AttributeName = Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f\x7f]+$")]
@@ -51,7 +51,7 @@ class SAMLSettings(TypeSettings):
         """The certificates, read.
 
         Raises:
-            InvalidUserStore: one is none, or its key is no RSA key of 2048 bits or more and none on a curve.
+            InvalidUserStore: one is none, or its key is too short or of another kind.
         """
         return tuple(_certificate(text, f"certificates.{n}") for n, text in enumerate(self.certificates))
 
@@ -60,9 +60,9 @@ def _certificate(text: str, field: str) -> x509.Certificate:
     try:
         (found,) = x509.load_pem_x509_certificates(text.encode())
         key = found.public_key()
-    except ValueError:
+    except (ValueError, x509.InvalidVersion, UnsupportedAlgorithm):
         raise InvalidUserStore(field, "one certificate in PEM") from None
-    is_long = isinstance(key, rsa.RSAPublicKey) and key.key_size >= _SHORTEST_RSA
-    if not (is_long or isinstance(key, ec.EllipticCurvePublicKey)):
-        raise InvalidUserStore(field, f"a certificate of an RSA key of {_SHORTEST_RSA} bits or an EC key")
+    is_rsa = isinstance(key, rsa.RSAPublicKey) and key.key_size >= 2048
+    if not (is_rsa or (isinstance(key, ec.EllipticCurvePublicKey) and key.key_size >= 256)):
+        raise InvalidUserStore(field, "a certificate of an RSA key of 2048 bits or an EC key of 256, or more")
     return found

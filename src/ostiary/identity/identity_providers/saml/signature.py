@@ -35,9 +35,12 @@ _METHODS = frozenset(
     if one.name in (f"RSA_{name}", f"ECDSA_{name}", f"{name}_RSA_MGF1")
 )
 _DIGESTS = frozenset(DigestAlgorithm[name] for name in _HASHES)
-_TRANSFORMS: Final = frozenset(
-    {"http://www.w3.org/2000/09/xmldsig#enveloped-signature", "http://www.w3.org/2001/10/xml-exc-c14n#"}
-)  # SAML Core §5.4.4; with comments is not among them: they are refused
+_CANONICAL: Final = "http://www.w3.org/2001/10/xml-exc-c14n#"
+_TRANSFORMS: Final = frozenset({"http://www.w3.org/2000/09/xmldsig#enveloped-signature", _CANONICAL})
+"""SAML Core §5.4.3, §5.4.4: both, and no other. Inclusive canonicalization repeats every declaration of a
+namespace, so that a small document takes seconds before anybody knows whether it was signed."""
+_WHITE_SPACE: Final = " \t\r\n"
+"""XML's own (XML 1.0 §2.3)."""
 _OTHERS: Final = {
     f"{{{ASSERTION}}}EncryptedAssertion": "an assertion that is not encrypted was expected",
     "{urn:oasis:names:tc:SAML:2.0:protocol}Response": "the Assertion inside of the Response was expected",
@@ -71,7 +74,7 @@ def parse(text: str) -> Unverified:
         raise AssertionRefused("the assertion is not signed")
     if len(signatures) > 1 or signatures[0].getparent() is not root:
         raise AssertionRefused("one signature was expected, as a child of the Assertion")
-    _check_reference(signatures[0], own)
+    _check_form(signatures[0], own)
     return Unverified(root, own, text_of(root.find(f"{{{ASSERTION}}}Issuer")))
 
 
@@ -97,7 +100,7 @@ def signed(unverified: Unverified, certificates: Sequence[x509.Certificate], now
         except InvalidCertificate:
             reason = "the certificate that would verify the signature is over, or not valid yet"
         except (SignXMLException, etree.LxmlError, ValueError, KeyError, TypeError, AttributeError) as error:
-            reason = reason or f"{type(error).__name__}: {error}"
+            reason = reason or type(error).__name__  # its text is the document's
         else:
             one = cast(VerifyResult, found)  # a list only where several references are expected
             return _same(_tree(one.signed_data), unverified)
@@ -108,7 +111,7 @@ def text_of(element: etree._Element | None) -> str:
     """The text of an element without white space around it; empty where there is none, or something else."""
     if element is None or len(element):
         return ""
-    return (element.text or "").strip()
+    return (element.text or "").strip(_WHITE_SPACE)
 
 
 def children(element: etree._Element | None, name: str) -> Iterator[etree._Element]:
@@ -145,16 +148,26 @@ def _tree(document: bytes) -> etree._Element:
     return root
 
 
-def _check_reference(signature: etree._Element, own: str) -> None:
-    """SAML Core §5.4: one reference, to the assertion around it, and transforms that change nothing of it."""
+def _check_form(signature: etree._Element, own: str) -> None:
+    """SAML Core §5.4: one reference, to the assertion around it, and nothing that changes what is signed."""
     references = list(signature.iter(f"{{{_SIGNATURE}}}Reference"))
-    transforms = {one.get("Algorithm") for one in signature.iter(f"{{{_SIGNATURE}}}Transform")}
-    if len(references) != 1 or references[0].get("URI") != f"#{own}" or not transforms <= _TRANSFORMS:
-        raise AssertionRefused("a signature of the whole assertion was expected (SAML Core §5.4)")
-    methods = {one.get("Algorithm") for one in signature.iter(f"{{{_SIGNATURE}}}SignatureMethod")}
-    digests = {one.get("Algorithm") for one in signature.iter(f"{{{_SIGNATURE}}}DigestMethod")}
-    if not (methods <= {one.value for one in _METHODS} and digests <= {one.value for one in _DIGESTS}):
+    if len(references) != 1 or references[0].get("URI") != f"#{own}":
+        raise AssertionRefused("a signature of the whole assertion was expected (SAML Core §5.4.2)")
+    canonical = _algorithms(signature, "CanonicalizationMethod")
+    transforms = _algorithms(references[0], "Transform")
+    if canonical != [_CANONICAL] or len(transforms) != 2 or frozenset(transforms) != _TRANSFORMS:
+        raise AssertionRefused(
+            "exclusive canonicalization and no other transform was expected (SAML Core §5.4)"
+        )
+    if not (
+        {*_algorithms(signature, "SignatureMethod")} <= {one.value for one in _METHODS}
+        and {*_algorithms(signature, "DigestMethod")} <= {one.value for one in _DIGESTS}
+    ):
         raise AssertionRefused("a signature by RSA or ECDSA with SHA-256 or longer was expected")
+
+
+def _algorithms(element: etree._Element, name: str) -> list[str | None]:
+    return [one.get("Algorithm") for one in element.iter(f"{{{_SIGNATURE}}}{name}")]
 
 
 def _same(root: etree._Element, unverified: Unverified) -> etree._Element:
