@@ -31,8 +31,7 @@ def _entry(key: str, value: Any, indent: str, *, section: bool = False) -> Itera
     """A key with its value."""
     name = _scalar(key)
     if isinstance(value, str) and _BLOCK.fullmatch(value):
-        yield f"{indent}{name}: {'|' if value.endswith(chr(10)) else '|-'}"
-        yield from (f"{indent}  {line}" for line in value.splitlines())
+        yield from _lines(f"{indent}{name}:", value, indent)
         return
     line = f"{indent}{name}: {_flow(value)}"
     is_long_section = section and isinstance(value, list)
@@ -49,6 +48,9 @@ def _block(value: Mapping[str, Any] | Sequence[Any], indent: str) -> Iterator[st
             yield from _entry(key, inner, indent)
         return
     for inner in value:
+        if isinstance(inner, str) and _BLOCK.fullmatch(inner):
+            yield from _lines(f"{indent}-", inner, indent)
+            continue
         line = f"{indent}- {_flow(inner)}"
         if _is_short(inner) or _fits(line, inner):
             yield line
@@ -56,6 +58,12 @@ def _block(value: Mapping[str, Any] | Sequence[Any], indent: str) -> Iterator[st
         first, *rest = _block(inner, f"{indent}  ")
         yield f"{indent}- {first.lstrip(' ')}"
         yield from rest
+
+
+def _lines(head: str, text: str, indent: str) -> Iterator[str]:
+    """Text of several lines, such as a certificate, as it is."""
+    yield f"{head} {'|' if text.endswith(chr(10)) else '|-'}"
+    yield from (f"{indent}  {line}" for line in text.splitlines())
 
 
 def _is_short(value: Any) -> bool:

@@ -56,7 +56,7 @@ from ostiary.identity.user_stores.configuration import (
     put_user_store,
 )
 from ostiary.identity.user_stores.configuration import read_settings as read_user_store_settings
-from ostiary.identity.user_stores.directory import USER_STORES, StoreType, UserStores
+from ostiary.identity.user_stores.directory import USER_STORES, StoreType, UserStores, takes_passwords
 from ostiary.identity.user_stores.guarded import StoreHealth
 from ostiary.identity.user_stores.testing import Tested
 from ostiary.identity.user_stores.testing import test_store as test_user_store
@@ -142,5 +142,6 @@ __all__ = [
     "read_user_store_settings",
     "reset_admin_password",
     "sign_out",
+    "takes_passwords",
     "test_user_store",
 ]

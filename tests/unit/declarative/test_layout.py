@@ -31,9 +31,22 @@ def test_whatever_is_laid_out_reads_back_as_the_same(document: dict[str, Any]):
     assert read.data == document
 
 
-@given(st.dictionaries(_TEXT, _TEXT, min_size=1, max_size=5))
+@given(st.dictionaries(_TEXT, _TEXT | st.lists(_TEXT), min_size=1, max_size=5))
 def test_other_readers_of_yaml_read_the_same(document: dict[str, Any]):
     assert yaml.safe_load(laid_out(document)) == document
+
+
+def test_certificates_of_a_list_stand_as_they_are():
+    text = "-----BEGIN CERTIFICATE-----\n" + "A" * 64 + "\n-----END CERTIFICATE-----\n"
+
+    assert laid_out({"certificates": [text, "urn:other"]}) == (
+        "certificates:\n"
+        "  - |\n"
+        "    -----BEGIN CERTIFICATE-----\n"
+        f"    {'A' * 64}\n"
+        "    -----END CERTIFICATE-----\n"
+        "  - urn:other\n"
+    )
 
 
 def test_short_things_are_one_line_and_long_ones_are_spread_out():

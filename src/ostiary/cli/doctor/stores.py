@@ -20,6 +20,7 @@ from ostiary.identity import (
     PasswordHasher,
     UserStores,
     UserStoreSettings,
+    takes_passwords,
     test_user_store,
 )
 
@@ -78,6 +79,8 @@ async def store_finding(organization: str, store: UserStoreSettings, stores: Use
         return fail(what, "it accepts anybody, even somebody made up with a random password", do)
     if tested.problem is not None:
         return fail(what, _PROBLEMS.get(tested.problem, tested.problem), _advice(tested.problem))
+    if not takes_passwords(store.type):
+        return ok(what, "an identity provider; one of its certificates is valid")
     return ok(what, "it can be asked, and refuses somebody made up")
 
 
