@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
 from pydantic import SecretStr
 from tests.support.login_service import SERVICE_PASSWORD, SERVICE_USER
@@ -32,6 +32,9 @@ from ostiary.organizations import ChainPolicy, Organization, put
 PASSWORD = "correct horse battery staple"
 BOX = SecretBox(b"k" * 32)
 QUICK = RefusalSettings(minimum=timedelta(milliseconds=1), percentile=0.51, headroom=1, samples=10)
+
+PATIENT: Final = {"timeout_ms": 20_000}
+"""Of stores that answer: a machine that stands still for two seconds is no outage that a test is about."""
 
 
 def no_clients(*_: Any) -> list[str]:
@@ -66,7 +69,9 @@ class World:
     ) -> None:
         """An outside store of any type."""
         read = read_user_store_settings(type_name, settings)
-        wanted = UserStoreSpec(self.organization.id, name, type_name, read, StoreOptions(**options))
+        wanted = UserStoreSpec(
+            self.organization.id, name, type_name, read, StoreOptions(**{**PATIENT, **options})
+        )
         await self.database.write(lambda c: put_user_store(c, wanted, BOX))
 
     async def log_in(self, username: str, password: str = PASSWORD, client: str = "app") -> AuthenticatedUser:
@@ -108,7 +113,7 @@ class AdvancingClock:
         self.now += by
 
 
-async def until(condition: Callable[[], object], seconds: float = 5) -> None:
+async def until(condition: Callable[[], object], seconds: float = 20) -> None:
     """Wait for a condition of the outside world."""
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 (sockets and threads tell nobody)

@@ -12,7 +12,7 @@ import pytest
 from tests.http.oauth.installation import NOON, Installation
 from tests.http.oauth.test_refresh import NOT_VALID
 from tests.support.http_service import Answer, HTTPService, Seen
-from tests.support.identity import BOX
+from tests.support.identity import BOX, PATIENT
 
 from ostiary.identity import StoreOptions, UserStoreSpec, put_user_store, read_user_store_settings
 from ostiary.permissions import a_group
@@ -63,7 +63,7 @@ class Directory:
             | ({"look_up": look_up} if looks_up else {}),
         )
         here = installation.organization.id
-        spec = UserStoreSpec(here, "CORP", "rest", settings, StoreOptions(**options))
+        spec = UserStoreSpec(here, "CORP", "rest", settings, StoreOptions(**{**PATIENT, **options}))
         await installation.database.write(lambda c: put_user_store(c, spec, BOX))
 
 

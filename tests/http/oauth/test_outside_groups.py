@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from tests.http.oauth.installation import Installation
 from tests.http.oauth.test_refresh import NOT_VALID
 from tests.support.http_service import Answer, HTTPService, Seen
-from tests.support.identity import BOX
+from tests.support.identity import BOX, PATIENT
 
 from ostiary.identity import StoreOptions, UserStoreSpec, put_user_store, read_user_store_settings
 from ostiary.permissions import MemberName, a_group, a_user, find_role, pins_of, put_role, unpin
@@ -44,7 +44,7 @@ class Directory:
             },
         )
         here = installation.organization.id
-        spec = UserStoreSpec(here, name, "rest", settings, StoreOptions(**options))
+        spec = UserStoreSpec(here, name, "rest", settings, StoreOptions(**{**PATIENT, **options}))
         await installation.database.write(lambda c: put_user_store(c, spec, BOX))
 
 
