@@ -40,7 +40,7 @@ from ostiary.identity.settings import IdentitySettings
 from ostiary.identity.standing import check_standing
 from ostiary.identity.user_names import UserName, named_organization
 from ostiary.identity.user_stores.contract import UserRecord, UserStore
-from ostiary.identity.user_stores.directory import UserStores, takes_passwords
+from ostiary.identity.user_stores.directory import UserStores
 from ostiary.identity.user_stores.guarded import StoreHealth
 from ostiary.identity.user_stores.migrating import MigratingUserStore, Trust
 from ostiary.identity.user_stores.primary import PrimaryUserStore
@@ -299,7 +299,7 @@ class Authentication:
 def _prepare(
     connection: Connection, organization: Organization, text: str, only: Sequence[str] | None
 ) -> _Login:
-    chain = [one for one in user_stores.chain(connection, organization.id) if takes_passwords(one.type)]
+    chain = user_stores.chain(connection, organization.id)
     try:
         username = UserName.parse(
             text, organization.name, {settings.name: settings.case_sensitive for settings in chain}

@@ -16,6 +16,7 @@ from ostiary.identity.lockout import Attempt, Identity, LockedOut, identity_key
 from ostiary.identity.model import UserStoreSettings
 from ostiary.identity.user_names import PRIMARY, UserName
 from ostiary.identity.user_stores.contract import Refused, StoreUnavailable, UserRecord, UserStore
+from ostiary.identity.user_stores.directory import takes_passwords
 from ostiary.identity.user_stores.steps import note
 from ostiary.organizations import ChainPolicy
 
@@ -88,7 +89,8 @@ def candidates(
     found = {PRIMARY: primary} | {
         settings.name: Candidate(name, settings)
         for settings in chain
-        if settings.takes(name := username.canonical(case_sensitive=settings.case_sensitive))
+        if takes_passwords(settings.type)
+        and settings.takes(name := username.canonical(case_sensitive=settings.case_sensitive))
     }
     allowed = [found[store] for store in (found if only is None else only) if store in found]
     if username.store is not None:
@@ -113,7 +115,9 @@ def note_those_left_out(
     for settings in chain:
         if settings.name in asked:
             continue
-        if not settings.options.enabled:
+        if not takes_passwords(settings.type):
+            why = "it takes no passwords: its people come with an assertion"
+        elif not settings.options.enabled:
             why = "it is switched off"
         elif only is not None and settings.name not in only:
             why = _NOT_ON_THE_LIST

@@ -1,10 +1,13 @@
 """Who is asked about a login, in which order."""
 
+from dataclasses import replace
+
 import pytest
 
-from ostiary.identity.chain import candidates
+from ostiary.identity.chain import candidates, note_those_left_out
 from ostiary.identity.model import StoreOptions, UserStoreSettings
 from ostiary.identity.user_names import UserName
+from ostiary.identity.user_stores.steps import watched
 from ostiary.organizations import ChainPolicy
 
 FIRST, ANY = ChainPolicy.FIRST_KNOWN, ChainPolicy.ANY
@@ -93,3 +96,18 @@ def test_a_name_that_no_store_could_know_costs_a_hash_of_primary():
     name = UserName.parse("ghost", "my_company")
 
     assert [c.store for c in candidates(name, (), FIRST, primary_knows=False)] == ["PRIMARY"]
+
+
+@pytest.mark.parametrize("typed", ["alice", "PARTNER/alice"])
+@pytest.mark.parametrize("only", [None, ["PARTNER"], ["PRIMARY", "PARTNER"]])
+def test_an_identity_provider_never_sees_a_password(typed: str, only: list[str] | None):
+    partner = replace(a_store("PARTNER"), type="saml")
+    name = UserName.parse(typed, "my_company", {"PARTNER": False})
+
+    found = candidates(name, [partner], ANY, only, primary_knows=False)
+    with watched() as steps:
+        note_those_left_out(name, [partner], found, only)
+
+    assert {candidate.store for candidate in found} <= {"PRIMARY"}
+    told = [step.facts["why"] for step in steps.found if step.facts["store"] == "PARTNER"]
+    assert told == ["it takes no passwords: its people come with an assertion"]
