@@ -2,13 +2,9 @@
 
 import base64
 import json
-import shutil
-import tempfile
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-import pytest
 import yaml
 from tests.support.saml import Said, SAMLIssuer
 from tests.system.pages import blocks, perform
@@ -18,16 +14,6 @@ from tests.system.waiting import until
 
 PAGE = "take-assertions-of-a-saml-provider"
 SECRETS = {"OWNER_PASSWORD": "a-password-of-an-owner", "MOBILE_SECRET": "a-secret-of-a-client"}
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    directory = Path(tempfile.mkdtemp(prefix="ostiary-test-"))
-    server = Server(directory / "data")
-    server.start()
-    yield server
-    server.stop()
-    shutil.rmtree(directory, ignore_errors=True)
 
 
 def test_an_assertion_becomes_a_call_whose_backend_knows_the_person(server: Server, tmp_path: Path):

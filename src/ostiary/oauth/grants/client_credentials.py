@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from ostiary.foundation.clock import Clock
 from ostiary.foundation.database import Database
-from ostiary.oauth.errors import InvalidRequest, UnauthorizedClient
+from ostiary.oauth.errors import InvalidRequest
 from ostiary.oauth.grants.request import GrantRequest, current_client, decide_scope
 from ostiary.oauth.keys import ReadyKey
 from ostiary.oauth.model import Client, Scope, TokenClaims, Validity
@@ -59,8 +59,7 @@ class ClientCredentialsGrant:
             InvalidRequest: `validity_period` is not one this client may choose.
             InvalidScope: a strict client asked for what it may not have.
         """
-        if request.client.is_public:
-            raise UnauthorizedClient("this grant is for confidential clients")
+        request.require_confidential()
         facts = await self.database.recall(
             ("client credentials", request.organization.id, request.client.client_id, request.scope),
             lambda connection: self._facts(connection, request),

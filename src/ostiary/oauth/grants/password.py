@@ -5,24 +5,20 @@ is off unless a client is registered for it, and never for public clients. Who t
 whether the password is right is identity's to say; every refusal reads the same.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from pydantic import SecretStr
-from sqlalchemy import Connection
 
 from ostiary.foundation.clock import Clock
 from ostiary.identity import (
-    AuthenticatedUser,
     Authentication,
     LoginRefused,
     LoginUnavailable,
 )
-from ostiary.oauth.errors import InvalidGrant, TemporarilyUnavailable, UnauthorizedClient
+from ostiary.oauth.errors import InvalidGrant, TemporarilyUnavailable
 from ostiary.oauth.grants.request import GrantRequest
-from ostiary.oauth.grants.to_users import NotAsked, issue_to_user
+from ostiary.oauth.grants.to_users import NotAsked, issuing
 from ostiary.oauth.tokens.issuing import Issued, TokenIssuer, TokenResponse
-from ostiary.organizations import current_epoch
 
 _REFUSED = "the user name or password is not right"
 
@@ -45,8 +41,7 @@ class PasswordGrant:
             TemporarilyUnavailable: nobody can say now; never counted against the user.
             InvalidScope: a strict client asked for what this user may not have.
         """
-        if request.client.is_public:
-            raise UnauthorizedClient("this grant is for confidential clients")
+        request.require_confidential()
         issued = await self._log_in(request)
         return self.issuer.response(issued, issued.claims.issued_at)
 
@@ -55,21 +50,13 @@ class PasswordGrant:
         username = request.required("username")
         password = SecretStr(request.required("password"))
 
-        def begin(connection: Connection) -> Callable[[AuthenticatedUser], Issued]:
-            epoch = current_epoch(connection, request.organization.id)  # first: a race then over-refuses
-
-            def issue(user: AuthenticatedUser) -> Issued:
-                return issue_to_user(connection, self.issuer, request, user, epoch, self.clock())
-
-            return issue
-
         try:
             return await self.authentication.log_in(
                 request.organization,
                 username,
                 password,
                 request.client.client_id,
-                begin,
+                issuing(self.issuer, request, self.clock),
                 user_stores=request.client.user_stores,
             )
         except NotAsked as refusal:

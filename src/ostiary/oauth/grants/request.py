@@ -45,6 +45,15 @@ class GrantRequest:
             raise InvalidRequest(f"the parameter {name} is missing")
         return value
 
+    def require_confidential(self) -> None:
+        """Refuse clients that anybody could pretend to be.
+
+        Raises:
+            UnauthorizedClient: the client is public.
+        """
+        if self.client.is_public:
+            raise UnauthorizedClient("this grant is for confidential clients")
+
 
 class Grant(Protocol):
     """Exchanges one kind of credential for tokens (RFC 6749 §1.3)."""

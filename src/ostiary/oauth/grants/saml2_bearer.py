@@ -6,19 +6,15 @@ tokens gets one: what it gives ends as for every user of a store that cannot be 
 (`tokens.reauthenticate_after`).
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
-
-from sqlalchemy import Connection
 
 from ostiary.foundation.clock import Clock
-from ostiary.identity import AssertionRefused, Assertions, AuthenticatedUser, Expected, LoginUnavailable
-from ostiary.oauth.errors import InvalidGrant, TemporarilyUnavailable, UnauthorizedClient
+from ostiary.identity import AssertionRefused, Assertions, Expected, LoginUnavailable
+from ostiary.oauth.errors import InvalidGrant, TemporarilyUnavailable
 from ostiary.oauth.grants.request import GrantRequest
-from ostiary.oauth.grants.to_users import NotAsked, issue_to_user
+from ostiary.oauth.grants.to_users import NotAsked, issuing
 from ostiary.oauth.tokens.issuing import Issued, TokenIssuer, TokenResponse
-from ostiary.organizations import current_epoch, issuer_of
+from ostiary.organizations import issuer_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +36,7 @@ class SAML2BearerGrant:
             TemporarilyUnavailable: the identity provider's settings have just changed.
             InvalidScope: a strict client asked for what this user may not have.
         """
-        if request.client.is_public:
-            raise UnauthorizedClient("this grant is for confidential clients")
+        request.require_confidential()
         issued = await self._redeem(request)
         return self.issuer.response(issued, issued.claims.issued_at)
 
@@ -49,18 +44,13 @@ class SAML2BearerGrant:
         assertion = request.required("assertion")
         url = issuer_of(self.public_url, request.organization)
         here = frozenset({f"{url}/oauth2/token", f"{url}/token"})
-
-        def begin(connection: Connection) -> Callable[[AuthenticatedUser, datetime], Issued]:
-            epoch = current_epoch(connection, request.organization.id)  # first: a race then over-refuses
-
-            def issue(user: AuthenticatedUser, until: datetime) -> Issued:
-                return issue_to_user(connection, self.issuer, request, user, epoch, self.clock(), until)
-
-            return issue
-
         try:
             return await self.assertions.redeem(
-                request.organization, assertion, Expected(here | {url}, here), request.client.asks, begin
+                request.organization,
+                assertion,
+                Expected(here | {url}, here),
+                request.client.asks,
+                issuing(self.issuer, request, self.clock),
             )
         except AssertionRefused as refusal:
             raise InvalidGrant(str(refusal), refusal.reason) from refusal

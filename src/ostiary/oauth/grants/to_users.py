@@ -1,15 +1,19 @@
 """Issuing tokens to a client for a user who has just been authenticated, by whatever grant."""
 
+from collections.abc import Callable
 from datetime import datetime
+from typing import Protocol
 
 from sqlalchemy import Connection
 
+from ostiary.foundation.clock import Clock
 from ostiary.foundation.identifiers import new_id
 from ostiary.identity import AuthenticatedUser
 from ostiary.oauth.grants.request import GrantRequest, current_client, decide_scope, note_issue
 from ostiary.oauth.model import GrantType
 from ostiary.oauth.repository.tokens import AccessRecord
 from ostiary.oauth.tokens.issuing import Issued, TokenIssuer, claims_for_user
+from ostiary.organizations import current_epoch
 from ostiary.permissions import Member
 
 
@@ -17,18 +21,38 @@ class NotAsked(Exception):
     """The client has just stopped taking users of that store."""
 
 
-def issue_to_user(
+class Issue(Protocol):
+    """Issues tokens for a user who has been authenticated in this transaction."""
+
+    def __call__(self, user: AuthenticatedUser, until: datetime | None = None) -> Issued:
+        """The access token does not outlive `until`."""
+        ...
+
+
+def issuing(issuer: TokenIssuer, request: GrantRequest, clock: Clock) -> Callable[[Connection], Issue]:
+    """What a login is for (`Continuation`, `Vouched`): tokens, in the transaction that admits the user."""
+
+    def begin(connection: Connection) -> Issue:
+        epoch = current_epoch(connection, request.organization.id)  # first: a race then over-refuses
+
+        def issue(user: AuthenticatedUser, until: datetime | None = None) -> Issued:
+            return _issue(connection, issuer, request, user, epoch, clock(), until)
+
+        return issue
+
+    return begin
+
+
+def _issue(
     connection: Connection,
     issuer: TokenIssuer,
     request: GrantRequest,
     user: AuthenticatedUser,
     epoch: int,
     now: datetime,
-    until: datetime | None = None,
+    until: datetime | None,
 ) -> Issued:
     """Issue an access token and, to a client registered for it, the first refresh token of a family.
-
-    `epoch` was read before the user was. The access token does not outlive `until`.
 
     Raises:
         NotAsked: see there.
