@@ -1,6 +1,5 @@
 """Fixtures every suite shares: databases of both kinds."""
 
-import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -92,6 +91,3 @@ async def sqlite_database(sqlite_url: str) -> AsyncIterator[Database]:
     opened = Database.open(sqlite_url)
     yield opened
     await opened.close()
-
-
-CI = os.environ.get("CI") == "true"
